@@ -1,0 +1,211 @@
+// Package config is the HCL configuration of wsgid: its model, its defaults,
+// its validation, and the reading of files. Parse, decode, defaults and
+// validate are four steps in four files; all diagnostics come at once, with
+// file, line and snippet.
+//
+// It must not know how anything is run: it opens no socket, looks at no
+// process and starts nothing. User and group names stay names here; the
+// supervisor looks them up.
+package config
+
+import (
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+// Config is a whole configuration, with defaults filled in and validated.
+type Config struct {
+	// File is the path of the main file.
+	File string
+	// Listeners, in file order.
+	Listeners []Listener
+	// Router is the one router block (defaults if there is none).
+	Router Router
+	// DaemonProcesses are the process groups, in file order.
+	DaemonProcesses []DaemonProcess
+	// ScriptAliases are the mounts; the first that matches wins.
+	ScriptAliases []ScriptAlias
+	// DispatchScript is nil when none is configured.
+	DispatchScript *DispatchScript
+	Control        Control
+	Log            Log
+}
+
+// ListenerKind is the label of a listen block.
+type ListenerKind string
+
+// Kinds of listeners. Unix and TCP speak FastCGI.
+const (
+	ListenUnix ListenerKind = "unix"
+	ListenTCP  ListenerKind = "tcp"
+	ListenHTTP ListenerKind = "http"
+)
+
+// Listener is a listen "unix" | "tcp" | "http" block.
+type Listener struct {
+	Kind ListenerKind
+	// Path (unix) is absolute.
+	Path string
+	// Owner and Group (unix) of the socket file; empty: the user that wsgid
+	// runs as, and the router's group.
+	Owner, Group string
+	// Mode (unix) of the socket file, default 0660; never world-writable.
+	Mode os.FileMode
+	// AllowedUIDs (unix): user names or "#uid"; peers are checked by
+	// SO_PEERCRED. Empty: whoever the file mode lets in.
+	AllowedUIDs []string
+	// Address (tcp, http) is host:port.
+	Address string
+	// AllowedClients (tcp, http): demanded when Address is not loopback (tcp).
+	AllowedClients []netip.Prefix
+	// Backlog is the listen(2) depth, default 4096.
+	Backlog int
+	// HeaderTimeout, default 20 s: from the first byte to the end of headers
+	// or PARAMS. BodyTimeout, default 60 s: between two reads of a body.
+	// IdleTimeout (http), default 75 s: between requests.
+	HeaderTimeout, BodyTimeout, IdleTimeout time.Duration
+	// Static blocks (http).
+	Static []Static
+	Range  hcl.Range
+}
+
+// Static is a static "/prefix/" { dir = … } block of a listen "http".
+type Static struct {
+	Prefix string
+	Dir    string
+	Range  hcl.Range
+}
+
+// Router is the router block.
+type Router struct {
+	// User and Group the router runs as when started as root; default
+	// www-data where it exists, else nobody; Group defaults to the user's.
+	User, Group string
+	// Python is an executable, PythonHome a venv or prefix, for the Python
+	// embedded in the router; at most one is set; neither: the system's python3.
+	Python, PythonHome string
+	// PythonPath is put in front of sys.path of the embedded Python.
+	PythonPath []string
+	// Threads of embedded applications (%{GLOBAL}), default 25.
+	Threads int
+	// MaxHeaderBytes of PARAMS, default 64 KiB.
+	MaxHeaderBytes int
+	// RequestBuffer is how much of a body is collected before a thread is
+	// taken; default 64 KiB. MaxBodyBytes, default 0: no limit.
+	RequestBuffer, MaxBodyBytes int64
+	// MaxConnections of front servers at once, default 16384.
+	MaxConnections int
+	Range          hcl.Range
+}
+
+// DaemonProcess is a daemon_process "name" block: a process group. Option
+// names are mod_wsgi's (behaviour spec section 2) with underscores.
+type DaemonProcess struct {
+	Name string
+	// Processes, default 1; ProcessesSet: the option was given, which makes
+	// wsgi.multiprocess true even for 1. Threads, default 15.
+	Processes    int
+	ProcessesSet bool
+	Threads      int
+	// User is a name or "#uid"; empty: the router's user when started as
+	// root. Group is a name or "#gid"; empty: the user's primary group, or
+	// for "#uid" without passwd entry the gid of the same number.
+	User, Group string
+	// SupplementaryGroups: nil: those of the user (initgroups); empty: none.
+	SupplementaryGroups []string
+	// Umask, default 022. -1 never occurs.
+	Umask int
+	// Home is the working directory and sys.path[0]; empty: the user's home
+	// directory as working directory if it exists, else "/".
+	Home string
+	// Environment is added to the clean one (HOME, USER, LOGNAME, PATH, LANG).
+	Environment map[string]string
+	// EnvFile is a file of NAME=value lines, read at each start of a process.
+	EnvFile string
+	Lang    string // LANG, default C.UTF-8
+	Locale  string // LC_ALL, default unset
+	// Python, PythonHome, PythonPath: as in Router.
+	Python, PythonHome string
+	PythonPath         []string
+	StackSize          int64         // bytes, default 8 MiB
+	ListenBacklog      int           // default 1024
+	QueueLength        int           // default 1024
+	QueueTimeout       time.Duration // default 45 s; 0: no limit
+	StartupTimeout     time.Duration // from fork to ready, default 60 s; 0: no limit
+	ShutdownTimeout    time.Duration // for requests to finish after SIGTERM, default 5 s; then SIGKILL
+	GracefulTimeout    time.Duration // for requests to finish before a planned replacement, default 15 s
+	NoNewPrivileges    bool          // default true
+	Range              hcl.Range
+}
+
+// ScriptAlias is a script_alias "/prefix" block.
+type ScriptAlias struct {
+	Prefix string
+	// Target is an absolute path; Directory: it ended in "/" or is a
+	// directory when the configuration is read.
+	Target    string
+	Directory bool
+	// ProcessGroup, not expanded. Native default: the only declared group;
+	// with several an error that lists them; with none "%{GLOBAL}".
+	ProcessGroup string
+	// ApplicationGroup, not expanded; native default "%{GLOBAL}".
+	ApplicationGroup string
+	// CallableObject, default "application".
+	CallableObject string
+	// ScriptReloading, default true.
+	ScriptReloading bool
+	// Preload the script when a process starts: default true when
+	// ProcessGroup and ApplicationGroup are fixed and Target is a file.
+	Preload bool
+	// RequestBuffer, MaxBodyBytes: default those of Router.
+	RequestBuffer, MaxBodyBytes int64
+	Range                       hcl.Range
+}
+
+// OnLoadError is the value of on_load_error.
+type OnLoadError string
+
+// Values of on_load_error (DESIGN.md section 9).
+const (
+	LoadErrorLastGood OnLoadError = "last_good"
+	LoadErrorFail     OnLoadError = "fail"
+	LoadErrorStatic   OnLoadError = "static"
+)
+
+// DispatchScript is the dispatch_script "path" block.
+type DispatchScript struct {
+	Path string
+	// ApplicationGroup is the interpreter it runs in; empty: the one that the
+	// request was statically decided to use.
+	ApplicationGroup string
+	Concurrency      int           // calls inside Python at once, default 16
+	Timeout          time.Duration // dispatch_timeout, default 10 s
+	DeadlockTimeout  time.Duration // GIL unobtainable for so long: the router is replaced; default 300 s
+	OnLoadError      OnLoadError   // default last_good
+	ScriptReloading  bool          // default true
+	Range            hcl.Range
+}
+
+// Control is the control block: the socket of wsgid status and stop.
+type Control struct {
+	// Path, default /run/wsgid/control.sock, or for an ordinary user
+	// $XDG_RUNTIME_DIR/wsgid/control.sock.
+	Path string
+	// Owner, Group, Mode of the socket file: default the user wsgid runs as, 0600.
+	Owner, Group string
+	Mode         os.FileMode
+	// PIDFile is empty for none.
+	PIDFile string
+	Range   hcl.Range
+}
+
+// Log is the log block.
+type Log struct {
+	// Format "text" (default) or "json"; Level trace, debug, info (default),
+	// warn, error. Destination "stderr" (default) or an absolute path.
+	Format, Level, Destination string
+	Range                      hcl.Range
+}

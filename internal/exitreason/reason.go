@@ -1,0 +1,33 @@
+// Package exitreason is the one enumeration of why a worker process ended:
+// the log line, the metric label and wsgid status all take it from here.
+package exitreason
+
+// Reason says why a process ended. The numbers stand in the scoreboard.
+type Reason uint32
+
+// Reasons.
+const (
+	None            Reason = iota // still running, or never said
+	Crash                         // killed by a signal, or exited with a status ≠ 0
+	StartFailed                   // could not start: Python missing, user unknown, …
+	StartupTimeout                // not ready within startup_timeout
+	ScriptReload                  // its script changed on disk
+	ShutdownSignal                // wsgid stops, or SIGTERM
+	ShutdownTimeout               // did not end within shutdown_timeout and was killed
+	Reload                        // configuration reload
+	OutOfMemory                   // killed by the kernel's OOM killer
+	Exited                        // the application ended the process with status 0
+)
+
+var names = [...]string{
+	"", "crash", "start_failed", "startup_timeout", "script_reload", "shutdown_signal",
+	"shutdown_timeout", "reload", "out_of_memory", "exited",
+}
+
+// String is the reason as it stands in logs, metrics and status; empty for None.
+func (r Reason) String() string {
+	if int(r) < len(names) {
+		return names[r]
+	}
+	return "unknown"
+}

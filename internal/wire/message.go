@@ -1,0 +1,100 @@
+// Package wire holds the types that the supervisor and the router exchange,
+// and the connection that carries them: one JSON object a line over a
+// socket pair that the supervisor makes before it starts the router.
+//
+// It must not know how either side works: it holds data, no behaviour beyond
+// encoding. Both supervisor and dispatch import it; it imports neither.
+package wire
+
+import "time"
+
+// Type names what a Message carries.
+type Type string
+
+// Messages from the supervisor to the router (S) and back (R).
+const (
+	TypeConfig  Type = "config"  // S: first message, Config is set
+	TypeProcess Type = "process" // S: a worker process changed, Process is set
+	TypeGroup   Type = "group"   // S: a group changed, Group is set
+	TypeStop    Type = "stop"    // S: stop accepting, finish what runs, exit; Stop is set
+	TypeQuery   Type = "query"   // S: ask for a TypeStatus answer; ID is set
+
+	TypeReady   Type = "ready"   // R: listeners are being served
+	TypeFailed  Type = "failed"  // R: cannot start; Error is set
+	TypeRetired Type = "retired" // R: no request of ours is left on Process; Process is set
+	TypeStatus  Type = "status"  // R: answer to TypeQuery; ID and Status are set
+)
+
+// Message is one line on the wire. Exactly the fields that its Type names are set.
+type Message struct {
+	Type    Type          `json:"type"`
+	ID      uint64        `json:"id,omitempty"`
+	Config  *RouterConfig `json:"config,omitempty"`
+	Process *Process      `json:"process,omitempty"`
+	Group   *GroupState   `json:"group,omitempty"`
+	Stop    *Stop         `json:"stop,omitempty"`
+	Status  *RouterStatus `json:"status,omitempty"`
+	Error   string        `json:"error,omitempty"`
+}
+
+// ProcessState is what the router must know of a worker process.
+type ProcessState string
+
+// States of a worker process as the router sees them.
+const (
+	// ProcessReady: connect, its threads are waiting in accept.
+	ProcessReady ProcessState = "ready"
+	// ProcessRetire: give it no new request; close each connection to it once
+	// it is idle; answer TypeRetired when none is left.
+	ProcessRetire ProcessState = "retire"
+	// ProcessGone: it has exited; drop what is left of its connections.
+	ProcessGone ProcessState = "gone"
+)
+
+// Process tells the router about one worker process.
+type Process struct {
+	Group   string       `json:"group"`
+	PID     int          `json:"pid"`
+	State   ProcessState `json:"state,omitempty"`
+	Threads int          `json:"threads,omitempty"`
+}
+
+// GroupState tells the router whether requests of a group may wait for it.
+type GroupState struct {
+	Name string `json:"name"`
+	// Available is false while the group backs off from a crash loop: requests
+	// get 503 at once, with RetryAfter.
+	Available  bool          `json:"available"`
+	RetryAfter time.Duration `json:"retry_after,omitempty"`
+	Reason     string        `json:"reason,omitempty"`
+}
+
+// Stop asks the router to end: it stops accepting at once, finishes what runs,
+// and exits when nothing runs any more or Grace is over.
+type Stop struct {
+	Grace time.Duration `json:"grace"`
+}
+
+// RouterStatus is the router's part of the status snapshot.
+type RouterStatus struct {
+	PID           int           `json:"pid"`
+	UID           int           `json:"uid"`
+	Python        string        `json:"python,omitempty"` // version of the embedded Python, empty while none is loaded
+	Connections   int           `json:"connections"`      // open connections of front servers
+	Requests      uint64        `json:"requests"`         // finished, whatever the outcome
+	Errors        uint64        `json:"errors"`           // answered by the router itself with 5xx
+	InFlight      int           `json:"in_flight"`
+	DispatchCalls uint64        `json:"dispatch_calls"`
+	DispatchError string        `json:"dispatch_error,omitempty"` // why the dispatch script cannot be loaded, until mended
+	Groups        []GroupStatus `json:"groups"`
+}
+
+// GroupStatus is what the router knows of one group.
+type GroupStatus struct {
+	Name        string `json:"name"`
+	Connections int    `json:"connections"` // open to workers
+	Busy        int    `json:"busy"`        // of these, with a request
+	Queued      int    `json:"queued"`      // requests waiting for a thread
+	Rejected    uint64 `json:"rejected"`    // queue full or queue_timeout
+	Requests    uint64 `json:"requests"`
+}

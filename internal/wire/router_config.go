@@ -1,0 +1,139 @@
+package wire
+
+import "time"
+
+// RouterConfig is everything the router is told. All values are resolved:
+// defaults filled in, durations parsed, names looked up.
+type RouterConfig struct {
+	Listeners      []Listener      `json:"listeners"`
+	Groups         []Group         `json:"groups"`
+	Mounts         []Mount         `json:"mounts"`
+	DispatchScript *DispatchScript `json:"dispatch_script,omitempty"`
+	Embedded       Embedded        `json:"embedded"`
+	Limits         Limits          `json:"limits"`
+	Version        string          `json:"version"`  // of wsgid, for SERVER_SOFTWARE of the HTTP front
+	LogJSON        bool            `json:"log_json"` // unused by the router itself: it always logs JSON lines to fd 2
+	LogLevel       string          `json:"log_level"`
+}
+
+// ListenerKind is how a front server speaks to a listener.
+type ListenerKind string
+
+// Kinds of listeners. Unix and TCP speak FastCGI.
+const (
+	ListenUnix ListenerKind = "unix"
+	ListenTCP  ListenerKind = "tcp"
+	ListenHTTP ListenerKind = "http"
+)
+
+// Listener is one inherited listening socket.
+type Listener struct {
+	Kind ListenerKind `json:"kind"`
+	// FD is the number of the descriptor in the router process.
+	FD int `json:"fd"`
+	// Address is the path or host:port, for logs.
+	Address string `json:"address"`
+	// AllowedUIDs limits unix peers by SO_PEERCRED; empty: whoever the file
+	// mode lets in.
+	AllowedUIDs []int `json:"allowed_uids,omitempty"`
+	// AllowedClients limits TCP and HTTP peers (CIDR prefixes); empty: any.
+	AllowedClients []string `json:"allowed_clients,omitempty"`
+	// Static directories, HTTP only, tried before the mounts, first match wins.
+	Static []Static `json:"static,omitempty"`
+	// HeaderTimeout, BodyTimeout, IdleTimeout: HTTP: from the first byte of a
+	// request to the end of its headers, between two reads of a body, and
+	// between two requests. FastCGI listeners use HeaderTimeout from the first
+	// byte of BEGIN_REQUEST to the end of PARAMS, and BodyTimeout; they have no
+	// idle timeout.
+	HeaderTimeout time.Duration `json:"header_timeout"`
+	BodyTimeout   time.Duration `json:"body_timeout"`
+	IdleTimeout   time.Duration `json:"idle_timeout"`
+}
+
+// Static serves files below Dir for URLs below Prefix.
+type Static struct {
+	Prefix string `json:"prefix"`
+	Dir    string `json:"dir"`
+}
+
+// Group is a process group that the router may send requests to.
+type Group struct {
+	Name string `json:"name"`
+	// Socket is the path of the listening socket that its processes share.
+	Socket       string        `json:"socket"`
+	Processes    int           `json:"processes"`
+	Threads      int           `json:"threads"`
+	QueueLength  int           `json:"queue_length"`  // requests that may wait
+	QueueTimeout time.Duration `json:"queue_timeout"` // enforced while waiting; 0: no limit
+}
+
+// Mount binds URLs to a script file or to a directory of scripts.
+type Mount struct {
+	// Prefix is the URL path as configured ("/", "/name", "/w/").
+	Prefix string `json:"prefix"`
+	// Target is an absolute path of a file or, with Directory, of a directory.
+	Target    string `json:"target"`
+	Directory bool   `json:"directory"`
+	// ProcessGroup, ApplicationGroup, CallableObject are the static decision,
+	// not yet expanded (may be "%{GLOBAL}", "%{ENV:x}", …).
+	ProcessGroup     string `json:"process_group"`
+	ApplicationGroup string `json:"application_group"`
+	CallableObject   string `json:"callable_object"`
+	// ScriptReloading: compare the script's modification time on each request.
+	ScriptReloading bool `json:"script_reloading"`
+	// RequestBuffer is how much of a body is collected before a thread is
+	// taken, bytes. MaxBodyBytes is the largest body, 0: no limit.
+	RequestBuffer int64 `json:"request_buffer"`
+	MaxBodyBytes  int64 `json:"max_body_bytes"`
+}
+
+// OnLoadError says what happens while a dispatch script cannot be loaded.
+type OnLoadError string
+
+// Values of on_load_error.
+const (
+	LoadErrorLastGood OnLoadError = "last_good" // serve with the last version that loaded, else 500
+	LoadErrorFail     OnLoadError = "fail"      // 500
+	LoadErrorStatic   OnLoadError = "static"    // as if there were no dispatch script
+)
+
+// DispatchScript is the script that decides about each request.
+type DispatchScript struct {
+	Path string `json:"path"`
+	// ApplicationGroup is the interpreter it runs in, unexpanded; empty: the
+	// one that the request was statically decided to use.
+	ApplicationGroup string        `json:"application_group"`
+	Concurrency      int           `json:"concurrency"`
+	Timeout          time.Duration `json:"timeout"`
+	DeadlockTimeout  time.Duration `json:"deadlock_timeout"`
+	OnLoadError      OnLoadError   `json:"on_load_error"`
+	ScriptReloading  bool          `json:"script_reloading"`
+}
+
+// Embedded describes the Python inside the router: for dispatch scripts and
+// for applications of the process group %{GLOBAL}.
+type Embedded struct {
+	// Needed is true when a dispatch script or a %{GLOBAL} mount exists; the
+	// library is loaded only then.
+	Needed     bool     `json:"needed"`
+	Python     string   `json:"python,omitempty"`      // an executable
+	PythonHome string   `json:"python_home,omitempty"` // a venv or prefix
+	PythonPath []string `json:"python_path,omitempty"`
+	// Threads of embedded applications; started with the first such request.
+	Threads int `json:"threads"`
+	// Scripts that %{GLOBAL} may run (the router's own script table).
+	Scripts []ScriptRule `json:"scripts,omitempty"`
+}
+
+// ScriptRule allows a process to run one file, or the files below a directory.
+type ScriptRule struct {
+	Path      string `json:"path"`
+	Directory bool   `json:"directory"`
+}
+
+// Limits bound what a peer can make the router hold.
+type Limits struct {
+	MaxHeaderBytes int           `json:"max_header_bytes"` // PARAMS of a request
+	MaxConnections int           `json:"max_connections"`  // front connections at once
+	IdleTimeout    time.Duration `json:"idle_timeout"`     // of a kept FastCGI connection; 0: none
+}

@@ -1,0 +1,60 @@
+/* Interpreters by application group, and the thread states of OS threads in
+ * them. "" is the main interpreter, every other name a sub-interpreter made at
+ * first use. One thread state per OS thread and interpreter, made once and
+ * kept (sharing one between OS threads deadlocks PyGILState_Ensure). */
+#ifndef WSGID_INTERPRETER_H
+#define WSGID_INTERPRETER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "python_api.h"
+
+/* One interpreter. Never freed before the process ends. */
+struct wsgid_interpreter {
+	char *name;         /* application group, NUL-terminated */
+	size_t name_length;
+	PyInterpreterState *state;
+	PyObject *modules;  /* "wsgid" module dictionary (borrowed from the interpreter), for the Python side */
+	void *keys;         /* interned environ keys of this interpreter; owned by environ.c */
+	struct wsgid_interpreter *next;
+};
+
+/* Starts Python in this process: finds libpython for python_home or python
+ * (either may be NULL), loads it, initialises it, and leaves without the GIL.
+ * router: leave signals alone. Returns 0, or -1 with a sentence in error that
+ * says what to do. Called once, on the main thread of a worker or on any one
+ * thread of the router. */
+struct wsgid_python_options {
+	const char *python;
+	const char *python_home;
+	const char *const *python_path; /* NULL-terminated, may be NULL */
+	const char *home;               /* goes to sys.path[0]; may be NULL */
+	int modules_fd;                 /* the Python side of pyshim, docs/internals.md section 6 */
+	bool router;
+};
+int wsgid_python_start(const struct wsgid_python_options *options, char *error, size_t error_size);
+
+/* Version ("3.11.2"), prefix and library path after a start; "" before. */
+const char *wsgid_python_version(void);
+const char *wsgid_python_prefix(void);
+const char *wsgid_python_library(void);
+
+/* Enters the interpreter called name (length bytes) on this OS thread: takes
+ * its GIL. Creates interpreter and thread state when needed. Returns NULL if
+ * it could not be created (a line was logged); the GIL is then not held. */
+struct wsgid_interpreter *wsgid_interpreter_enter(const char *name, size_t length);
+
+/* Leaves it: releases the GIL, keeps the thread state. */
+void wsgid_interpreter_leave(struct wsgid_interpreter *interpreter);
+
+/* Inside an interpreter: give the GIL up around a system call and take it
+ * back. Same thread, properly nested. */
+void wsgid_gil_release(void);
+void wsgid_gil_acquire(void);
+
+/* Ends Python: sub-interpreters, then the main one (atexit runs). Main thread
+ * of a worker only, no other thread inside Python. */
+void wsgid_python_finish(void);
+
+#endif

@@ -1,0 +1,29 @@
+/* Loading scripts as modules (mod_wsgi behaviour spec section 7): named
+ * _mod_wsgi_ + md5 of the path, __mtime__ in microseconds, one lock per process
+ * around "is it loaded / has it changed / import it". GIL of the interpreter
+ * held on every call here; the lock is never waited for with the GIL held. */
+#ifndef WSGID_SCRIPT_H
+#define WSGID_SCRIPT_H
+
+#include "interpreter.h"
+
+enum wsgid_script_outcome {
+	WSGID_SCRIPT_OK,      /* *module is set (new reference) */
+	WSGID_SCRIPT_MISSING, /* no such file */
+	WSGID_SCRIPT_CHANGED, /* loaded before and changed since; not reloaded (flag REFUSE) */
+	WSGID_SCRIPT_FAILED,  /* import failed; a Python exception is set */
+};
+
+enum wsgid_script_flags {
+	WSGID_SCRIPT_CHECK = 1,  /* compare the modification time */
+	WSGID_SCRIPT_REFUSE = 2, /* on change answer CHANGED instead of importing again in place */
+	WSGID_SCRIPT_KEEP = 4,   /* if importing the changed file fails, keep the old module and
+	                            set the exception: outcome FAILED with *module set */
+};
+
+/* Looks the script at path up, imports it when needed. resource is what
+ * reload_required is called with; NULL: do not call it. */
+enum wsgid_script_outcome wsgid_script_load(struct wsgid_interpreter *interpreter, const char *path,
+                                            const char *resource, int flags, PyObject **module);
+
+#endif

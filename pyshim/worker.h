@@ -1,0 +1,45 @@
+/* The worker: N threads that each serve one connection after another. The
+ * same serving code runs embedded applications on threads of the router. */
+#ifndef WSGID_WORKER_H
+#define WSGID_WORKER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "boot.h"
+
+/* Whom a script may belong to: one row of the script table. */
+struct wsgid_script_rule {
+	const char *path;
+	size_t length;
+	bool directory; /* path and everything below it */
+};
+
+/* What all threads of one process (or of the router's embedded mode) share.
+ * Constant after start but for the atomics. */
+struct wsgid_server {
+	const char *group;          /* process group, "" when embedded */
+	int threads;
+	bool multiprocess;
+	bool embedded;              /* in the router: changed scripts are imported in place */
+	const struct wsgid_script_rule *rules;
+	size_t rule_count;
+	int status_fd;              /* docs/internals.md section 2, -1 when embedded */
+	uint8_t *scoreboard;        /* section 4, NULL when embedded */
+	size_t scoreboard_size;
+	atomic_bool retiring;       /* refuse every new request */
+	atomic_bool stopping;       /* leave the loop when the connection is idle */
+};
+
+/* Runs a worker process to its end: boot block in, exit status out. Main
+ * thread, single-threaded, privileges already dropped. */
+int wsgid_worker_main(const struct wsgid_boot *boot);
+
+/* Serves one connection of the router until it closes: FastCGI requests one
+ * after the other (docs/internals.md section 5). thread is 0-based. Closes
+ * fd. The calling thread holds no GIL. */
+void wsgid_serve_connection(struct wsgid_server *server, int thread, int fd);
+
+#endif
