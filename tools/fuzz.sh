@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Runs every Go fuzz target for the given time each: fuzz.sh 60s.
+set -euo pipefail
+time=${1:-30s}
+for package in $(go list ./...); do
+  for target in $(go test -list '^Fuzz' "$package" | grep '^Fuzz' || true); do
+    echo "fuzz: $package $target $time"
+    go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" "$package"
+  done
+done
