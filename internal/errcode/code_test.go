@@ -1,0 +1,38 @@
+package errcode
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+func TestDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/errors.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(page)
+	for _, e := range All() {
+		row := fmt.Sprintf("| %s | %d |", e.Code, e.Status)
+		if strings.Count(text, row) != 1 {
+			t.Errorf("docs/errors.md has not exactly one row %q", row)
+		}
+	}
+	if got, want := strings.Count(text, "\n| WSGID-"), len(All()); got != want {
+		t.Errorf("docs/errors.md has %d rows, the code %d", got, want)
+	}
+}
+
+func TestUniqueAndOrdered(t *testing.T) {
+	var last Code
+	for _, e := range All() {
+		if e.Code <= last {
+			t.Errorf("%s is not in order", e.Code)
+		}
+		if e.Status < 400 || e.Status > 599 || e.Title == "" {
+			t.Errorf("%s: status %d, title %q", e.Code, e.Status, e.Title)
+		}
+		last = e.Code
+	}
+}

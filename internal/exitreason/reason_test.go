@@ -1,0 +1,23 @@
+package exitreason
+
+import "testing"
+
+func TestEveryReasonHasItsOwnName(t *testing.T) {
+	seen := map[string]Reason{}
+	for r := Crash; r <= Exited; r++ {
+		name := r.String()
+		if name == "" || name == "unknown" {
+			t.Errorf("reason %d has no name", r)
+		}
+		if other, ok := seen[name]; ok {
+			t.Errorf("reasons %d and %d are both %q", r, other, name)
+		}
+		seen[name] = r
+	}
+	if None.String() != "" {
+		t.Errorf("None is %q", None.String())
+	}
+	if got := Reason(1 << 20).String(); got != "unknown" {
+		t.Errorf("a number from a worker that is no reason is %q", got)
+	}
+}
