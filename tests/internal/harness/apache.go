@@ -1,0 +1,120 @@
+package harness
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Apache is a running httpd with the event MPM.
+type Apache struct {
+	*Client
+	Port int
+	// TLS is a client for the TLS port; nil without one.
+	TLS *Client
+	// ErrorLog is the path of its error log.
+	ErrorLog string
+}
+
+// ApacheOptions of StartApache. In texts, {{.Dir}} and {{.Socket}} are those of
+// the world.
+type ApacheOptions struct {
+	// Config is the body of httpd.conf: what connects it with wsgid.
+	Config string
+	// TLS adds a virtual host with a self-made certificate and this body.
+	TLS string
+}
+
+// ProxyPass is the simplest connection: every URL goes to wsgid.
+const ProxyPass = `
+ProxyPass "/" "unix:{{.Socket}}|fcgi://wsgid/" enablereuse=on flushpackets=on
+`
+
+// HandlerProxy defines the kept connections for Alias and SetHandler.
+const HandlerProxy = `
+<Proxy "unix:{{.Socket}}|fcgi://wsgid/">
+  ProxySet enablereuse=on flushpackets=on
+</Proxy>
+`
+
+// Handler is the SetHandler line that belongs to HandlerProxy.
+const Handler = `SetHandler "proxy:unix:{{.Socket}}|fcgi://wsgid/"`
+
+var apacheModules = []string{
+	"mpm_event", "authz_core", "authz_host", "authz_user", "authn_core", "authn_file", "auth_basic",
+	"alias", "dir", "env", "headers", "proxy", "proxy_fcgi", "rewrite", "setenvif",
+	"socache_shmcb", "ssl",
+}
+
+// moduleDir is where Debian keeps Apache's modules.
+const moduleDir = "/usr/lib/apache2/modules"
+
+// StartApache starts httpd and waits until it accepts. It ends with the test.
+func (w *World) StartApache(options ApacheOptions) *Apache {
+	w.T.Helper()
+	program := Need(w.T, "apache2")
+	for attempt := 0; ; attempt++ {
+		apache, report := w.tryApache(program, options)
+		if apache != nil {
+			return apache
+		}
+		if attempt == 4 {
+			w.T.Fatalf("httpd does not start: %s", report)
+		}
+	}
+}
+
+func (w *World) tryApache(program string, options ApacheOptions) (*Apache, string) {
+	w.T.Helper()
+	a := &Apache{Port: FreePort(w.T), ErrorLog: w.Path("httpd/error.log")}
+	w.must(os.MkdirAll(w.Path("httpd/docs"), 0o755))
+	var conf strings.Builder
+	fmt.Fprintf(&conf, "ServerRoot %q\nServerName localhost\nListen 127.0.0.1:%d\n", w.Path("httpd"), a.Port)
+	for _, module := range apacheModules {
+		fmt.Fprintf(&conf, "LoadModule %s_module %s/mod_%s.so\n", module, moduleDir, module)
+	}
+	fmt.Fprintf(&conf, "PidFile %q\nErrorLog %q\nLogLevel info\nMutex file:%s\n", w.Path("httpd/httpd.pid"), a.ErrorLog, w.Path("httpd"))
+	fmt.Fprintf(&conf, "DocumentRoot %q\nAccessFileName .none\nTimeout %d\n", w.Path("httpd/docs"), int(Patience.Seconds()))
+	conf.WriteString("StartServers 1\nServerLimit 4\nThreadsPerChild 64\nThreadLimit 64\nMaxRequestWorkers 256\n" +
+		"KeepAlive On\nMaxKeepAliveRequests 0\nKeepAliveTimeout 5\nGracefulShutdownTimeout 1\n" +
+		"<Directory />\n  Require all granted\n</Directory>\n")
+	if os.Getuid() == 0 {
+		conf.WriteString("User www-data\nGroup www-data\n")
+	}
+	conf.WriteString(w.Expand(options.Config))
+	if options.TLS != "" {
+		port := FreePort(w.T)
+		certificate, key := w.Certificate("localhost")
+		fmt.Fprintf(&conf, "\nListen 127.0.0.1:%d https\nSSLSessionCache none\n<VirtualHost 127.0.0.1:%d>\nServerName localhost\n"+
+			"SSLEngine on\nSSLCertificateFile %q\nSSLCertificateKeyFile %q\n%s\n</VirtualHost>\n",
+			port, port, certificate, key, w.Expand(options.TLS))
+		a.TLS = NewClient(w.T, fmt.Sprintf("https://127.0.0.1:%d", port))
+	}
+	path := w.Write("httpd/httpd.conf", conf.String())
+	s, report := startServer(w.T, "httpd", fmt.Sprintf("127.0.0.1:%d", a.Port),
+		[]string{program, "-D", "FOREGROUND", "-f", path})
+	if s == nil {
+		return nil, report + readTail(a.ErrorLog)
+	}
+	w.T.Cleanup(func() {
+		s.stop()
+		if w.T.Failed() {
+			w.T.Logf("end of httpd's error log:\n%s", readTail(a.ErrorLog))
+		}
+	})
+	a.Client = NewClient(w.T, fmt.Sprintf("http://127.0.0.1:%d", a.Port))
+	return a, ""
+}
+
+// readTail is the end of a file, for a failure report.
+func readTail(path string) string {
+	content, err := os.ReadFile(filepath.Clean(path))
+	if err != nil {
+		return err.Error()
+	}
+	if len(content) > 8000 {
+		content = content[len(content)-8000:]
+	}
+	return string(content)
+}

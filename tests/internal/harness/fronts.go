@@ -1,0 +1,91 @@
+package harness
+
+import (
+	"fmt"
+	"os"
+	"strings"
+)
+
+// StartNginx starts nginx with stock FastCGI parameters and kept connections
+// in front of the world's socket.
+func (w *World) StartNginx() *Client {
+	w.T.Helper()
+	return w.startFront("nginx", func(port int) (argv []string) {
+		w.must(os.MkdirAll(w.Path("nginx"), 0o755))
+		user := ""
+		if os.Getuid() == 0 {
+			user = "user www-data;\n"
+		}
+		path := w.Write("nginx/nginx.conf", user+w.Expand(strings.ReplaceAll(`
+daemon off;
+worker_processes 1;
+pid {{.Dir}}/nginx/nginx.pid;
+error_log stderr info;
+events { worker_connections 256; }
+http {
+  access_log off;
+  client_body_temp_path {{.Dir}}/nginx/body;
+  fastcgi_temp_path     {{.Dir}}/nginx/fastcgi;
+  proxy_temp_path       {{.Dir}}/nginx/proxy;
+  uwsgi_temp_path       {{.Dir}}/nginx/uwsgi;
+  scgi_temp_path        {{.Dir}}/nginx/scgi;
+  client_max_body_size 64m;
+  upstream wsgid { server unix:{{.Socket}}; keepalive 16; }
+  server {
+    listen 127.0.0.1:PORT;
+    location / {
+      include /etc/nginx/fastcgi_params;
+      fastcgi_pass wsgid;
+      fastcgi_keep_conn on;
+    }
+  }
+}
+`, "PORT", fmt.Sprint(port))))
+		return []string{Need(w.T, "nginx"), "-c", path, "-e", "stderr"}
+	})
+}
+
+// StartLighttpd starts lighttpd with a prefix match in front of the world's socket.
+func (w *World) StartLighttpd() *Client {
+	w.T.Helper()
+	return w.startFront("lighttpd", func(port int) (argv []string) {
+		w.must(os.MkdirAll(w.Path("lighttpd/docs"), 0o755))
+		user := ""
+		if os.Getuid() == 0 {
+			user = "server.username = \"www-data\"\nserver.groupname = \"www-data\"\n"
+			w.must(os.Chown(w.Path("lighttpd"), 33, 33))
+		}
+		path := w.Write("lighttpd/lighttpd.conf", user+w.Expand(strings.ReplaceAll(`
+server.modules = ( "mod_fastcgi" )
+server.bind = "127.0.0.1"
+server.port = PORT
+server.document-root = "{{.Dir}}/lighttpd/docs"
+server.upload-dirs = ( "{{.Dir}}/lighttpd" )
+fastcgi.server = ( "/" => (( "socket" => "{{.Socket}}", "check-local" => "disable", "fix-root-scriptname" => "enable" )) )
+`, "PORT", fmt.Sprint(port))))
+		return []string{Need(w.T, "lighttpd"), "-D", "-f", path}
+	})
+}
+
+// startFront starts a server on a free port, with another one when the port
+// was taken meanwhile.
+func (w *World) startFront(name string, prepare func(port int) (argv []string)) *Client {
+	w.T.Helper()
+	var report string
+	for range 5 {
+		port := FreePort(w.T)
+		address := fmt.Sprintf("127.0.0.1:%d", port)
+		var s *server
+		if s, report = startServer(w.T, name, address, prepare(port)); s != nil {
+			w.T.Cleanup(func() {
+				s.stop()
+				if w.T.Failed() {
+					w.T.Logf("output of %s:\n%s", name, s.log.Tail(40))
+				}
+			})
+			return NewClient(w.T, "http://"+address)
+		}
+	}
+	w.T.Fatalf("%s does not start: %s", name, report)
+	return nil
+}
