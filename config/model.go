@@ -69,14 +69,14 @@ type Listener struct {
 	HeaderTimeout, BodyTimeout, IdleTimeout time.Duration
 	// Static blocks (http).
 	Static []Static
-	Range  hcl.Range
+	Range  hcl.Range `json:"-"`
 }
 
 // Static is a static "/prefix/" { dir = … } block of a listen "http".
 type Static struct {
 	Prefix string
 	Dir    string
-	Range  hcl.Range
+	Range  hcl.Range `json:"-"`
 }
 
 // Router is the router block.
@@ -98,11 +98,11 @@ type Router struct {
 	RequestBuffer, MaxBodyBytes int64
 	// MaxConnections of front servers at once, default 16384.
 	MaxConnections int
-	Range          hcl.Range
+	Range          hcl.Range `json:"-"`
 }
 
 // DaemonProcess is a daemon_process "name" block: a process group. Option
-// names are mod_wsgi's (behaviour spec section 2) with underscores.
+// names are mod_wsgi's (mod_wsgi behaviour 2) with underscores.
 type DaemonProcess struct {
 	Name string
 	// Processes, default 1; ProcessesSet: the option was given, which makes
@@ -138,7 +138,7 @@ type DaemonProcess struct {
 	ShutdownTimeout    time.Duration // for requests to finish after SIGTERM, default 5 s; then SIGKILL
 	GracefulTimeout    time.Duration // for requests to finish before a planned replacement, default 15 s
 	NoNewPrivileges    bool          // default true
-	Range              hcl.Range
+	Range              hcl.Range     `json:"-"`
 }
 
 // ScriptAlias is a script_alias "/prefix" block.
@@ -162,13 +162,13 @@ type ScriptAlias struct {
 	Preload bool
 	// RequestBuffer, MaxBodyBytes: default those of Router.
 	RequestBuffer, MaxBodyBytes int64
-	Range                       hcl.Range
+	Range                       hcl.Range `json:"-"`
 }
 
 // OnLoadError is the value of on_load_error.
 type OnLoadError string
 
-// Values of on_load_error (DESIGN.md section 9).
+// Values of on_load_error.
 const (
 	LoadErrorLastGood OnLoadError = "last_good"
 	LoadErrorFail     OnLoadError = "fail"
@@ -186,7 +186,7 @@ type DispatchScript struct {
 	DeadlockTimeout  time.Duration // GIL unobtainable for so long: the router is replaced; default 300 s
 	OnLoadError      OnLoadError   // default last_good
 	ScriptReloading  bool          // default true
-	Range            hcl.Range
+	Range            hcl.Range     `json:"-"`
 }
 
 // Control is the control block: the socket of wsgid status and stop.
@@ -199,7 +199,7 @@ type Control struct {
 	Mode         os.FileMode
 	// PIDFile is empty for none.
 	PIDFile string
-	Range   hcl.Range
+	Range   hcl.Range `json:"-"`
 }
 
 // Log is the log block.
@@ -207,5 +207,5 @@ type Log struct {
 	// Format "text" (default) or "json"; Level trace, debug, info (default),
 	// warn, error. Destination "stderr" (default) or an absolute path.
 	Format, Level, Destination string
-	Range                      hcl.Range
+	Range                      hcl.Range `json:"-"`
 }

@@ -1,0 +1,100 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// decoder turns blocks into the model, on top of the defaults. It goes on
+// after an error, so that all of them are reported at once.
+type decoder struct {
+	diags  hcl.Diagnostics
+	config Config
+	// places says where the options of the block with this range stand.
+	places map[hcl.Range]map[string]hcl.Range
+	// single remembers the blocks that may occur once.
+	single map[string]hcl.Range
+}
+
+// add reports an error at a place.
+func (d *decoder) add(at hcl.Range, summary, format string, arguments ...any) {
+	d.diags = append(d.diags, problem(at, summary, fmt.Sprintf(format, arguments...)))
+}
+
+// warn reports what is allowed but hardly meant.
+func (d *decoder) warn(at hcl.Range, summary, format string, arguments ...any) {
+	w := problem(at, summary, fmt.Sprintf(format, arguments...))
+	w.Severity = hcl.DiagWarning
+	d.diags = append(d.diags, w)
+}
+
+// decodeBlocks decodes the top-level blocks, in file order.
+func (d *decoder) decodeBlocks(blocks []*hclsyntax.Block) {
+	d.single = map[string]hcl.Range{}
+	for _, block := range blocks {
+		switch block.Type {
+		case "listen":
+			d.decodeListen(block)
+		case "router":
+			d.decodeRouter(block)
+		case "daemon_process":
+			d.decodeDaemonProcess(block)
+		case "script_alias":
+			d.decodeScriptAlias(block)
+		case "dispatch_script":
+			d.decodeDispatchScript(block)
+		case "control":
+			d.decodeControl(block)
+		case "log":
+			d.decodeLog(block)
+		default:
+			d.add(block.TypeRange, "Unknown block", "%s", unknownBlock(block.Type))
+		}
+	}
+}
+
+// label gives the one label that a block needs. what says what it is and
+// example how it is written.
+func (d *decoder) label(block *hclsyntax.Block, what, example string) (string, bool) {
+	if len(block.Labels) != 1 {
+		d.add(block.DefRange(), "Wrong block header", "A %s block has exactly one label, %s: write %s { … }.", block.Type, what, example)
+		return "", false
+	}
+	label := restoreExpansions(block.Labels[0])
+	if strings.ContainsAny(label, "\x00\n\r") {
+		d.add(block.LabelRanges[0], "Wrong block header", "The label of %s holds a NUL or a line end.", block.Type)
+		return "", false
+	}
+	return label, true
+}
+
+// once reports a second block of a kind that may occur once, and labels where
+// there are none. It returns false if the block is to be left out.
+func (d *decoder) once(block *hclsyntax.Block, labels int) bool {
+	if first, found := d.single[block.Type]; found {
+		d.add(block.DefRange(), "Duplicate block", "There is one %s block in a configuration; the first is at %s:%d.", block.Type, first.Filename, first.Start.Line)
+		return false
+	}
+	d.single[block.Type] = block.DefRange()
+	if labels == 0 && len(block.Labels) > 0 {
+		d.add(block.DefRange(), "Wrong block header", "A %s block has no label: write %s { … }.", block.Type, block.Type)
+	}
+	return true
+}
+
+// place is where an option of the block at a range stands, or the block itself.
+func (d *decoder) place(block hcl.Range, option string) hcl.Range {
+	if at, ok := d.places[block][option]; ok {
+		return at
+	}
+	return block
+}
+
+// given says whether an option of the block at a range was written.
+func (d *decoder) given(block hcl.Range, option string) bool {
+	_, ok := d.places[block][option]
+	return ok
+}

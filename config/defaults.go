@@ -1,0 +1,100 @@
+package config
+
+import (
+	"path/filepath"
+	"time"
+)
+
+const (
+	kib = 1 << 10
+	mib = 1 << 20
+	gib = 1 << 30
+)
+
+// DefaultFile is the configuration file when none is named.
+const DefaultFile = "/etc/wsgid/wsgid.hcl"
+
+// defaultListener: timeouts long enough for a slow client, short enough that a
+// silent one does not hold a connection for ever. backlog: Linux's somaxconn.
+func defaultListener(kind ListenerKind) Listener {
+	l := Listener{
+		Kind:          kind,
+		Backlog:       4096,
+		HeaderTimeout: 20 * time.Second,
+		BodyTimeout:   60 * time.Second,
+	}
+	switch kind {
+	case ListenUnix:
+		l.Mode = 0o660
+	case ListenHTTP:
+		l.IdleTimeout = 75 * time.Second
+	}
+	return l
+}
+
+// defaultRouter: the user is found by the supervisor.
+func defaultRouter() Router {
+	return Router{
+		Threads:        25,
+		MaxHeaderBytes: 64 * kib,
+		RequestBuffer:  64 * kib,
+		MaxConnections: 16384,
+	}
+}
+
+// defaultDaemonProcess: mod_wsgi's values (mod_wsgi behaviour 2) where it has
+// one that is good, else those that mod_wsgi-express generates.
+func defaultDaemonProcess() DaemonProcess {
+	return DaemonProcess{
+		Processes:       1,
+		Threads:         15,
+		Umask:           0o022,
+		Lang:            "C.UTF-8",
+		StackSize:       8 * mib,
+		ListenBacklog:   1024,
+		QueueLength:     1024,
+		QueueTimeout:    45 * time.Second,
+		StartupTimeout:  60 * time.Second,
+		ShutdownTimeout: 5 * time.Second,
+		GracefulTimeout: 15 * time.Second,
+		NoNewPrivileges: true,
+	}
+}
+
+// defaultScriptAlias: what depends on other blocks is filled in by
+// resolveScriptAlias.
+func defaultScriptAlias() ScriptAlias {
+	return ScriptAlias{
+		ApplicationGroup: "%{GLOBAL}",
+		CallableObject:   "application",
+		ScriptReloading:  true,
+	}
+}
+
+func defaultDispatchScript() DispatchScript {
+	return DispatchScript{
+		Concurrency:     16,
+		Timeout:         10 * time.Second,
+		DeadlockTimeout: 300 * time.Second,
+		OnLoadError:     LoadErrorLastGood,
+		ScriptReloading: true,
+	}
+}
+
+// defaultControl: an ordinary user has no /run/wsgid.
+func defaultControl(identity Identity) Control {
+	return Control{Path: DefaultControlPath(identity), Mode: 0o600}
+}
+
+// DefaultControlPath is where the control socket of this identity lies unless
+// the configuration says otherwise.
+func DefaultControlPath(identity Identity) string {
+	if identity.Root() || identity.RuntimeDir == "" {
+		return "/run/wsgid/control.sock"
+	}
+	return filepath.Join(identity.RuntimeDir, "wsgid", "control.sock")
+}
+
+func defaultLog() Log {
+	return Log{Format: "text", Level: "info", Destination: "stderr"}
+}

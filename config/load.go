@@ -1,0 +1,63 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+// Result is what reading a configuration gave: the configuration, if there
+// were no errors, the diagnostics, and the sources that they point into.
+type Result struct {
+	// Config is nil when Diagnostics has errors.
+	Config      *Config
+	Diagnostics hcl.Diagnostics
+	// Files are the sources by file name, for WriteDiagnostics.
+	Files map[string]*hcl.File
+}
+
+// Load reads the configuration file and everything it includes, as the user
+// who runs this process. The *Config is nil if the diagnostics have errors;
+// warnings come beside a *Config.
+func Load(file string) (*Config, hcl.Diagnostics) {
+	result := Read(file, CurrentIdentity())
+	return result.Config, result.Diagnostics
+}
+
+// LoadBytes reads a configuration that does not come from a file; name stands
+// in diagnostics, and includes are relative to its directory.
+func LoadBytes(name string, source []byte) (*Config, hcl.Diagnostics) {
+	result := ReadBytes(name, source, CurrentIdentity())
+	return result.Config, result.Diagnostics
+}
+
+// Read reads the configuration file as if identity started wsgid.
+func Read(file string, identity Identity) Result {
+	absolute, err := filepath.Abs(file)
+	if err != nil {
+		absolute = file
+	}
+	source, err := os.ReadFile(absolute)
+	if err != nil {
+		return Result{Diagnostics: hcl.Diagnostics{unreadable(file, err, nil)}}
+	}
+	return ReadBytes(absolute, source, identity)
+}
+
+// ReadBytes is Read with the main file's content in memory.
+func ReadBytes(name string, source []byte, identity Identity) Result {
+	p := newParser()
+	blocks := p.parse(name, source)
+	d := &decoder{diags: p.diags, places: map[hcl.Range]map[string]hcl.Range{}}
+	broken := d.diags.HasErrors()
+	d.config = Config{File: name, Router: defaultRouter(), Control: defaultControl(identity), Log: defaultLog()}
+	d.decodeBlocks(blocks)
+	v := validator{decoder: d, identity: identity, partial: broken || d.diags.HasErrors()}
+	v.validate()
+	result := Result{Diagnostics: d.diags, Files: p.files()}
+	if !d.diags.HasErrors() {
+		result.Config = &d.config
+	}
+	return result
+}

@@ -1,0 +1,107 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/agext/levenshtein"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/gohcl"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// blockNames are the blocks of a configuration, in the order of the reference.
+var blockNames = []string{"listen", "router", "daemon_process", "script_alias", "dispatch_script", "control", "log"}
+
+// similar gives the word nearest to name, or "" when none is near enough.
+// mod_wsgi writes its options with hyphens; those are near by nature.
+func similar(name string, words []string) string {
+	name = strings.ToLower(strings.ReplaceAll(name, "-", "_"))
+	best, distance := "", 3 // two slips; a third makes another word
+	for _, word := range words {
+		if d := levenshtein.Distance(name, word, nil); d < distance {
+			best, distance = word, d
+		}
+	}
+	return best
+}
+
+// didYouMean ends a message about an unknown word.
+func didYouMean(name string, words []string) string {
+	if word := similar(name, words); word != "" {
+		return fmt.Sprintf("; did you mean %q?", word)
+	}
+	return "."
+}
+
+// unknownAtTop is the message for an attribute outside every block.
+func unknownAtTop(name string) string {
+	if slices.Contains(blockNames, name) {
+		return fmt.Sprintf("%q is a block: write %s { … }, without an equals sign.", name, name)
+	}
+	return fmt.Sprintf("There is no option %q outside of blocks%s", name, didYouMean(name, append([]string{"include"}, blockNames...)))
+}
+
+// unknownBlock is the message for a block that does not exist.
+func unknownBlock(name string) string {
+	if name == "include" {
+		return `"include" is an option: write include = ["conf.d/*.hcl"].`
+	}
+	return fmt.Sprintf("There is no block %q%s", name, didYouMean(name, blockNames))
+}
+
+// checkNames reports what a block holds but into does not know. where is how
+// messages call the block.
+func (d *decoder) checkNames(where string, body *hclsyntax.Body, into any) {
+	schema, _ := gohcl.ImpliedBodySchema(into)
+	var options, blocks []string
+	for _, a := range schema.Attributes {
+		options = append(options, a.Name)
+	}
+	for _, b := range schema.Blocks {
+		blocks = append(blocks, b.Type)
+	}
+	for _, attribute := range sortedAttributes(body) {
+		if slices.Contains(options, attribute.Name) {
+			continue
+		}
+		if slices.Contains(blocks, attribute.Name) {
+			d.add(attribute.NameRange, "Unknown option", "%q is a block inside %s: write it without an equals sign.", attribute.Name, where)
+			continue
+		}
+		ending := elsewhere(where, attribute.Name)
+		if ending == "" {
+			ending = didYouMean(attribute.Name, options)
+		}
+		d.add(attribute.NameRange, "Unknown option", "There is no option %q in %s%s", attribute.Name, where, ending)
+	}
+	for _, block := range body.Blocks {
+		if slices.Contains(blocks, block.Type) {
+			continue
+		}
+		if slices.Contains(options, block.Type) {
+			d.add(block.TypeRange, "Unknown block", "%q is an option of %s: write %s = ….", block.Type, where, block.Type)
+			continue
+		}
+		ending := elsewhere(where, block.Type)
+		if ending == "" {
+			ending = didYouMean(block.Type, blocks)
+		}
+		d.add(block.TypeRange, "Unknown block", "There is no block %q in %s%s", block.Type, where, ending)
+	}
+}
+
+// decodeBody fills a block struct and remembers where each option stands. It
+// returns the range that the block is known by.
+func (d *decoder) decodeBody(where string, block *hclsyntax.Block, into any) hcl.Range {
+	at := block.DefRange()
+	d.checkNames(where, block.Body, into)
+	d.diags = append(d.diags, gohcl.DecodeBody(block.Body, nil, into)...)
+	places := map[string]hcl.Range{}
+	for name, attribute := range block.Body.Attributes {
+		places[name] = attribute.SrcRange
+	}
+	d.places[at] = places
+	return at
+}

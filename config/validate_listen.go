@@ -1,0 +1,118 @@
+package config
+
+import (
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// listener validates a listen block.
+func (v *validator) listener(l *Listener) {
+	v.positive(l.Range, "header_timeout", l.HeaderTimeout, "a silent client would hold a connection for ever")
+	v.positive(l.Range, "body_timeout", l.BodyTimeout, "a silent client would hold a connection for ever")
+	if l.Kind == ListenHTTP {
+		v.positive(l.Range, "idle_timeout", l.IdleTimeout, "a silent client would hold a connection for ever")
+	}
+	if l.Kind == ListenUnix {
+		if v.given(l.Range, "path") {
+			v.socketPath(l.Range, "path", l.Path)
+		}
+		v.socketMode(l)
+		v.owner(l.Range, l.Owner, l.Group)
+		for _, uid := range l.AllowedUIDs {
+			v.account(l.Range, "allowed_uids", uid)
+		}
+		return
+	}
+	v.address(l)
+	for i := range l.Static {
+		v.static(l, i)
+	}
+}
+
+func (v *validator) socketMode(l *Listener) {
+	if l.Mode&0o002 != 0 {
+		v.add(v.place(l.Range, "mode"), "Socket is world-writable", "With mode %04o every user of this machine could send requests: use \"0660\" and a group that the web server is in.", l.Mode)
+	}
+}
+
+// address validates host and port of a tcp or http listener.
+func (v *validator) address(l *Listener) {
+	if !v.given(l.Range, "address") {
+		return // reported as missing
+	}
+	at := v.place(l.Range, "address")
+	host, port, err := net.SplitHostPort(l.Address)
+	if err != nil {
+		v.add(at, "Wrong address", "Option \"address\" is host:port, such as \"127.0.0.1:9000\" or \"[::1]:9000\"; %q is not.", l.Address)
+		return
+	}
+	number, err := strconv.Atoi(port)
+	lowest := 1
+	if l.Kind == ListenHTTP {
+		lowest = 0 // any free port: for tests and wsgid serve
+	}
+	if err != nil || number < lowest || number > 65535 {
+		v.add(at, "Wrong address", "The port is a number from 1 to 65535; %q is not.", port)
+	}
+	if host != "" && !isHost(host) {
+		v.add(at, "Wrong address", "%q is neither an IP address nor a host name.", host)
+		return
+	}
+	if l.Kind == ListenTCP && !isLoopback(host) && len(l.AllowedClients) == 0 {
+		v.add(at, "Anybody could connect", "FastCGI has no passwords: whoever reaches %s can pretend to be the web server. Add allowed_clients = [\"address of the web server\"], or listen on a loopback address.", l.Address)
+	}
+}
+
+// isHost accepts IP addresses and names of letters, digits, dots and hyphens.
+func isHost(host string) bool {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true
+	}
+	return strings.Trim(strings.ToLower(host), "abcdefghijklmnopqrstuvwxyz0123456789.-") == "" && !strings.HasPrefix(host, "-") &&
+		strings.Trim(host, "0123456789.") != ""
+}
+
+// isLoopback says whether only this machine reaches the host.
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	address, err := netip.ParseAddr(host)
+	return err == nil && address.Unmap().IsLoopback()
+}
+
+// static validates a static block.
+func (v *validator) static(l *Listener, i int) {
+	s := &l.Static[i]
+	if v.given(s.Range, "dir") {
+		v.absolute(s.Range, "dir", s.Dir)
+	}
+	v.urlPrefix(s.Range, "static", s.Prefix)
+	for _, other := range l.Static[:i] {
+		if other.Prefix == s.Prefix {
+			v.add(s.Range, "Duplicate prefix", "static %q is there already, on line %d.", s.Prefix, other.Range.Start.Line)
+		}
+	}
+}
+
+// listenersTogether reports addresses that are listened on twice.
+func (v *validator) listenersTogether() {
+	seen := map[string]int{}
+	for i := range v.config.Listeners {
+		l := &v.config.Listeners[i]
+		option, key := "address", l.Address
+		if l.Kind == ListenUnix {
+			option, key = "path", l.Path
+		}
+		if key == "" || strings.HasSuffix(key, ":0") {
+			continue
+		}
+		if first, found := seen[key]; found {
+			v.add(v.place(l.Range, option), "Duplicate listener", "%s is listened on already, by the block on line %d.", key, v.config.Listeners[first].Range.Start.Line)
+			continue
+		}
+		seen[key] = i
+	}
+}

@@ -1,0 +1,82 @@
+package config
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// router validates the router block.
+func (v *validator) router(r *Router) {
+	v.user(r.Range, r.User, r.Group)
+	v.python(r.Range, r.Python, r.PythonHome, r.PythonPath)
+}
+
+// maxGroupName keeps the name usable as part of a socket's name.
+const maxGroupName = 64
+
+// daemonProcess validates the i-th daemon_process block.
+func (v *validator) daemonProcess(i int) {
+	p := &v.config.DaemonProcesses[i]
+	v.groupName(i)
+	v.user(p.Range, p.User, p.Group)
+	for _, group := range p.SupplementaryGroups {
+		v.account(p.Range, "supplementary_groups", group)
+	}
+	if p.SupplementaryGroups != nil && !v.identity.Root() {
+		v.add(v.place(p.Range, "supplementary_groups"), "Cannot switch groups", "wsgid is not started as root but as %s, so it cannot set supplementary groups: start it as root or take the option out.", v.identity.userName())
+	}
+	v.positive(p.Range, "shutdown_timeout", p.ShutdownTimeout, "a request that hangs would keep wsgid from stopping")
+	v.absolute(p.Range, "home", p.Home)
+	v.absolute(p.Range, "env_file", p.EnvFile)
+	v.python(p.Range, p.Python, p.PythonHome, p.PythonPath)
+	for _, option := range []struct{ name, value string }{{"lang", p.Lang}, {"locale", p.Locale}} {
+		if v.given(p.Range, option.name) && (option.value == "" || strings.ContainsAny(option.value, " \t/")) {
+			v.add(v.place(p.Range, option.name), "Wrong locale", "Option %q is the name of a locale, such as \"C.UTF-8\"; %q is none.", option.name, option.value)
+		}
+	}
+}
+
+// groupName validates the name of a process group, which stands in logs,
+// status, environ and in the name of a socket.
+func (v *validator) groupName(i int) {
+	p := &v.config.DaemonProcesses[i]
+	bad := ""
+	switch {
+	case p.Name == "":
+		bad = "is empty"
+	case len(p.Name) > maxGroupName:
+		bad = "is longer than 64 bytes"
+	case !utf8.ValidString(p.Name) || strings.ContainsFunc(p.Name, unicode.IsControl):
+		bad = "holds control characters"
+	case strings.Contains(p.Name, "/"):
+		bad = "holds a slash"
+	case p.Name == "." || p.Name == "..":
+		bad = "is a directory"
+	case strings.HasPrefix(p.Name, "%{"):
+		bad = "looks like an expansion"
+	}
+	if bad != "" {
+		v.add(p.Range, "Wrong name", "The name %q of this daemon_process %s.", p.Name, bad)
+		return
+	}
+	for _, other := range v.config.DaemonProcesses[:i] {
+		if other.Name == p.Name {
+			v.add(p.Range, "Duplicate name", "daemon_process %q is there already, at %s:%d: names are unique.", p.Name, other.Range.Filename, other.Range.Start.Line)
+			return
+		}
+	}
+}
+
+// groupNames are the declared process groups.
+func (v *validator) groupNames() []string {
+	var names []string
+	for _, p := range v.config.DaemonProcesses {
+		names = append(names, p.Name)
+	}
+	return names
+}
+
+// declared says whether a process group exists.
+func (v *validator) declared(name string) bool { return slices.Contains(v.groupNames(), name) }

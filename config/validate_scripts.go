@@ -1,0 +1,130 @@
+package config
+
+import (
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+// urlPrefix validates the URL path of a mount.
+func (v *validator) urlPrefix(at hcl.Range, block, prefix string) {
+	if !strings.HasPrefix(prefix, "/") {
+		v.add(at, "Wrong URL prefix", "The prefix of %s begins with a slash; %q does not.", block, prefix)
+		return
+	}
+	for _, segment := range strings.Split(prefix, "/") {
+		if segment == "." || segment == ".." {
+			v.add(at, "Wrong URL prefix", "The prefix %q has the segment %q, which no URL has when it is matched.", prefix, segment)
+			return
+		}
+	}
+}
+
+var slashes = regexp.MustCompile(`/+`)
+
+// covers says whether every URL that later matches is taken by earlier: a
+// prefix ends at a segment boundary (mod_wsgi behaviour 3.1).
+func covers(earlier, later string) bool {
+	if earlier == later || strings.HasSuffix(earlier, "/") && strings.HasPrefix(later, earlier) {
+		return true
+	}
+	return strings.HasPrefix(later, earlier+"/")
+}
+
+// scriptAlias validates the i-th script_alias block.
+func (v *validator) scriptAlias(i int) {
+	s := &v.config.ScriptAliases[i]
+	v.urlPrefix(s.Range, "script_alias", s.Prefix)
+	v.scriptAliasOrder(i)
+	if v.given(s.Range, "target") {
+		v.absolute(s.Range, "target", s.Target)
+	}
+	v.processGroup(s)
+	v.applicationGroup(s.Range, s.ApplicationGroup)
+	v.callable(s)
+	if v.given(s.Range, "preload") && s.Preload && !s.canPreload() {
+		v.add(v.place(s.Range, "preload"), "Cannot preload", "A script can be loaded before the first request only if target is a file, process_group is a declared group and application_group is a fixed name: take preload out.")
+	}
+}
+
+// scriptAliasOrder reports mounts that are there twice or out of reach.
+func (v *validator) scriptAliasOrder(i int) {
+	s := &v.config.ScriptAliases[i]
+	prefix := slashes.ReplaceAllString(s.Prefix, "/")
+	for _, other := range v.config.ScriptAliases[:i] {
+		earlier := slashes.ReplaceAllString(other.Prefix, "/")
+		switch {
+		case earlier == prefix:
+			v.add(s.Range, "Duplicate mount", "script_alias %q is there already, at %s:%d.", other.Prefix, other.Range.Filename, other.Range.Start.Line)
+			return
+		case covers(earlier, prefix):
+			v.warn(s.Range, "Mount is out of reach", "The first script_alias that matches serves a request, and %q on line %d matches everything below %q: move this block before it.", other.Prefix, other.Range.Start.Line, s.Prefix)
+			return
+		}
+	}
+}
+
+// processGroup validates which process group runs a script.
+func (v *validator) processGroup(s *ScriptAlias) {
+	at := v.place(s.Range, "process_group")
+	names := v.groupNames()
+	given := v.given(s.Range, "process_group")
+	switch {
+	case s.ProcessGroup == "" && given && !v.partial:
+		v.add(at, "No process group", "process_group is empty: name a daemon_process, or write \"%%{GLOBAL}\" for the Python inside the router.")
+	case s.ProcessGroup == "" && !given && len(names) > 1:
+		v.add(s.Range, "Which process group?", "There are several daemon_process blocks (%s): add process_group with one of them.", strings.Join(names, ", "))
+	case s.ProcessGroup == "" || v.expansion(s.Range, "process_group", s.ProcessGroup) || v.declared(s.ProcessGroup):
+	default:
+		v.add(at, "Unknown process group", "There is no daemon_process %q%s", s.ProcessGroup, didYouMeanOf(s.ProcessGroup, names))
+	}
+}
+
+// didYouMeanOf is didYouMean, and without a near word the list.
+func didYouMeanOf(name string, words []string) string {
+	if similar(name, words) == "" && len(words) > 0 {
+		return "; there is " + strings.Join(words, ", ") + "."
+	}
+	return didYouMean(name, words)
+}
+
+// applicationGroup validates the interpreter of a script.
+func (v *validator) applicationGroup(block hcl.Range, name string) {
+	if name == "" && v.given(block, "application_group") {
+		v.add(v.place(block, "application_group"), "No application group", "application_group is empty: write \"%%{GLOBAL}\" for the main interpreter.")
+		return
+	}
+	v.expansion(block, "application_group", name)
+}
+
+var identifier = regexp.MustCompile(`^[\p{L}_][\p{L}\p{Nd}_]*$`)
+
+// callable validates the name of the application in the script. Only
+// %{ENV:name} makes sense as an expansion there (mod_wsgi behaviour 1.1).
+func (v *validator) callable(s *ScriptAlias) {
+	if strings.HasPrefix(s.CallableObject, "%{ENV:") {
+		v.expansion(s.Range, "callable_object", s.CallableObject)
+		return
+	}
+	if !identifier.MatchString(s.CallableObject) {
+		v.add(v.place(s.Range, "callable_object"), "Wrong callable", "callable_object is the name of a global of the script, or %%{ENV:name}; %q is neither.", s.CallableObject)
+	}
+}
+
+// dispatchScript validates the dispatch_script block.
+func (v *validator) dispatchScript(s *DispatchScript) {
+	if !filepath.IsAbs(s.Path) || strings.HasSuffix(s.Path, "/") {
+		v.add(s.Range, "Path is not absolute", "dispatch_script needs the absolute path of a file; %q is none.", s.Path)
+	}
+	v.applicationGroup(s.Range, s.ApplicationGroup)
+	switch s.OnLoadError {
+	case LoadErrorLastGood, LoadErrorFail, LoadErrorStatic:
+	default:
+		v.add(v.place(s.Range, "on_load_error"), "Wrong value", "on_load_error is \"last_good\", \"fail\" or \"static\"; %q is none of them%s", s.OnLoadError,
+			didYouMean(string(s.OnLoadError), []string{"last_good", "fail", "static"}))
+	}
+	v.positive(s.Range, "dispatch_timeout", s.Timeout, "a script that hangs would hold its requests for ever")
+	v.positive(s.Range, "deadlock_timeout", s.DeadlockTimeout, "a router that hangs would never be replaced")
+}

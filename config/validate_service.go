@@ -1,0 +1,43 @@
+package config
+
+import "slices"
+
+// control validates the control block.
+func (v *validator) control(c *Control) {
+	v.socketPath(c.Range, "path", c.Path)
+	v.absolute(c.Range, "pid_file", c.PIDFile)
+	v.owner(c.Range, c.Owner, c.Group)
+	if c.Mode&0o002 != 0 {
+		v.add(v.place(c.Range, "mode"), "Socket is world-writable", "With mode %04o every user of this machine could stop wsgid: use \"0600\", or \"0660\" and a group.", c.Mode)
+	}
+	for i := range v.config.Listeners {
+		if l := &v.config.Listeners[i]; l.Kind == ListenUnix && l.Path == c.Path {
+			v.add(v.place(l.Range, "path"), "Duplicate listener", "%s is the path of the control socket.", l.Path)
+		}
+	}
+}
+
+var (
+	logFormats = []string{"text", "json"}
+	logLevels  = []string{"trace", "debug", "info", "warn", "error"}
+)
+
+// log validates the log block.
+func (v *validator) log(l *Log) {
+	if !slices.Contains(logFormats, l.Format) {
+		v.add(v.place(l.Range, "format"), "Wrong value", "format is \"text\" or \"json\"; %q is neither.", l.Format)
+	}
+	if !slices.Contains(logLevels, l.Level) {
+		v.add(v.place(l.Range, "level"), "Wrong value", "level is trace, debug, info, warn or error; %q is none of them%s", l.Level, didYouMean(l.Level, logLevels))
+	}
+	if l.Destination != "stderr" {
+		v.absoluteOr(l, "stderr")
+	}
+}
+
+// absoluteOr validates a destination that is a path or the word given.
+func (v *validator) absoluteOr(l *Log, word string) {
+	if len(l.Destination) == 0 || l.Destination[0] != '/' {
+		v.add(v.place(l.Range, "destination"), "Wrong value", "destination is %q or an absolute path; %q is neither.", word, l.Destination)
+	}
+}
