@@ -1,0 +1,131 @@
+// Package status holds the one status snapshot: what the control socket
+// answers and what wsgid status shows; table, JSON and other forms are views
+// of it. It holds data only and must not know how it is gathered.
+package status
+
+import "time"
+
+// Snapshot is wsgid at one moment.
+type Snapshot struct {
+	Version string    `json:"version"`
+	PID     int       `json:"pid"`     // of the supervisor
+	State   string    `json:"state"`   // starting, ready, stopping
+	Started time.Time `json:"started"` // of the supervisor
+	// Uptime in seconds.
+	Uptime float64 `json:"uptime_seconds"`
+	Config string  `json:"config,omitempty"` // path of the main file
+	Router Router  `json:"router"`
+	Groups []Group `json:"groups"`
+}
+
+// Router is the router process. The figures that only it knows are zero when
+// Answered is false: it did not answer in time.
+type Router struct {
+	PID        int       `json:"pid"` // 0 while there is none
+	User       string    `json:"user"`
+	UID        int       `json:"uid"`
+	State      string    `json:"state"` // starting, ready, stopping, gone, backoff
+	Started    time.Time `json:"started,omitzero"`
+	Python     string    `json:"python,omitempty"`
+	Answered   bool      `json:"answered"`
+	CPUSeconds float64   `json:"cpu_seconds"`
+	RSSBytes   uint64    `json:"rss_bytes"`
+
+	Connections   int    `json:"connections"`
+	Requests      uint64 `json:"requests"`
+	Errors        uint64 `json:"errors"`
+	InFlight      int    `json:"in_flight"`
+	DispatchCalls uint64 `json:"dispatch_calls"`
+	DispatchError string `json:"dispatch_error,omitempty"`
+
+	Restarts map[string]uint64 `json:"restarts"` // by exit reason
+	LastExit *Exit             `json:"last_exit,omitempty"`
+	Backoff  float64           `json:"backoff_seconds,omitempty"`
+}
+
+// Group is one process group.
+type Group struct {
+	Name   string `json:"name"`
+	User   string `json:"user"`
+	UID    int    `json:"uid"`
+	Wanted int    `json:"processes_wanted"`
+	// State is starting, ready, degraded (fewer processes ready than wanted),
+	// backoff (none ready, waiting before the next attempt) or stopping.
+	State string `json:"state"`
+	// Backoff is the number of seconds until the next attempt.
+	Backoff float64 `json:"backoff_seconds,omitempty"`
+	Ready   int     `json:"processes_ready"`
+
+	Threads     int `json:"threads"` // of ready processes
+	ThreadsBusy int `json:"threads_busy"`
+
+	// Queue and connections as the router sees them.
+	Queued      int    `json:"queued"`
+	QueueLength int    `json:"queue_length"` // limit
+	Rejected    uint64 `json:"rejected"`
+	Connections int    `json:"connections"`
+
+	// Requests and Errors since the supervisor started, processes that have
+	// ended included.
+	Requests uint64 `json:"requests"`
+	Errors   uint64 `json:"errors"`
+	Refused  uint64 `json:"refused"`
+
+	Restarts  map[string]uint64 `json:"restarts"` // exits by reason
+	LastExit  *Exit             `json:"last_exit,omitempty"`
+	Processes []Process         `json:"processes"`
+}
+
+// Process is one worker process.
+type Process struct {
+	PID         int       `json:"pid"`
+	User        string    `json:"user"`
+	UID         int       `json:"uid"`
+	Python      string    `json:"python,omitempty"`
+	State       string    `json:"state"` // starting, ready, draining, stopping
+	Started     time.Time `json:"started"`
+	Threads     int       `json:"threads"`
+	ThreadsBusy int       `json:"threads_busy"`
+	Requests    uint64    `json:"requests"`
+	Errors      uint64    `json:"errors"`
+	Refused     uint64    `json:"refused"`
+	LogDropped  uint64    `json:"log_dropped"`
+	CPUSeconds  float64   `json:"cpu_seconds"` // user and system
+	RSSBytes    uint64    `json:"rss_bytes"`
+	Running     []Request `json:"running,omitempty"`
+	// LastExit is that of the process which this one replaced.
+	LastExit *Exit `json:"last_exit,omitempty"`
+}
+
+// Request is what a thread works on. Texts are the client's, escaped.
+type Request struct {
+	Thread      int       `json:"thread"`
+	State       string    `json:"state"` // reading, application, writing
+	ID          string    `json:"id,omitempty"`
+	Method      string    `json:"method,omitempty"`
+	URI         string    `json:"uri,omitempty"`
+	Client      string    `json:"client,omitempty"`
+	Application string    `json:"application"`
+	Started     time.Time `json:"started"`
+}
+
+// Exit is how a process ended.
+type Exit struct {
+	PID    int       `json:"pid"`
+	At     time.Time `json:"at"`
+	Reason string    `json:"reason"` // internal/exitreason
+	Status int       `json:"status"` // exit status; -1 when it was a signal
+	Signal string    `json:"signal,omitempty"`
+	Error  string    `json:"error,omitempty"` // what the process said about it
+}
+
+// Version is the answer of GET /v1/version.
+type Version struct {
+	Version string `json:"version"`
+	PID     int    `json:"pid"`
+}
+
+// Error is the answer to a refused control request.
+type Error struct {
+	Error string `json:"error"`
+}

@@ -1,0 +1,34 @@
+// Package systemd tells the service manager how wsgid is doing (sd_notify).
+// Without NOTIFY_SOCKET every call does nothing. It must not know what the
+// states mean inside wsgid.
+package systemd
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+)
+
+// Ready says that the start is complete, with a line for systemctl status.
+func Ready(status string) error {
+	return notify(daemon.SdNotifyReady + "\nSTATUS=" + line(status))
+}
+
+// Status replaces the line of systemctl status.
+func Status(status string) error { return notify("STATUS=" + line(status)) }
+
+// Stopping says that the service begins to stop.
+func Stopping() error { return notify(daemon.SdNotifyStopping) }
+
+// line keeps a text from adding assignments of its own.
+func line(text string) string { return strings.ReplaceAll(text, "\n", " ") }
+
+func notify(state string) error {
+	// The variable stays set: children get a clean environment anyway, and
+	// every later state needs it again.
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		return fmt.Errorf("notify service manager: %w", err)
+	}
+	return nil
+}
