@@ -5,7 +5,8 @@ package fcgitest
 import (
 	"errors"
 	"fmt"
-	"io"
+	"net"
+	"time"
 
 	"github.com/wsgid/wsgid/protocol"
 )
@@ -40,29 +41,29 @@ func MapPairs(m map[string]string) []byte {
 // Do sends one Responder request with id 1 and without KEEP_CONN and returns
 // the reply. A connection that ends before END_REQUEST gives what came so far
 // and an error.
-func Do(conn io.ReadWriter, pairs, body []byte) (*Reply, error) {
+func Do(conn net.Conn, pairs, body []byte) (*Reply, error) {
 	return Send(conn, protocol.AppendRequest(nil, 1, protocol.Responder, 0, pairs, body))
 }
 
-// Send writes raw records, while reading the reply to id 1. A write error is
-// only reported if no whole reply came: an application may answer before it
-// has read everything.
-func Send(conn io.ReadWriter, raw []byte) (*Reply, error) {
+// Send writes raw records while it reads the reply to id 1. A write error only
+// counts if no whole reply came: an application may answer before it has read
+// everything, and what was not written by then is given up.
+func Send(conn net.Conn, raw []byte) (*Reply, error) {
 	written := make(chan error, 1)
 	go func() {
 		_, err := conn.Write(raw)
 		written <- err
 	}()
 	reply, err := Collect(protocol.NewReader(conn, 0), 1)
-	if err == nil {
-		return reply, nil // the writer ends with the connection at the latest
+	if derr := conn.SetWriteDeadline(time.Unix(1, 0)); derr != nil && err == nil {
+		conn.Close() // the only other way to end the writer
 	}
-	select {
-	case werr := <-written:
-		err = errors.Join(err, werr)
-	default:
+	werr := <-written
+	if err != nil {
+		return reply, errors.Join(err, werr)
 	}
-	return reply, err
+	_ = conn.SetWriteDeadline(time.Time{}) // fails on a closed connection only
+	return reply, nil
 }
 
 // Collect reads the reply to request id from rd up to END_REQUEST.
