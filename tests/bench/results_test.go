@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/wsgid/wsgid/config"
 )
 
 func TestRatioIsTheMedianOfTheQuotients(t *testing.T) {
@@ -50,14 +52,22 @@ func TestCPUClockCountsThisProcess(t *testing.T) {
 }
 
 func TestEveryServerHasAConfiguration(t *testing.T) {
-	s := &site{dir: "/d", user: "www-data"}
+	s, err := newSite("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(s.dir)
 	for _, p := range peers() {
 		if !strings.Contains(p.conf, "/"+p.name) {
 			t.Errorf("%s: its prefix is not in %s", p.name, p.conf)
 		}
 		if strings.HasPrefix(p.backend, "wsgid") {
-			if conf := wsgidConf(s, p.backend); !strings.Contains(conf, `script_alias "/`+p.name+`"`) || strings.Contains(conf, "${") {
+			conf := wsgidConf(s, p.backend)
+			if !strings.Contains(conf, `script_alias "/`+p.name+`"`) || strings.Contains(conf, "${") {
 				t.Errorf("%s: configuration %s", p.name, conf)
+			}
+			if _, problems := config.LoadBytes(p.backend, []byte(conf)); problems.HasErrors() {
+				t.Errorf("%s: %s\n%s", p.name, problems, conf)
 			}
 		}
 	}
