@@ -42,7 +42,7 @@ func (d *decoder) decodeDaemonProcess(block *hclsyntax.Block) {
 	var b daemonProcessBlock
 	p.Range = d.decodeBody("daemon_process", block, &b)
 	d.integer(b.Processes, &p.Processes, 1, 1000)
-	p.ProcessesSet = b.Processes != nil
+	p.ProcessesSet = d.given(p.Range, "processes")
 	d.integer(b.Threads, &p.Threads, 1, maxThreads)
 	d.str(b.User, &p.User)
 	d.str(b.Group, &p.Group)

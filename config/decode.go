@@ -15,6 +15,9 @@ type decoder struct {
 	config Config
 	// places says where the options of the block with this range stand.
 	places map[hcl.Range]map[string]hcl.Range
+	// unread are the options whose value is null (true) or could not be read:
+	// they count as not given, so that one mistake gives one message.
+	unread map[hcl.Range]bool
 	// single remembers the blocks that may occur once.
 	single map[string]hcl.Range
 }
@@ -93,8 +96,31 @@ func (d *decoder) place(block hcl.Range, option string) hcl.Range {
 	return block
 }
 
-// given says whether an option of the block at a range was written.
-func (d *decoder) given(block hcl.Range, option string) bool {
+// written says whether an option of the block at a range is there at all.
+func (d *decoder) written(block hcl.Range, option string) bool {
 	_, ok := d.places[block][option]
 	return ok
+}
+
+// given says whether an option of the block at a range has a value that was read.
+func (d *decoder) given(block hcl.Range, option string) bool {
+	at, ok := d.places[block][option]
+	_, bad := d.unread[at]
+	return ok && !bad
+}
+
+// need reports an option without which the block makes no sense; called when
+// the block has been read.
+func (d *decoder) need(block hcl.Range, where, option, example string) {
+	if !d.written(block, option) || d.unread[d.place(block, option)] {
+		d.add(block, "Missing option", "%s needs the option %q, such as %s = %q.", where, option, option, example)
+	}
+}
+
+// ignore makes an option count as not given.
+func (d *decoder) ignore(a *hcl.Attribute, null bool) {
+	if d.unread == nil {
+		d.unread = map[hcl.Range]bool{}
+	}
+	d.unread[a.Range] = null
 }

@@ -1,8 +1,10 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 )
@@ -30,4 +32,26 @@ func unreadable(file string, err error, at *hcl.Range) *hcl.Diagnostic {
 		Detail:   fmt.Sprintf("%s: %v.", file, cause(err)),
 		Subject:  at,
 	}
+}
+
+// sortDiagnostics puts them in the order of the files and their lines; what is
+// about no place comes last.
+func sortDiagnostics(diags hcl.Diagnostics, files []string) {
+	slices.SortStableFunc(diags, func(a, b *hcl.Diagnostic) int {
+		if a.Subject == nil || b.Subject == nil {
+			return cmp.Compare(placeless(a), placeless(b))
+		}
+		return cmp.Or(
+			cmp.Compare(slices.Index(files, a.Subject.Filename), slices.Index(files, b.Subject.Filename)),
+			cmp.Compare(a.Subject.Start.Line, b.Subject.Start.Line),
+		)
+	})
+}
+
+// placeless is 1 for a diagnostic about no place.
+func placeless(d *hcl.Diagnostic) int {
+	if d.Subject == nil {
+		return 1
+	}
+	return 0
 }

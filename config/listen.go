@@ -17,7 +17,7 @@ type listenCommon struct {
 
 // listenUnixBlock is listen "unix": FastCGI on a unix socket.
 type listenUnixBlock struct {
-	Path          *hcl.Attribute `hcl:"path"`
+	Path          *hcl.Attribute `hcl:"path,optional"`
 	Owner         *hcl.Attribute `hcl:"owner,optional"`
 	Group         *hcl.Attribute `hcl:"group,optional"`
 	Mode          *hcl.Attribute `hcl:"mode,optional"`
@@ -30,7 +30,7 @@ type listenUnixBlock struct {
 
 // listenTCPBlock is listen "tcp": FastCGI on a TCP port.
 type listenTCPBlock struct {
-	Address        *hcl.Attribute `hcl:"address"`
+	Address        *hcl.Attribute `hcl:"address,optional"`
 	AllowedClients *hcl.Attribute `hcl:"allowed_clients,optional"`
 	Backlog        *hcl.Attribute `hcl:"backlog,optional"`
 	HeaderTimeout  *hcl.Attribute `hcl:"header_timeout,optional"`
@@ -40,7 +40,7 @@ type listenTCPBlock struct {
 
 // listenHTTPBlock is listen "http": plain HTTP, for development and small sites.
 type listenHTTPBlock struct {
-	Address        *hcl.Attribute `hcl:"address"`
+	Address        *hcl.Attribute `hcl:"address,optional"`
 	AllowedClients *hcl.Attribute `hcl:"allowed_clients,optional"`
 	Backlog        *hcl.Attribute `hcl:"backlog,optional"`
 	HeaderTimeout  *hcl.Attribute `hcl:"header_timeout,optional"`
@@ -57,7 +57,7 @@ type staticLabel struct {
 
 // staticBlock is static "/prefix/" inside listen "http".
 type staticBlock struct {
-	Dir    *hcl.Attribute `hcl:"dir"`
+	Dir    *hcl.Attribute `hcl:"dir,optional"`
 	Remain hcl.Body       `hcl:",remain"`
 }
 
@@ -85,6 +85,7 @@ func (d *decoder) decodeListenUnix(block *hclsyntax.Block, l *Listener) {
 	var b listenUnixBlock
 	l.Range = d.decodeBody(`listen "unix"`, block, &b)
 	d.str(b.Path, &l.Path)
+	d.need(l.Range, `listen "unix"`, "path", "/run/wsgid/wsgid.sock")
 	d.str(b.Owner, &l.Owner)
 	d.str(b.Group, &l.Group)
 	d.mode(b.Mode, &l.Mode)
@@ -96,6 +97,7 @@ func (d *decoder) decodeListenTCP(block *hclsyntax.Block, l *Listener) {
 	var b listenTCPBlock
 	l.Range = d.decodeBody(`listen "tcp"`, block, &b)
 	d.str(b.Address, &l.Address)
+	d.need(l.Range, `listen "tcp"`, "address", "127.0.0.1:9000")
 	d.prefixes(b.AllowedClients, &l.AllowedClients)
 	d.decodeListenCommon(l, listenCommon{b.Backlog, b.HeaderTimeout, b.BodyTimeout})
 }
@@ -111,6 +113,7 @@ func (d *decoder) decodeListenHTTP(block *hclsyntax.Block, l *Listener) {
 	var b listenHTTPBlock
 	l.Range = d.decodeBody(`listen "http"`, withoutStatic(block), &b)
 	d.str(b.Address, &l.Address)
+	d.need(l.Range, `listen "http"`, "address", "127.0.0.1:8000")
 	d.prefixes(b.AllowedClients, &l.AllowedClients)
 	d.duration(b.IdleTimeout, &l.IdleTimeout)
 	d.decodeListenCommon(l, listenCommon{b.Backlog, b.HeaderTimeout, b.BodyTimeout})
@@ -148,6 +151,7 @@ func (d *decoder) decodeStatic(block *hclsyntax.Block, l *Listener) {
 	var b staticBlock
 	s.Range = d.decodeBody("static", block, &b)
 	d.str(b.Dir, &s.Dir)
+	d.need(s.Range, "static", "dir", "/srv/site/static")
 	l.Static = append(l.Static, s)
 }
 

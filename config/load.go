@@ -55,6 +55,7 @@ func ReadBytes(name string, source []byte, identity Identity) Result {
 	d.decodeBlocks(blocks)
 	v := validator{decoder: d, identity: identity, partial: broken || d.diags.HasErrors()}
 	v.validate()
+	sortDiagnostics(d.diags, p.order)
 	result := Result{Diagnostics: d.diags, Files: p.files()}
 	if !d.diags.HasErrors() {
 		result.Config = &d.config

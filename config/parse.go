@@ -20,6 +20,7 @@ import (
 type parser struct {
 	hcl     *hclparse.Parser
 	sources map[string][]byte // as read, for snippets
+	order   []string          // of the files, as they were first met
 	open    []string          // the chain of files being read, to refuse cycles
 	diags   hcl.Diagnostics
 }
@@ -56,15 +57,30 @@ func (p *parser) files() map[string]*hcl.File {
 	for name, file := range p.hcl.Files() {
 		shown := *file
 		shown.Bytes = p.sources[name]
+		shown.Nav = navigator{file.Nav}
 		files[name] = &shown
 	}
 	return files
+}
+
+// navigator names blocks in diagnostics as they were written.
+type navigator struct{ of any }
+
+// ContextString is what hcl's diagnostic writer calls.
+func (n navigator) ContextString(offset int) string {
+	inner, ok := n.of.(interface{ ContextString(offset int) string })
+	if !ok {
+		return ""
+	}
+	// hcl quotes the label, so that the markers come out escaped.
+	return strings.ReplaceAll(inner.ContextString(offset), `\x01\x02`, "%{")
 }
 
 // parse parses one file and puts the blocks of included files where the
 // include stands: the order of script_alias blocks is their precedence.
 func (p *parser) parse(name string, source []byte) []*hclsyntax.Block {
 	p.sources[name] = source
+	p.order = append(p.order, name)
 	if i := strings.IndexAny(string(source), "\x00\x01\x02"); i >= 0 {
 		p.diags = append(p.diags, &hcl.Diagnostic{
 			Severity: hcl.DiagError, Summary: "Control character in configuration",

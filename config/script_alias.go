@@ -10,7 +10,7 @@ import (
 
 // scriptAliasBlock is script_alias "/prefix" { … }.
 type scriptAliasBlock struct {
-	Target           *hcl.Attribute `hcl:"target"`
+	Target           *hcl.Attribute `hcl:"target,optional"`
 	ProcessGroup     *hcl.Attribute `hcl:"process_group,optional"`
 	ApplicationGroup *hcl.Attribute `hcl:"application_group,optional"`
 	CallableObject   *hcl.Attribute `hcl:"callable_object,optional"`
@@ -35,6 +35,7 @@ func (d *decoder) decodeScriptAlias(block *hclsyntax.Block) {
 	var b scriptAliasBlock
 	s.Range = d.decodeBody("script_alias", block, &b)
 	d.str(b.Target, &s.Target)
+	d.need(s.Range, "script_alias", "target", "/srv/site/site.wsgi")
 	d.str(b.ProcessGroup, &s.ProcessGroup)
 	d.str(b.ApplicationGroup, &s.ApplicationGroup)
 	d.str(b.CallableObject, &s.CallableObject)
@@ -47,7 +48,7 @@ func (d *decoder) decodeScriptAlias(block *hclsyntax.Block) {
 
 // resolveScriptAlias fills in the defaults that depend on other blocks and on
 // what the target is.
-func resolveScriptAlias(s *ScriptAlias, c *Config, preloadGiven bool) {
+func resolveScriptAlias(s *ScriptAlias, c *Config, groupGiven, preloadGiven bool) {
 	if s.RequestBuffer == unset {
 		s.RequestBuffer = c.Router.RequestBuffer
 	}
@@ -58,7 +59,7 @@ func resolveScriptAlias(s *ScriptAlias, c *Config, preloadGiven bool) {
 	if info, err := os.Stat(s.Target); err == nil && info.IsDir() {
 		s.Directory = true
 	}
-	if s.ProcessGroup == "" {
+	if s.ProcessGroup == "" && !groupGiven {
 		switch len(c.DaemonProcesses) {
 		case 0:
 			s.ProcessGroup = "%{GLOBAL}"

@@ -29,7 +29,7 @@ func (v *validator) validate() {
 	}
 	for i := range c.ScriptAliases {
 		s := &c.ScriptAliases[i]
-		resolveScriptAlias(s, c, v.given(s.Range, "preload"))
+		resolveScriptAlias(s, c, v.written(s.Range, "process_group"), v.given(s.Range, "preload"))
 		v.scriptAlias(i)
 	}
 	if c.DispatchScript != nil {

@@ -110,7 +110,7 @@ func (v *validator) listenersTogether() {
 			continue
 		}
 		if first, found := seen[key]; found {
-			v.add(v.place(l.Range, option), "Duplicate listener", "%s is listened on already, by the block on line %d.", key, v.config.Listeners[first].Range.Start.Line)
+			v.add(v.place(l.Range, option), "Duplicate listener", "%s is listened on already, by the block at %s:%d.", key, v.config.Listeners[first].Range.Filename, v.config.Listeners[first].Range.Start.Line)
 			continue
 		}
 		seen[key] = i

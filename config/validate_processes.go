@@ -73,7 +73,9 @@ func (v *validator) groupName(i int) {
 func (v *validator) groupNames() []string {
 	var names []string
 	for _, p := range v.config.DaemonProcesses {
-		names = append(names, p.Name)
+		if !slices.Contains(names, p.Name) {
+			names = append(names, p.Name)
+		}
 	}
 	return names
 }

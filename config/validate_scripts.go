@@ -60,7 +60,7 @@ func (v *validator) scriptAliasOrder(i int) {
 			v.add(s.Range, "Duplicate mount", "script_alias %q is there already, at %s:%d.", other.Prefix, other.Range.Filename, other.Range.Start.Line)
 			return
 		case covers(earlier, prefix):
-			v.warn(s.Range, "Mount is out of reach", "The first script_alias that matches serves a request, and %q on line %d matches everything below %q: move this block before it.", other.Prefix, other.Range.Start.Line, s.Prefix)
+			v.warn(s.Range, "Mount is out of reach", "The first script_alias that matches serves a request, and %q at %s:%d matches everything below %q: move this block before it.", other.Prefix, other.Range.Filename, other.Range.Start.Line, s.Prefix)
 			return
 		}
 	}
@@ -72,9 +72,9 @@ func (v *validator) processGroup(s *ScriptAlias) {
 	names := v.groupNames()
 	given := v.given(s.Range, "process_group")
 	switch {
-	case s.ProcessGroup == "" && given && !v.partial:
+	case s.ProcessGroup == "" && given:
 		v.add(at, "No process group", "process_group is empty: name a daemon_process, or write \"%%{GLOBAL}\" for the Python inside the router.")
-	case s.ProcessGroup == "" && !given && len(names) > 1:
+	case s.ProcessGroup == "" && !v.written(s.Range, "process_group") && len(names) > 1:
 		v.add(s.Range, "Which process group?", "There are several daemon_process blocks (%s): add process_group with one of them.", strings.Join(names, ", "))
 	case s.ProcessGroup == "" || v.expansion(s.Range, "process_group", s.ProcessGroup) || v.declared(s.ProcessGroup):
 	default:

@@ -27,6 +27,7 @@ func (d *decoder) value(a *hcl.Attribute) (cty.Value, bool) {
 	v, diags := a.Expr.Value(nil)
 	d.diags = append(d.diags, diags...)
 	if diags.HasErrors() || !v.IsWhollyKnown() || v.IsNull() {
+		d.ignore(a, v.IsNull() && !diags.HasErrors())
 		return cty.NilVal, false
 	}
 	return v, true
@@ -34,6 +35,7 @@ func (d *decoder) value(a *hcl.Attribute) (cty.Value, bool) {
 
 // wrong reports a value of the wrong kind.
 func (d *decoder) wrong(a *hcl.Attribute, format string, arguments ...any) {
+	d.ignore(a, false)
 	d.add(a.Expr.Range(), "Wrong value", "Option %q "+format, append([]any{a.Name}, arguments...)...)
 }
 
@@ -173,7 +175,11 @@ func (d *decoder) octal(a *hcl.Attribute) (int, bool) {
 			return int(n), true
 		}
 	}
-	d.wrong(a, `is an octal number in quotes from "0000" to "0777", such as "0022".`)
+	example := "0660"
+	if a.Name == "umask" {
+		example = "0022"
+	}
+	d.wrong(a, `is an octal number in quotes from "0000" to "0777", such as %q.`, example)
 	return 0, false
 }
 
