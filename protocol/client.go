@@ -38,7 +38,7 @@ type ReplyReader struct {
 	rd       *Reader
 	id       uint16
 	stream   RecordType // of the current record, 0 between records
-	outEnded bool // STDOUT was closed
+	outEnded bool       // STDOUT was closed
 }
 
 // NewReplyReader returns a ReplyReader for the request id on rd.
