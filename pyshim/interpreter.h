@@ -17,6 +17,8 @@ struct wsgid_interpreter {
 	PyInterpreterState *state;
 	PyObject *modules;  /* "wsgid" module dictionary (borrowed from the interpreter), for the Python side */
 	void *keys;         /* interned environ keys of this interpreter; owned by environ.c */
+	void *scripts;      /* what script.c knows of each script; GIL of this interpreter */
+	void *dispatch;     /* key and value objects of dispatch_call.c; the same */
 	struct wsgid_interpreter *next;
 };
 
@@ -35,6 +37,12 @@ struct wsgid_python_options {
 };
 int wsgid_python_start(const struct wsgid_python_options *options, char *error, size_t error_size);
 
+/* Called in each new interpreter, GIL held, after package wsgid is there and
+ * before anything of the application runs (sys.stdout and the like). Returns 0,
+ * or -1 with a Python exception. Set before wsgid_python_start; NULL: nothing. */
+typedef int (*wsgid_interpreter_hook)(struct wsgid_interpreter *interpreter);
+void wsgid_interpreter_on_new(wsgid_interpreter_hook hook);
+
 /* Version ("3.11.2"), prefix and library path after a start; "" before. */
 const char *wsgid_python_version(void);
 const char *wsgid_python_prefix(void);
@@ -45,6 +53,9 @@ const char *wsgid_python_library(void);
  * it could not be created (a line was logged); the GIL is then not held. */
 struct wsgid_interpreter *wsgid_interpreter_enter(const char *name, size_t length);
 
+/* The interpreter called name if it exists, else NULL. No GIL needed. */
+struct wsgid_interpreter *wsgid_interpreter_find(const char *name, size_t length);
+
 /* Leaves it: releases the GIL, keeps the thread state. */
 void wsgid_interpreter_leave(struct wsgid_interpreter *interpreter);
 
@@ -53,8 +64,9 @@ void wsgid_interpreter_leave(struct wsgid_interpreter *interpreter);
 void wsgid_gil_release(void);
 void wsgid_gil_acquire(void);
 
-/* Ends Python: sub-interpreters, then the main one (atexit runs). Main thread
- * of a worker only, no other thread inside Python. */
+/* Ends Python: threads are joined and atexit functions run in the
+ * sub-interpreters, then in the main one. Main thread of a worker only, no
+ * other thread inside Python; the process exits afterwards. */
 void wsgid_python_finish(void);
 
 #endif

@@ -171,6 +171,7 @@ typedef struct {
 	X(PyThreadState *, PyThreadState_New, (PyInterpreterState *)) \
 	X(void, PyThreadState_Clear, (PyThreadState *)) \
 	X(void, PyThreadState_Delete, (PyThreadState *)) \
+	X(void, PyThreadState_DeleteCurrent, (void)) \
 	X(PyThreadState *, PyThreadState_Get, (void)) \
 	X(PyThreadState *, PyThreadState_Swap, (PyThreadState *)) \
 	X(PyObject *, PyThreadState_GetDict, (void)) \
