@@ -26,6 +26,8 @@ var (
 	ErrAfterEnd = fmt.Errorf("%w: record in a closed stream", ErrProtocol)
 	// ErrEarlyBody: more STDIN before the end of PARAMS than Config.EarlyBody.
 	ErrEarlyBody = fmt.Errorf("%w: too much STDIN before the end of PARAMS", ErrProtocol)
+	// ErrManagementFlood: more management records than can be answered.
+	ErrManagementFlood = fmt.Errorf("%w: too many management records", ErrProtocol)
 	// ErrBadEnd: END_REQUEST with a length other than 8.
 	ErrBadEnd = fmt.Errorf("%w: malformed END_REQUEST", ErrProtocol)
 	// ErrUnexpected: a record that the peer must not send on this side.

@@ -92,8 +92,10 @@ type ServerConn struct {
 
 	timing timing
 
-	writeMu sync.Mutex
-	out     []byte // scratch for our own answers, under writeMu
+	writeMu   sync.Mutex // for the three below, and whole records on the wire
+	out       []byte     // scratch for our own answers
+	midRecord bool       // the caller is in the middle of a record
+	held      []byte     // answers that wait for its end
 }
 
 // requestState says whether an id is active on the connection.
@@ -268,6 +270,15 @@ func (s *ServerConn) Watch() error {
 func (s *ServerConn) Write(b []byte) (int, error) {
 	s.writeMu.Lock()
 	defer s.writeMu.Unlock()
+	return s.writeWhole(b)
+}
+
+// WritePart is Write for bytes that end inside a record: answers of our own
+// wait until a following Write or WriteEnd has completed it.
+func (s *ServerConn) WritePart(b []byte) (int, error) {
+	s.writeMu.Lock()
+	defer s.writeMu.Unlock()
+	s.midRecord = true
 	return s.write(b)
 }
 

@@ -211,11 +211,37 @@ var valueNames = [...]string{"FCGI_MPXS_CONNS", "FCGI_MAX_CONNS", "FCGI_MAX_REQS
 func (s *ServerConn) answer(fill func([]byte) []byte) error {
 	s.writeMu.Lock()
 	defer s.writeMu.Unlock()
+	if s.midRecord {
+		if len(s.held) > maxHeld {
+			return ErrManagementFlood
+		}
+		s.held = fill(s.held)
+		return nil
+	}
 	s.out = fill(s.out[:0])
 	if _, err := s.write(s.out); err != nil {
 		return fmt.Errorf("answering the web server: %w", err)
 	}
 	return nil
+}
+
+// maxHeld bounds the answers that wait for the end of a forwarded record. No
+// web server asks for even one at such a time.
+const maxHeld = 1 << 10
+
+// writeWhole writes b, which completes the record that WritePart began, and
+// then the answers that had to wait for it.
+func (s *ServerConn) writeWhole(b []byte) (int, error) {
+	n, err := s.write(b)
+	if err != nil {
+		return n, err
+	}
+	s.midRecord = false
+	if len(s.held) > 0 {
+		_, err = s.write(s.held)
+		s.held = nil
+	}
+	return n, err
 }
 
 func (s *ServerConn) write(b []byte) (int, error) {

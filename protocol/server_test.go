@@ -295,3 +295,42 @@ func TestParamsPinned(t *testing.T) {
 		t.Errorf("buffer kept %d bytes", len(s.rd.buf))
 	}
 }
+
+// Answers to management records wait while a forwarded record is incomplete,
+// and a flood of them is cut off.
+func TestAnswerWaitsForRecord(t *testing.T) {
+	ask := rec(200, 0, "")
+	conn := &scriptConn{pieces: whole(join(begin(1, 1, 1), rec(Params, 1, ""), ask, rec(Stdin, 1, "")))}
+	s := NewServerConn(conn, Config{})
+	if _, err := s.ReadRequest(); err != nil {
+		t.Fatal(err)
+	}
+	out := AppendStream(nil, Stdout, 1, []byte("some output"))
+	if _, err := s.WritePart(out[:12]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.NextStdin(); err != io.EOF {
+		t.Fatal(err)
+	}
+	if _, err := s.WritePart(out[12:14]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.WriteEnd(join(out[14:], endOf(1, 0))); err != nil {
+		t.Fatal(err)
+	}
+	if want := join(out, endOf(1, 0), AppendUnknownType(nil, 200)); !bytes.Equal(conn.out.Bytes(), want) {
+		t.Errorf("wrote %q", conn.out.Bytes())
+	}
+
+	conn = &scriptConn{pieces: whole(join(begin(1, 1, 1), rec(Params, 1, ""), bytes.Repeat(ask, 1000)))}
+	s = NewServerConn(conn, Config{})
+	if _, err := s.ReadRequest(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.WritePart(out[:12]); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Watch(); !errors.Is(err, ErrManagementFlood) || len(s.held) > 2*maxHeld {
+		t.Errorf("flood: %v, %d bytes held", err, len(s.held))
+	}
+}
