@@ -3,12 +3,15 @@
 #ifndef WSGID_WORKER_H
 #define WSGID_WORKER_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "boot.h"
+
+struct wsgid_connection;
 
 /* Whom a script may belong to: one row of the script table. */
 struct wsgid_script_rule {
@@ -31,6 +34,10 @@ struct wsgid_server {
 	size_t scoreboard_size;
 	atomic_bool retiring;       /* refuse every new request */
 	atomic_bool stopping;       /* leave the loop when the connection is idle */
+	/* The connection of each thread, for the end and for forks of the
+	 * application; NULL when embedded. */
+	struct wsgid_connection *_Atomic *connections;
+	pthread_mutex_t *connections_lock; /* held to look at one */
 };
 
 /* Runs a worker process to its end: boot block in, exit status out. Main

@@ -1,0 +1,90 @@
+/* One connection of the router: its buffers, its records, and the FastCGI side
+ * of the request that runs on it. Knows no Python but the GIL, which is never
+ * held over a system call on the socket. One OS thread owns a connection. */
+#ifndef WSGID_CONNECTION_H
+#define WSGID_CONNECTION_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "worker.h"
+
+/* What the thread does with the connection, so that a stopping worker cuts
+ * only those where nothing runs. */
+enum wsgid_activity { WSGID_ACTIVITY_BUSY, WSGID_ACTIVITY_IDLE, WSGID_ACTIVITY_CUT };
+
+struct wsgid_connection {
+	struct wsgid_server *server;
+	int thread;
+	int fd;         /* -1 in a forked child of the application */
+	bool broken;    /* peer gone, or out of step: no further request on it */
+	atomic_int activity;
+
+	/* Received and not consumed: in[in_start, in_end). */
+	uint8_t *in;
+	size_t in_capacity, in_start, in_end;
+
+	/* STDIN of the running request. */
+	uint16_t id;
+	bool stdin_ended; /* empty STDIN seen */
+	bool aborted;     /* ABORT_REQUEST, or the connection is gone */
+	size_t content_left;
+	size_t padding_left;
+
+	/* To be sent: out[0, out_length). open: offset of the STDOUT record that
+	 * still grows, or NO_RECORD. */
+	uint8_t *out;
+	size_t out_length;
+	size_t out_open;
+	bool on_wire; /* something of the running response has left */
+};
+
+/* True on a serving thread while it is outside Python. Threads that the
+ * application made come in with the GIL held. */
+extern _Thread_local bool wsgid_outside_python;
+
+#define WSGID_NO_RECORD ((size_t)-1)
+
+/* Makes at least need bytes available at in_start. Returns 1, 0 at the end of
+ * the stream, -1 on an error (both mark the connection broken), -2 when need
+ * is beyond what may be buffered. */
+int wsgid_connection_fill(struct wsgid_connection *c, size_t need);
+
+/* STDIN: makes content available. Returns the number of bytes that lie at
+ * in_start (take them with wsgid_connection_take), 0 at the end of STDIN, -1 when the
+ * request was aborted or the connection broke. */
+ssize_t wsgid_connection_body(struct wsgid_connection *c);
+void wsgid_connection_take(struct wsgid_connection *c, size_t size);
+
+/* STDIN: receives content straight into to, at least one byte and at most
+ * size. Only when wsgid_connection_body left nothing buffered. Same results. */
+ssize_t wsgid_connection_body_into(struct wsgid_connection *c, uint8_t *to, size_t size);
+
+/* Wakes a thread of the application that still receives on the connection; no
+ * further request on it. */
+void wsgid_connection_abandon(struct wsgid_connection *c);
+
+/* Output. Small data is collected, large data goes out at once together with
+ * what was collected. Each returns 0, or -1 when the peer is gone. */
+int wsgid_output_stdout(struct wsgid_connection *c, const void *data, size_t size);
+int wsgid_output_flush(struct wsgid_connection *c);
+
+/* Appends the end of STDOUT (when with_stdout) and END_REQUEST, and flushes. */
+int wsgid_output_end(struct wsgid_connection *c, bool with_stdout, uint32_t app_status,
+                     int protocol_status);
+
+/* Sends one small record now. */
+int wsgid_output_record(struct wsgid_connection *c, int type, int id, const void *content,
+                        size_t size);
+
+/* Drops what was collected and not sent. */
+void wsgid_output_discard(struct wsgid_connection *c);
+
+/* Runs the request whose PARAMS stream is given (valid until the connection is
+ * read from). Sends everything up to END_REQUEST. request.c */
+void wsgid_request_run(struct wsgid_connection *c, const uint8_t *params, size_t size);
+
+#endif

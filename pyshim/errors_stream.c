@@ -1,0 +1,362 @@
+/* One C type for the three streams. Those of the process hold incomplete lines
+ * per OS thread, so that threads do not cut into each other's lines, and
+ * attribute a record to the request that the thread serves. */
+#define _GNU_SOURCE
+#include "errors_stream.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lines.h"
+
+enum kind { KIND_ERRORS, KIND_STDOUT, KIND_STDERR };
+
+struct stream {
+	enum kind kind;
+	bool expired;
+	struct wsgid_request *request; /* of wsgi.errors while it runs */
+	struct wsgid_lines lines;      /* of wsgi.errors */
+};
+
+static const char *const sources[] = {"wsgi.errors", "stdout", "stderr"};
+static const char *const levels[] = {"error", "info", "error"};
+
+/* Incomplete lines of an OS thread, stdout and stderr. */
+struct thread_lines {
+	struct wsgid_lines lines[2];
+};
+
+static pthread_key_t key;
+static pthread_once_t key_once = PTHREAD_ONCE_INIT;
+
+struct sink {
+	const char *level;
+	struct wsgid_log_context context;
+};
+
+static void to_log(void *closure, const char *text, size_t length)
+{
+	struct sink *sink = closure;
+	wsgid_log(sink->level, &sink->context, text, length);
+}
+
+/* Logs and frees what wsgid_lines_take gave. */
+static void emit(struct sink *sink, char *text, size_t length)
+{
+	wsgid_lines_emit(text, length, to_log, sink);
+	free(text);
+}
+
+static void flush_thread_lines(struct thread_lines *lines)
+{
+	for (int i = 0; i < 2; i++) {
+		struct sink sink = {levels[KIND_STDOUT + i], *wsgid_log_request()};
+		size_t length;
+		char *text = wsgid_lines_take(&lines->lines[i], true, &length);
+		sink.context.source = sources[KIND_STDOUT + i];
+		if (text)
+			emit(&sink, text, length);
+	}
+}
+
+/* An OS thread ends: what it left without a line end is logged. */
+static void end_thread(void *value)
+{
+	struct thread_lines *lines = value;
+	flush_thread_lines(lines);
+	free(lines->lines[0].data);
+	free(lines->lines[1].data);
+	free(lines);
+}
+
+static void make_key(void)
+{
+	pthread_key_create(&key, end_thread);
+}
+
+static struct thread_lines *thread_lines(void)
+{
+	pthread_once(&key_once, make_key);
+	struct thread_lines *lines = pthread_getspecific(key);
+	if (lines)
+		return lines;
+	lines = calloc(1, sizeof *lines);
+	if (lines)
+		pthread_setspecific(key, lines);
+	return lines;
+}
+
+void wsgid_streams_flush_thread(void)
+{
+	pthread_once(&key_once, make_key);
+	struct thread_lines *lines = pthread_getspecific(key);
+	if (lines && (lines->lines[0].length || lines->lines[1].length))
+		flush_thread_lines(lines);
+}
+
+static struct stream *of(PyObject *self)
+{
+	return wsgid_py_payload(self);
+}
+
+static bool expired(struct stream *s)
+{
+	if (s->expired)
+		py.PyErr_SetString(py.PyExc_RuntimeError, "log object has expired");
+	return s->expired;
+}
+
+/* Adds text and logs what is complete (all: everything). */
+static void log_text(struct stream *s, const char *data, size_t size, bool all)
+{
+	struct thread_lines *own = s->kind == KIND_ERRORS ? NULL : thread_lines();
+	struct wsgid_lines *lines = s->kind == KIND_ERRORS ? &s->lines : own ? &own->lines[s->kind - KIND_STDOUT] : NULL;
+	if (!lines)
+		return;
+	wsgid_lines_add(lines, data, size);
+	size_t length;
+	char *text = wsgid_lines_take(lines, all, &length);
+	if (!text)
+		return;
+	struct sink sink = {levels[s->kind], s->request ? s->request->context : *wsgid_log_request()};
+	sink.context.source = sources[s->kind];
+	wsgid_gil_release();
+	emit(&sink, text, length);
+	wsgid_gil_acquire();
+}
+
+/* Writes a str (or, for the buffer, bytes). Returns 0, -1 with an exception. */
+static int write_object(struct stream *s, PyObject *object)
+{
+	Py_ssize_t size;
+	PyObject *bytes = NULL;
+	const char *data = py.PyUnicode_AsUTF8AndSize(object, &size);
+	if (!data) {
+		py.PyErr_Clear();
+		if (!wsgid_py_is_str(object)) {
+			py.PyErr_SetString(py.PyExc_TypeError, "write() argument must be str");
+			return -1;
+		}
+		bytes = py.PyUnicode_AsEncodedString(object, "utf-8", "replace");
+		if (!bytes)
+			return -1;
+		data = py.PyBytes_AsString(bytes);
+		size = py.PyBytes_Size(bytes);
+	}
+	log_text(s, data, (size_t)size, false);
+	Py_XDECREF(bytes);
+	return 0;
+}
+
+static PyObject *none(void)
+{
+	Py_INCREF(py.None);
+	return py.None;
+}
+
+static PyObject *stream_write(PyObject *self, PyObject *text)
+{
+	if (expired(of(self)) || write_object(of(self), text) < 0)
+		return NULL;
+	return py.PyLong_FromSsize_t(py.PyUnicode_GetLength(text));
+}
+
+static PyObject *stream_writelines(PyObject *self, PyObject *iterable)
+{
+	if (expired(of(self)))
+		return NULL;
+	PyObject *iterator = py.PyObject_GetIter(iterable);
+	if (!iterator)
+		return NULL;
+	for (PyObject *line; (line = py.PyIter_Next(iterator)) != NULL; Py_DECREF(line)) {
+		if (write_object(of(self), line) < 0) {
+			Py_DECREF(line);
+			break;
+		}
+	}
+	Py_DECREF(iterator);
+	return py.PyErr_Occurred() ? NULL : none();
+}
+
+static PyObject *stream_flush(PyObject *self, PyObject *unused)
+{
+	(void)unused;
+	if (expired(of(self)))
+		return NULL;
+	log_text(of(self), "", 0, true);
+	return none();
+}
+
+/* What stream.buffer.write does. */
+static PyObject *stream_write_bytes(PyObject *self, PyObject *object)
+{
+	Py_buffer view;
+	if (expired(of(self)) || py.PyObject_GetBuffer(object, &view, PyBUF_SIMPLE) < 0)
+		return NULL;
+	log_text(of(self), view.buf, (size_t)view.len, false);
+	PyObject *size = py.PyLong_FromSsize_t(view.len);
+	py.PyBuffer_Release(&view);
+	return size;
+}
+
+static PyObject *stream_close(PyObject *self, PyObject *unused)
+{
+	/* The interpreter closes nothing of ours; what is held is logged. */
+	return stream_flush(self, unused);
+}
+
+static PyObject *stream_false(PyObject *self, PyObject *unused)
+{
+	(void)self;
+	(void)unused;
+	return py.PyBool_FromLong(0);
+}
+
+static PyObject *stream_true(PyObject *self, PyObject *unused)
+{
+	(void)self;
+	(void)unused;
+	return py.PyBool_FromLong(1);
+}
+
+static PyObject *stream_fileno(PyObject *self, PyObject *unused)
+{
+	(void)self;
+	(void)unused;
+	py.PyErr_SetString(py.PyExc_OSError, "a log stream has no file descriptor");
+	return NULL;
+}
+
+static PyMethodDef methods[] = {
+    {"write", stream_write, METH_O, "write(text) -> int"},
+    {"writelines", stream_writelines, METH_O, "writelines(lines) -> None"},
+    {"flush", stream_flush, METH_NOARGS, "flush() -> None"},
+    {"close", stream_close, METH_NOARGS, "close() -> None"},
+    {"isatty", stream_false, METH_NOARGS, "isatty() -> False"},
+    {"readable", stream_false, METH_NOARGS, "readable() -> False"},
+    {"seekable", stream_false, METH_NOARGS, "seekable() -> False"},
+    {"writable", stream_true, METH_NOARGS, "writable() -> True"},
+    {"fileno", stream_fileno, METH_NOARGS, "fileno() raises OSError"},
+    {"_write_bytes", stream_write_bytes, METH_O, "write of the binary layer"},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyObject *get_encoding(PyObject *self, void *closure)
+{
+	(void)self;
+	return py.PyUnicode_FromString(closure);
+}
+
+static PyObject *get_closed(PyObject *self, void *closure)
+{
+	(void)closure;
+	return py.PyBool_FromLong(of(self)->expired);
+}
+
+static PyObject *get_none(PyObject *self, void *closure)
+{
+	(void)self;
+	(void)closure;
+	return none();
+}
+
+static PyObject *get_true(PyObject *self, void *closure)
+{
+	(void)self;
+	(void)closure;
+	return py.PyBool_FromLong(1);
+}
+
+static PyObject *get_name(PyObject *self, void *closure)
+{
+	static const char *const names[] = {"<wsgi.errors>", "<stdout>", "<stderr>"};
+	(void)closure;
+	return py.PyUnicode_FromString(names[of(self)->kind]);
+}
+
+/* The binary layer: made when somebody asks. */
+static PyObject *get_buffer(PyObject *self, void *closure)
+{
+	(void)closure;
+	PyObject *module = py.PyImport_ImportModule("wsgid.log");
+	PyObject *result = module ? py.PyObject_CallMethod(module, "Buffer", "O", self) : NULL;
+	Py_XDECREF(module);
+	return result;
+}
+
+static char utf8[] = "utf-8", replace[] = "replace", mode[] = "w";
+
+static PyGetSetDef attributes[] = {
+    {"encoding", get_encoding, NULL, "utf-8", utf8},
+    {"errors", get_encoding, NULL, "replace", replace},
+    {"mode", get_encoding, NULL, "w", mode},
+    {"closed", get_closed, NULL, "True after the request", NULL},
+    {"newlines", get_none, NULL, "None", NULL},
+    {"line_buffering", get_true, NULL, "True", NULL},
+    {"name", get_name, NULL, "which stream", NULL},
+    {"buffer", get_buffer, NULL, "binary layer", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static void stream_dealloc(PyObject *self)
+{
+	PyObject *type = py.PyObject_Type(self);
+	free(of(self)->lines.data);
+	py.PyObject_Free(self);
+	Py_DECREF(type);
+	Py_DECREF(type); /* the one that the object had */
+}
+
+PyObject *wsgid_stream_type_new(void)
+{
+	PyType_Slot slots[] = {
+	    {Py_tp_dealloc, (void *)stream_dealloc},
+	    {Py_tp_methods, methods},
+	    {Py_tp_getset, attributes},
+	    {0, NULL},
+	};
+	PyType_Spec spec = {
+	    .name = "mod_wsgi.Log",
+	    .basicsize = (int)(py.object_header + sizeof(struct stream)),
+	    .flags = Py_TPFLAGS_DEFAULT,
+	    .slots = slots,
+	};
+	return py.PyType_FromSpec(&spec);
+}
+
+PyObject *wsgid_errors_new(struct wsgid_request *r)
+{
+	PyObject *self = py.PyType_GenericAlloc(r->side->stream_type, 0);
+	if (self)
+		of(self)->request = r;
+	return self;
+}
+
+void wsgid_errors_expire(PyObject *self)
+{
+	struct stream *s = of(self);
+	if (s->lines.length)
+		log_text(s, "", 0, true);
+	s->expired = true;
+	s->request = NULL;
+}
+
+int wsgid_streams_install(PyObject *type)
+{
+	static const struct {
+		const char *name;
+		enum kind kind;
+	} streams[] = {{"stdout", KIND_STDOUT}, {"stderr", KIND_STDERR}};
+	for (size_t i = 0; i < 2; i++) {
+		PyObject *self = py.PyType_GenericAlloc(type, 0);
+		if (!self)
+			return -1;
+		of(self)->kind = streams[i].kind;
+		int result = py.PySys_SetObject(streams[i].name, self);
+		Py_DECREF(self);
+		if (result < 0)
+			return -1;
+	}
+	return 0;
+}

@@ -1,0 +1,90 @@
+/* Signals stay unblocked in every thread and are handled, not ignored: a mask
+ * and an ignored signal would be inherited by what the application executes,
+ * a handler is not. A forked child gets back what plain Python has. */
+#define _GNU_SOURCE
+#include "fork.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "connection.h"
+
+static struct {
+	struct wsgid_server *server;
+	int listen_fd;
+	int signal_fd;
+	struct sigaction terminate, interrupt, hangup; /* as Python left them */
+} state = {.signal_fd = -1};
+
+static void on_terminate(int number)
+{
+	uint64_t one = 1;
+	int saved = errno;
+	(void)number;
+	if (write(state.signal_fd, &one, sizeof one) < 0)
+		errno = 0;
+	errno = saved;
+}
+
+static void on_ignored(int number)
+{
+	(void)number;
+}
+
+/* In the child of a fork by the application. Async-signal-safe: the parent has
+ * other threads. */
+static void in_child(void)
+{
+	struct wsgid_server *server = state.server;
+	if (!server)
+		return;
+	sigaction(SIGTERM, &state.terminate, NULL);
+	sigaction(SIGINT, &state.interrupt, NULL);
+	sigaction(SIGHUP, &state.hangup, NULL);
+	/* What is the worker's: its sockets would keep connections open, its
+	 * scoreboard and status channel would lie. */
+	close(state.listen_fd);
+	close(state.signal_fd);
+	if (server->status_fd >= 0)
+		close(server->status_fd);
+	server->status_fd = -1;
+	server->scoreboard = NULL;
+	for (int i = 0; i < server->threads; i++) {
+		struct wsgid_connection *c = atomic_load(&server->connections[i]);
+		if (!c || c->fd < 0)
+			continue;
+		close(c->fd);
+		c->fd = -1;
+		c->broken = true;
+	}
+	state.server = NULL;
+}
+
+int wsgid_fork_prepare(struct wsgid_server *server, int listen_fd)
+{
+	struct sigaction action;
+	state.signal_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (state.signal_fd < 0)
+		return -1;
+	state.listen_fd = listen_fd;
+	state.server = server;
+	memset(&action, 0, sizeof action);
+	action.sa_flags = SA_RESTART;
+	sigemptyset(&action.sa_mask);
+	action.sa_handler = on_terminate;
+	if (sigaction(SIGTERM, &action, &state.terminate) < 0)
+		return -1;
+	action.sa_handler = on_ignored;
+	if (sigaction(SIGINT, &action, &state.interrupt) < 0 || sigaction(SIGHUP, &action, &state.hangup) < 0)
+		return -1;
+	return pthread_atfork(NULL, NULL, in_child) ? -1 : 0;
+}
+
+int wsgid_fork_signal_fd(void)
+{
+	return state.signal_fd;
+}

@@ -1,0 +1,66 @@
+/* What an interpreter needs to serve requests: types, interned keys, the
+ * streams in sys. Made at its first request (or preload). */
+#include <stdlib.h>
+
+#include "errors_stream.h"
+#include "request.h"
+
+static PyObject *file_wrapper(void)
+{
+	PyObject *module = py.PyImport_ImportModule("wsgid.file_wrapper");
+	PyObject *type = module ? py.PyObject_GetAttrString(module, "FileWrapper") : NULL;
+	Py_XDECREF(module);
+	return type;
+}
+
+struct wsgid_side *wsgid_side_of(struct wsgid_interpreter *interpreter)
+{
+	if (interpreter->keys)
+		return interpreter->keys;
+	struct wsgid_side *side = calloc(1, sizeof *side);
+	if (!side) {
+		py.PyErr_NoMemory();
+		return NULL;
+	}
+	const struct {
+		PyObject **to;
+		const char *text;
+	} texts[] = {
+	    {&side->close, "close"},
+	    {&side->empty, ""},
+	    {&side->http, "http"},
+	    {&side->https, "https"},
+	    {&side->key_input, "wsgi.input"},
+	    {&side->key_errors, "wsgi.errors"},
+	    {&side->key_scheme, "wsgi.url_scheme"},
+	    {&side->key_callable, "mod_wsgi.callable_object"},
+	    {&side->key_script_name, "mod_wsgi.script_name"},
+	    {&side->key_path_info, "mod_wsgi.path_info"},
+	    {&side->key_request_id, "mod_wsgi.request_id"},
+	    {&side->key_server_pid, "mod_wsgi.server_pid"},
+	    {&side->key_request_start, "mod_wsgi.request_start"},
+	    {&side->key_queue_start, "mod_wsgi.queue_start"},
+	    {&side->key_daemon_start, "mod_wsgi.daemon_start"},
+	    {&side->key_application_start, "mod_wsgi.application_start"},
+	};
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+		*texts[i].to = py.PyUnicode_InternFromString(texts[i].text);
+		if (!*texts[i].to)
+			goto failed;
+	}
+	side->input_type = wsgid_input_type_new();
+	side->stream_type = side->input_type ? wsgid_stream_type_new() : NULL;
+	side->file_wrapper = side->stream_type ? file_wrapper() : NULL;
+	if (!side->file_wrapper || wsgid_streams_install(side->stream_type) < 0)
+		goto failed;
+	interpreter->keys = side;
+	return side;
+failed:
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+		Py_XDECREF(*texts[i].to);
+	Py_XDECREF(side->input_type);
+	Py_XDECREF(side->stream_type);
+	Py_XDECREF(side->file_wrapper);
+	free(side);
+	return NULL;
+}

@@ -1,0 +1,403 @@
+/* One request from its parameters to END_REQUEST: may it run here, is its
+ * script loaded, call the application, send what it gives. */
+#define _GNU_SOURCE
+#include "request.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "errors_stream.h"
+#include "script.h"
+#include "script_table.h"
+#include "status.h"
+
+static _Thread_local struct wsgid_thread thread;
+
+enum verdict {
+	SERVED,  /* a response is collected or on the wire */
+	REFUSED, /* nothing ran: another process shall take it */
+	CUT,     /* the response failed half-way */
+	LOST,    /* the client is gone */
+};
+
+void wsgid_log_exception(const struct wsgid_log_context *context, const char *code, const char *title)
+{
+	struct wsgid_log_context coded = *context;
+	size_t length = 0;
+	char *text = wsgid_py_format_exception(&length);
+	struct wsgid_buffer message = {0};
+	coded.code = code;
+	if (text && wsgid_buffer_add(&message, title, strlen(title)) == 0 &&
+	    wsgid_buffer_add(&message, "\n", 1) == 0 && wsgid_buffer_add(&message, text, length) == 0) {
+		wsgid_gil_release();
+		wsgid_log("error", &coded, message.data, message.length);
+		wsgid_gil_acquire();
+	}
+	free(message.data);
+	free(text);
+}
+
+static bool named(const struct fcgi_pair *p, const char *name, size_t length)
+{
+	return p->name_length == length && memcmp(p->name, name, length) == 0;
+}
+#define NAMED(p, name) named(p, name, sizeof name - 1)
+
+static uint64_t number(const struct fcgi_pair *p)
+{
+	uint64_t n = 0;
+	for (uint32_t i = 0; i < p->value_length && i < 18; i++) {
+		if (p->value[i] < '0' || p->value[i] > '9')
+			return 0;
+		n = n * 10 + (uint64_t)(p->value[i] - '0');
+	}
+	return n;
+}
+
+/* Copies a value that must be there as a C string. */
+static bool text(char *to, size_t size, const struct fcgi_pair *p)
+{
+	if (p->value_length >= size || memchr(p->value, 0, p->value_length))
+		return false;
+	memcpy(to, p->value, p->value_length);
+	to[p->value_length] = 0;
+	return true;
+}
+
+/* One of the names of docs/internals.md section 5. False: it cannot be used. */
+static bool own_parameter(struct wsgid_request *r, const struct fcgi_pair *p)
+{
+	if (NAMED(p, "WSGID_SCRIPT"))
+		return text(r->script, sizeof r->script, p);
+	if (NAMED(p, "WSGID_APPLICATION_GROUP"))
+		return text(r->application, sizeof r->application, p);
+	if (NAMED(p, "WSGID_CALLABLE"))
+		return text(r->callable, sizeof r->callable, p);
+	if (NAMED(p, "WSGID_REQUEST_ID"))
+		return text(r->id, sizeof r->id, p);
+	if (NAMED(p, "WSGID_REQUEST_START"))
+		r->request_start = number(p);
+	else if (NAMED(p, "WSGID_QUEUE_START"))
+		r->queue_start = number(p);
+	else if (NAMED(p, "WSGID_ROUTER_PID"))
+		r->server_pid = (struct wsgid_text){p->value, p->value_length};
+	else if (NAMED(p, "WSGID_RELOADING"))
+		r->check = !(p->value_length == 1 && p->value[0] == '0');
+	else if (NAMED(p, "WSGID_WANT_ACCEPT"))
+		r->want_accept = p->value_length == 1 && p->value[0] == '1';
+	return true;
+}
+
+static bool equal(const struct fcgi_pair *p, const char *value)
+{
+	return p->value_length == strlen(value) && strncasecmp(p->value, value, p->value_length) == 0;
+}
+
+/* What the server itself must know of the application's variables. */
+static void look_at(struct wsgid_request *r, const struct fcgi_pair *p)
+{
+	switch (p->name_length) {
+	case 5:
+		if (NAMED(p, "HTTPS"))
+			r->want_https = equal(p, "on") || equal(p, "1") || equal(p, "true");
+		return;
+	case 11:
+		if (NAMED(p, "REQUEST_URI"))
+			r->uri = (struct wsgid_text){p->value, p->value_length};
+		else if (NAMED(p, "REMOTE_ADDR"))
+			r->client = (struct wsgid_text){p->value, p->value_length};
+		return;
+	case 14:
+		if (NAMED(p, "REQUEST_METHOD")) {
+			r->method = (struct wsgid_text){p->value, p->value_length};
+			r->head_request = p->value_length == 4 && memcmp(p->value, "HEAD", 4) == 0;
+		} else if (NAMED(p, "CONTENT_LENGTH") && p->value_length && p->value_length < 19) {
+			int64_t n = 0;
+			for (uint32_t i = 0; i < p->value_length; i++) {
+				if (p->value[i] < '0' || p->value[i] > '9')
+					return;
+				n = n * 10 + (p->value[i] - '0');
+			}
+			r->content_length = n;
+		} else if (NAMED(p, "REQUEST_SCHEME")) {
+			r->scheme_https = equal(p, "https");
+		}
+		return;
+	}
+}
+
+/* Takes the PARAMS stream apart. False: it is malformed. */
+static bool parse(struct wsgid_request *r, const uint8_t *params, size_t size)
+{
+	struct wsgid_thread *local = r->local;
+	size_t position = 0;
+	bool good = true;
+	for (;;) {
+		if (r->pair_count == local->pair_capacity) {
+			size_t capacity = local->pair_capacity ? local->pair_capacity * 2 : 128;
+			struct fcgi_pair *bigger = realloc(local->pairs, capacity * sizeof *bigger);
+			if (!bigger)
+				return false;
+			local->pairs = bigger;
+			local->pair_capacity = capacity;
+		}
+		struct fcgi_pair *p = &local->pairs[r->pair_count];
+		int next = fcgi_next_pair(params, size, &position, p);
+		if (next < 0)
+			return false;
+		if (next == 0)
+			break;
+		if (p->name_length > 6 && memcmp(p->name, "WSGID_", 6) == 0) {
+			good = own_parameter(r, p) && good;
+			continue;
+		}
+		look_at(r, p);
+		r->pair_count++;
+	}
+	return good && r->script[0] && r->callable[0];
+}
+
+/* Finds the application object. *verdict is set when NULL is returned. */
+static PyObject *find_application(struct wsgid_request *r, enum verdict *verdict)
+{
+	struct wsgid_server *server = r->connection->server;
+	PyObject *module = NULL, *application;
+	int flags = r->check ? WSGID_SCRIPT_CHECK : 0;
+	if (r->check && !server->embedded)
+		flags |= WSGID_SCRIPT_REFUSE;
+	*verdict = SERVED;
+	switch (wsgid_script_load(r->interpreter, r->script, r->script, flags, &module)) {
+	case WSGID_SCRIPT_OK:
+		break;
+	case WSGID_SCRIPT_MISSING:
+		wsgid_error_page(r, WSGID_E_SCRIPT_MISSING);
+		return NULL;
+	case WSGID_SCRIPT_CHANGED:
+		*verdict = REFUSED;
+		return NULL;
+	case WSGID_SCRIPT_FAILED:
+		Py_XDECREF(module);
+		wsgid_log_exception(&r->context, wsgid_error(WSGID_E_SCRIPT_IMPORT)->text,
+		                    wsgid_error(WSGID_E_SCRIPT_IMPORT)->title);
+		wsgid_error_page(r, WSGID_E_SCRIPT_IMPORT);
+		return NULL;
+	}
+	application = py.PyDict_GetItemString(py.PyModule_GetDict(module), r->callable);
+	Py_XINCREF(application);
+	Py_DECREF(module);
+	if (!application) {
+		struct wsgid_log_context coded = r->context;
+		coded.code = wsgid_error(WSGID_E_CALLABLE_MISSING)->text;
+		wsgid_logf("error", &coded, "script has no such callable object: %s", r->callable);
+		wsgid_error_page(r, WSGID_E_CALLABLE_MISSING);
+	}
+	return application;
+}
+
+/* The application, or what it returned, raised. */
+static enum verdict failed(struct wsgid_request *r)
+{
+	enum wsgid_errcode code = r->invalid ? WSGID_E_APPLICATION_INVALID : WSGID_E_APPLICATION_RAISED;
+	wsgid_log_exception(&r->context, wsgid_error(code)->text, wsgid_error(code)->title);
+	r->failure = (int)code;
+	if (r->committed && r->connection->on_wire)
+		return CUT;
+	wsgid_error_page(r, code);
+	return SERVED;
+}
+
+/* Calls close() of the iterable if it has one; exceptions are only logged. */
+static void close_result(struct wsgid_request *r, PyObject *result)
+{
+	PyObject *method = NULL, *type = py.PyObject_Type(result);
+	Py_DECREF(type);
+	if (type == py.PyList_Type || type == py.PyTuple_Type)
+		return;
+	if (wsgid_py_optional_attr(result, r->side->close, &method) > 0) {
+		PyObject *closed = py.PyObject_CallObject(method, NULL);
+		Py_XDECREF(closed);
+		Py_DECREF(method);
+	}
+	if (py.PyErr_Occurred())
+		wsgid_log_exception(&r->context, wsgid_error(WSGID_E_APPLICATION_RAISED)->text,
+		                    "close() of the application's iterable raised an exception");
+}
+
+static PyObject *call(PyObject *application, PyObject *environ, PyObject *start_response)
+{
+	if (py.PyObject_Vectorcall) {
+		PyObject *arguments[3] = {NULL, environ, start_response};
+		return py.PyObject_Vectorcall(application, arguments + 1, 2 | (size_t)1 << (8 * sizeof(size_t) - 1), NULL);
+	}
+	return py.PyObject_CallFunctionObjArgs(application, environ, start_response, NULL);
+}
+
+/* Environ, call, iteration, close. */
+static enum verdict run_application(struct wsgid_request *r, PyObject *application)
+{
+	PyObject *environ = NULL, *start_response = NULL, *result = NULL;
+	enum verdict verdict = SERVED;
+	r->input = wsgid_input_new(r);
+	r->errors = r->input ? wsgid_errors_new(r) : NULL;
+	start_response = r->errors ? wsgid_start_response_new(r) : NULL;
+	environ = start_response ? wsgid_environ_new(r) : NULL;
+	if (environ)
+		result = call(application, environ, start_response);
+	if (result) {
+		int done = wsgid_response_iterate(r, result);
+		if (done == 0 && !r->committed)
+			done = wsgid_response_commit(r);
+		if (done == -1)
+			verdict = failed(r);
+		close_result(r, result);
+		if (done == -2 || r->connection->broken)
+			verdict = LOST;
+		Py_DECREF(result);
+		if (verdict == SERVED && !r->failure && r->announced >= 0 && r->written < r->announced && !r->no_body)
+			verdict = CUT;
+	} else {
+		verdict = failed(r);
+		if (r->connection->broken)
+			verdict = LOST;
+	}
+	if (verdict == CUT && !r->failure)
+		wsgid_logf("warn", &r->context, "response is shorter than its Content-Length: %lld of %lld bytes",
+		           (long long)r->written, (long long)r->announced);
+	Py_XDECREF(environ);
+	if (r->input)
+		wsgid_input_expire(r->input);
+	if (r->errors)
+		wsgid_errors_expire(r->errors);
+	wsgid_streams_flush_thread();
+	Py_XDECREF(start_response);
+	Py_XDECREF(r->input);
+	Py_XDECREF(r->errors);
+	return verdict;
+}
+
+/* Inside the interpreter. */
+static enum verdict run_in_python(struct wsgid_request *r)
+{
+	enum verdict verdict = SERVED;
+	r->side = wsgid_side_of(r->interpreter);
+	if (!r->side) {
+		wsgid_log_exception(&r->context, wsgid_error(WSGID_E_INTERPRETER_FAILED)->text,
+		                    wsgid_error(WSGID_E_INTERPRETER_FAILED)->title);
+		wsgid_error_page(r, WSGID_E_INTERPRETER_FAILED);
+		return SERVED;
+	}
+	PyObject *application = find_application(r, &verdict);
+	if (!application) {
+		wsgid_streams_flush_thread();
+		return verdict;
+	}
+	/* From here on the request is ours: the router may send the rest of a body. */
+	if (r->want_accept && wsgid_output_record(r->connection, FCGI_STDERR, r->connection->id, NULL, 0) < 0)
+		verdict = LOST;
+	r->connection->on_wire = false;
+	if (verdict != LOST)
+		verdict = run_application(r, application);
+	Py_DECREF(application);
+	return verdict;
+}
+
+/* Everything between the parameters and the end. */
+static enum verdict run(struct wsgid_request *r, const uint8_t *params, size_t size)
+{
+	struct wsgid_connection *c = r->connection;
+	if (!parse(r, params, size)) {
+		wsgid_logf("error", &(struct wsgid_log_context){.code = wsgid_error(WSGID_E_WORKER_PARAMS)->text},
+		           "worker received bad parameters");
+		wsgid_error_page(r, WSGID_E_WORKER_PARAMS);
+		return SERVED;
+	}
+	if (atomic_load_explicit(&c->server->retiring, memory_order_relaxed))
+		return REFUSED;
+	r->context = (struct wsgid_log_context){
+	    .application = r->application,
+	    .script = r->script,
+	    .request = r->id,
+	};
+	if (!wsgid_script_allowed(c->server, r->script)) {
+		struct wsgid_log_context coded = r->context;
+		coded.code = wsgid_error(WSGID_E_SCRIPT_FORBIDDEN)->text;
+		wsgid_logf("error", &coded, "script not permitted for this process group: %s", r->script);
+		wsgid_error_page(r, WSGID_E_SCRIPT_FORBIDDEN);
+		return SERVED;
+	}
+	size_t application_length = strlen(r->application);
+	struct wsgid_slot_request shown = {
+	    .start = r->request_start ? r->request_start : r->daemon_start,
+	    .id = {r->id, strlen(r->id)},
+	    .method = r->method,
+	    .uri = r->uri,
+	    .client = r->client,
+	    .application = {r->application, application_length},
+	};
+	wsgid_scoreboard_begin(c->server, c->thread, &shown);
+	wsgid_log_set_request(&r->context);
+	r->interpreter = wsgid_interpreter_enter(r->application, application_length);
+	enum verdict verdict = SERVED;
+	if (r->interpreter) {
+		wsgid_outside_python = false;
+		verdict = run_in_python(r);
+		wsgid_outside_python = true;
+		wsgid_interpreter_leave(r->interpreter);
+	} else {
+		wsgid_error_page(r, WSGID_E_INTERPRETER_FAILED);
+	}
+	wsgid_log_set_request(NULL);
+	wsgid_scoreboard_end(c->server, c->thread, r->failure || r->status >= 500);
+	wsgid_scoreboard_dropped(c->server, wsgid_log_dropped());
+	return verdict;
+}
+
+/* A script has changed: this process wants to be replaced. Told once. */
+static void retire(struct wsgid_request *r)
+{
+	struct wsgid_server *server = r->connection->server;
+	bool before = false;
+	wsgid_scoreboard_refused(server);
+	if (!atomic_compare_exchange_strong(&server->retiring, &before, true))
+		return;
+	wsgid_logf("info", &r->context, "script has changed, process wants to be replaced");
+	wsgid_status_event(server, "event", "retire", "reason", "script_reload", "script", r->script, NULL);
+	wsgid_scoreboard_exit(server, 4); /* exitreason.ScriptReload */
+}
+
+void wsgid_request_run(struct wsgid_connection *c, const uint8_t *params, size_t size)
+{
+	struct wsgid_request r;
+	memset(&r, 0, offsetof(struct wsgid_request, script));
+	r.script[0] = r.application[0] = r.callable[0] = r.id[0] = 0;
+	r.connection = c;
+	r.local = &thread;
+	r.check = true;
+	r.content_length = r.announced = -1;
+	r.server_pid = (struct wsgid_text){"", 0};
+	r.daemon_start = wsgid_now();
+	c->on_wire = false;
+	switch (run(&r, params, size)) {
+	case SERVED:
+		wsgid_output_end(c, true, 0, FCGI_REQUEST_COMPLETE);
+		break;
+	case REFUSED:
+		retire(&r);
+		wsgid_output_discard(c);
+		wsgid_output_end(c, false, 0, FCGI_OVERLOADED);
+		break;
+	case CUT:
+		wsgid_output_end(c, true, WSGID_TRUNCATED, FCGI_REQUEST_COMPLETE);
+		break;
+	case LOST:
+		wsgid_output_discard(c);
+		c->broken = true;
+		break;
+	}
+	/* A child that the application forked and that came back here through its
+	 * own application call is nobody's worker. */
+	if (c->fd < 0)
+		_exit(0);
+}

@@ -1,0 +1,121 @@
+/* One request in the worker: what the router said about it, and how far its
+ * response is. Lives on the stack of the thread that serves it. */
+#ifndef WSGID_REQUEST_H
+#define WSGID_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "connection.h"
+#include "errcode.h"
+#include "interpreter.h"
+#include "log.h"
+#include "record.h"
+#include "scoreboard.h"
+
+/* Growing bytes; malloc'ed. */
+struct wsgid_buffer {
+	char *data;
+	size_t length, capacity;
+};
+
+/* What an interpreter needs to serve requests; made at its first request,
+ * never freed. Objects are owned. */
+struct wsgid_side {
+	PyObject *input_type;
+	PyObject *stream_type;
+	PyObject *file_wrapper;
+	PyObject *close; /* "close" */
+	PyObject *empty; /* "" */
+	/* Interned keys of environ that change with every request. */
+	PyObject *key_input, *key_errors, *key_scheme, *key_callable, *key_script_name, *key_path_info,
+	    *key_request_id, *key_server_pid, *key_request_start, *key_queue_start, *key_daemon_start,
+	    *key_application_start;
+	PyObject *http, *https;
+};
+
+struct wsgid_environ_cache;
+
+/* What one OS thread keeps between requests. */
+struct wsgid_thread {
+	struct fcgi_pair *pairs;
+	size_t pair_capacity;
+	struct wsgid_buffer head;
+	struct wsgid_environ_cache *caches;
+};
+
+struct wsgid_request {
+	struct wsgid_connection *connection;
+	struct wsgid_interpreter *interpreter;
+	struct wsgid_side *side;
+	struct wsgid_thread *local;
+	struct wsgid_log_context context;
+
+	/* Parameters. Texts point into PARAMS: dead once the body is read. */
+	size_t pair_count;
+	struct wsgid_text method, uri, client, server_pid;
+	uint64_t request_start, queue_start, daemon_start; /* microseconds */
+	bool check, want_accept, head_request, want_https, scheme_https;
+	int64_t content_length; /* -1: not given */
+	int64_t body_read;
+
+	/* Response. */
+	PyObject *input;    /* also what start_response and write are bound to */
+	PyObject *errors;
+	bool started;       /* start_response was called */
+	bool committed;     /* the headers are on their way */
+	bool no_body;       /* HEAD, 204, 304 */
+	bool invalid;       /* start_response or write refused what it got */
+	bool gone;          /* the client is */
+	int status;
+	const char *bad_length; /* the application's Content-Length cannot be used */
+	int64_t announced;  /* its Content-Length, -1 */
+	int64_t written;    /* bytes of body given by the application */
+	int failure;        /* enum wsgid_errcode, 0 none */
+
+	/* Copies that live as long as the request. */
+	char script[4096];
+	char application[1024];
+	char callable[256];
+	char id[256];
+};
+
+/* Fills a side; GIL held. NULL with a Python exception. interpreter_side.c */
+struct wsgid_side *wsgid_side_of(struct wsgid_interpreter *interpreter);
+
+/* environ of a request, a new reference, or NULL with an exception. GIL held. environ.c */
+PyObject *wsgid_environ_new(struct wsgid_request *r);
+double wsgid_seconds(uint64_t microseconds);
+uint64_t wsgid_now(void);
+
+/* wsgi.input. input.c */
+PyObject *wsgid_input_type_new(void);
+PyObject *wsgid_input_new(struct wsgid_request *r);
+/* From now on its methods raise RuntimeError. */
+void wsgid_input_expire(PyObject *input);
+/* The request of an input object, NULL when it is over. */
+struct wsgid_request *wsgid_input_request(PyObject *input);
+
+/* start_response, write, headers. response.c */
+PyObject *wsgid_start_response_new(struct wsgid_request *r);
+/* Body bytes of the application: 0, -1 with an exception, -2 client gone. */
+int wsgid_response_body(struct wsgid_request *r, const char *data, size_t size);
+/* Sends the headers if they were not yet: same results. */
+int wsgid_response_commit(struct wsgid_request *r);
+/* Adds a Content-Length when the application gave none. 0, -1 without memory. */
+int wsgid_response_set_length(struct wsgid_request *r, int64_t length);
+
+/* Runs over what the application returned. Results as above. iterate.c */
+int wsgid_response_iterate(struct wsgid_request *r, PyObject *result);
+
+/* An answer of the worker itself instead of the application's: collected, not
+ * sent. error_page.c */
+void wsgid_error_page(struct wsgid_request *r, enum wsgid_errcode code);
+
+/* Logs the current exception as one record and clears it; GIL held. */
+void wsgid_log_exception(const struct wsgid_log_context *context, const char *code, const char *title);
+
+/* Bytes at the end of a buffer: 0, -1 without memory. */
+int wsgid_buffer_add(struct wsgid_buffer *buffer, const void *data, size_t size);
+
+#endif

@@ -1,0 +1,11 @@
+/* Events of a worker for the supervisor: docs/internals.md section 2. */
+#ifndef WSGID_STATUS_H
+#define WSGID_STATUS_H
+
+#include "worker.h"
+
+/* Sends one event: name, value, name, value, …, NULL. Does nothing when
+ * embedded. An event that cannot be sent means that the supervisor is gone. */
+void wsgid_status_event(const struct wsgid_server *server, ...) __attribute__((sentinel));
+
+#endif

@@ -1,0 +1,374 @@
+/* A worker process from its boot block to its exit: start Python, preload,
+ * serve with N threads, stop on SIGTERM or when the supervisor is gone. */
+#define _GNU_SOURCE
+#include "worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "connection.h"
+#include "errors_stream.h"
+#include "fork.h"
+#include "interpreter.h"
+#include "log.h"
+#include "request.h"
+#include "scoreboard.h"
+#include "script.h"
+#include "status.h"
+
+enum { ERROR_TEXT = 1024 };
+
+/* What the threads of a worker have in common beyond the server. */
+struct worker {
+	struct wsgid_server server;
+	const struct wsgid_boot *boot;
+	int listen_fd;
+	int stop_fd;              /* eventfd: readable once the worker stops */
+	uid_t router_uid;
+	pthread_mutex_t accepting; /* one thread at a time waits for a connection */
+	pthread_mutex_t connections_lock;
+	pthread_mutex_t lock;     /* guards alive */
+	pthread_cond_t ended;
+	int alive;                /* request threads */
+};
+
+struct thread_start {
+	struct worker *worker;
+	int number;
+};
+
+/* Only the router may speak to us. */
+static bool is_router(const struct worker *w, int fd)
+{
+	struct ucred peer;
+	socklen_t size = sizeof peer;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == w->router_uid)
+		return true;
+	wsgid_logf("warn", NULL, "connection refused: peer is not the router");
+	return false;
+}
+
+/* The next connection, or -1 when the worker stops. */
+static int next_connection(struct worker *w)
+{
+	int fd = -1;
+	pthread_mutex_lock(&w->accepting);
+	while (fd < 0 && !atomic_load(&w->server.stopping)) {
+		struct pollfd wait[2] = {{.fd = w->listen_fd, .events = POLLIN}, {.fd = w->stop_fd, .events = POLLIN}};
+		if (poll(wait, 2, -1) < 0 && errno != EINTR)
+			break;
+		if (wait[1].revents)
+			break;
+		fd = accept4(w->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+		if (fd >= 0 && !is_router(w, fd)) {
+			close(fd);
+			fd = -1;
+		} else if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)) {
+			poll(&wait[1], 1, 100);
+		}
+	}
+	pthread_mutex_unlock(&w->accepting);
+	return fd;
+}
+
+static void *request_thread(void *argument)
+{
+	struct thread_start start = *(struct thread_start *)argument;
+	struct worker *w = start.worker;
+	free(argument);
+	int fd;
+	while ((fd = next_connection(w)) >= 0)
+		wsgid_serve_connection(&w->server, start.number, fd);
+	pthread_mutex_lock(&w->lock);
+	w->alive--;
+	pthread_cond_signal(&w->ended);
+	pthread_mutex_unlock(&w->lock);
+	return NULL;
+}
+
+/* Starts the request threads. 0, or an errno. */
+static int start_threads(struct worker *w)
+{
+	pthread_attr_t attributes;
+	long stack = wsgid_boot_number(w->boot, "stack_size", 8 * 1024 * 1024);
+	int result = pthread_attr_init(&attributes);
+	if (result)
+		return result;
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	if (stack > 0)
+		result = pthread_attr_setstacksize(&attributes, (size_t)stack);
+	for (int i = 0; !result && i < w->server.threads; i++) {
+		pthread_t thread;
+		struct thread_start *start = malloc(sizeof *start);
+		if (!start) {
+			result = ENOMEM;
+			break;
+		}
+		*start = (struct thread_start){w, i};
+		w->alive++;
+		wsgid_scoreboard_state(&w->server, i, WSGID_SLOT_IDLE);
+		result = pthread_create(&thread, &attributes, request_thread, start);
+		if (result) {
+			w->alive--;
+			free(start);
+		}
+	}
+	pthread_attr_destroy(&attributes);
+	return result;
+}
+
+/* One entry of preload: application group TAB callable TAB path. Failures are
+ * logged; the request that needs the script tries again. */
+static void preload(const char *entry)
+{
+	const char *callable = strchr(entry, '\t');
+	const char *path = callable ? strchr(callable + 1, '\t') : NULL;
+	if (!path) {
+		wsgid_logf("error", NULL, "malformed preload entry");
+		return;
+	}
+	char group[1024];
+	size_t length = (size_t)(callable - entry);
+	if (length >= sizeof group)
+		return;
+	memcpy(group, entry, length);
+	group[length] = 0;
+	path++;
+	struct wsgid_log_context context = {.application = group, .script = path};
+	PyObject *module = NULL;
+	wsgid_log_set_request(&context);
+	struct wsgid_interpreter *interpreter = wsgid_interpreter_enter(group, length);
+	if (!interpreter) {
+		wsgid_log_set_request(NULL);
+		return;
+	}
+	const struct wsgid_error *failure = wsgid_error(WSGID_E_SCRIPT_IMPORT);
+	enum wsgid_script_outcome outcome = WSGID_SCRIPT_FAILED;
+	if (wsgid_side_of(interpreter))
+		outcome = wsgid_script_load(interpreter, path, NULL, 0, &module);
+	if (outcome == WSGID_SCRIPT_FAILED)
+		wsgid_log_exception(&context, failure->text, failure->title);
+	else if (outcome == WSGID_SCRIPT_MISSING)
+		wsgid_logf("error", &context, "script not found: %s", path);
+	Py_XDECREF(module);
+	wsgid_streams_flush_thread();
+	wsgid_interpreter_leave(interpreter);
+	wsgid_log_set_request(NULL);
+}
+
+static const char **list(const struct wsgid_boot *boot, const char *name, size_t *count)
+{
+	size_t position = 0, n = 0;
+	while (wsgid_boot_next(boot, name, &position))
+		n++;
+	const char **values = calloc(n + 1, sizeof *values);
+	position = 0;
+	for (size_t i = 0; values && i < n; i++)
+		values[i] = wsgid_boot_next(boot, name, &position);
+	*count = n;
+	return values;
+}
+
+/* The script table: rule.file and rule.dir. */
+static int read_rules(struct worker *w)
+{
+	size_t files, directories;
+	const char **file = list(w->boot, "rule.file", &files);
+	const char **directory = list(w->boot, "rule.dir", &directories);
+	struct wsgid_script_rule *rules = calloc(files + directories + 1, sizeof *rules);
+	if (file && directory && rules) {
+		for (size_t i = 0; i < files; i++)
+			rules[i] = (struct wsgid_script_rule){file[i], strlen(file[i]), false};
+		for (size_t i = 0; i < directories; i++)
+			rules[files + i] = (struct wsgid_script_rule){directory[i], strlen(directory[i]), true};
+		w->server.rules = rules;
+		w->server.rule_count = files + directories;
+	}
+	free(file);
+	free(directory);
+	return w->server.rules ? 0 : -1;
+}
+
+/* Reads the boot block. 0, or -1 with what is wrong. */
+static int configure(struct worker *w, const char **error)
+{
+	const struct wsgid_boot *boot = w->boot;
+	struct wsgid_server *s = &w->server;
+	s->group = wsgid_boot_get(boot, "name", "");
+	s->threads = (int)wsgid_boot_number(boot, "threads", 1);
+	s->multiprocess = wsgid_boot_number(boot, "multiprocess", 0) != 0;
+	w->listen_fd = (int)wsgid_boot_number(boot, "fd.listen", -1);
+	w->router_uid = (uid_t)wsgid_boot_number(boot, "router_uid", -1);
+	if (s->threads < 1 || s->threads > 65535) {
+		*error = "the number of threads is not between 1 and 65535";
+		return -1;
+	}
+	if (w->listen_fd < 0 || fcntl(w->listen_fd, F_SETFL, fcntl(w->listen_fd, F_GETFL) | O_NONBLOCK) < 0) {
+		*error = "no listening socket";
+		return -1;
+	}
+	w->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	s->connections = calloc((size_t)s->threads, sizeof *s->connections);
+	s->connections_lock = &w->connections_lock;
+	if (w->stop_fd < 0 || !s->connections || read_rules(w) < 0) {
+		*error = "no memory or descriptors to start";
+		return -1;
+	}
+	int scoreboard = (int)wsgid_boot_number(boot, "fd.scoreboard", -1);
+	if (scoreboard >= 0 && wsgid_scoreboard_open(s, scoreboard) < 0) {
+		*error = "cannot map the scoreboard";
+		return -1;
+	}
+	return 0;
+}
+
+static int start_python(struct worker *w, char *error, size_t size)
+{
+	size_t count;
+	const char **path = list(w->boot, "python_path", &count);
+	if (!path)
+		return -1;
+	struct wsgid_python_options options = {
+	    .python = wsgid_boot_get(w->boot, "python", NULL),
+	    .python_home = wsgid_boot_get(w->boot, "python_home", NULL),
+	    .python_path = path,
+	    .home = wsgid_boot_get(w->boot, "home", NULL),
+	    .modules_fd = (int)wsgid_boot_number(w->boot, "fd.modules", -1),
+	};
+	int result = wsgid_python_start(&options, error, size);
+	free(path);
+	return result;
+}
+
+static int failed(struct worker *w, const char *error)
+{
+	wsgid_logf("error", NULL, "worker cannot start: %s", error);
+	wsgid_status_event(&w->server, "event", "failed", "error", error, NULL);
+	wsgid_scoreboard_exit(&w->server, 2); /* exitreason.StartFailed */
+	return 1;
+}
+
+/* Waits for SIGTERM. Ends the process when the supervisor is gone. */
+static void wait_for_stop(struct worker *w)
+{
+	for (;;) {
+		struct pollfd wait[2] = {
+		    {.fd = wsgid_fork_signal_fd(), .events = POLLIN},
+		    {.fd = w->server.status_fd, .events = POLLIN},
+		};
+		if (poll(wait, 2, -1) < 0 && errno != EINTR)
+			_exit(1);
+		if (wait[0].revents)
+			return;
+		if (wait[1].revents) {
+			char packet[256];
+			ssize_t got = recv(w->server.status_fd, packet, sizeof packet, MSG_DONTWAIT);
+			if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+				_exit(0);
+		}
+	}
+}
+
+/* Ends the connections on which nothing runs, so that their threads come out. */
+static void cut_idle(struct worker *w)
+{
+	pthread_mutex_lock(&w->connections_lock);
+	for (int i = 0; i < w->server.threads; i++) {
+		struct wsgid_connection *c = atomic_load(&w->server.connections[i]);
+		int idle = WSGID_ACTIVITY_IDLE;
+		if (c && atomic_compare_exchange_strong(&c->activity, &idle, WSGID_ACTIVITY_CUT))
+			shutdown(c->fd, SHUT_RD);
+	}
+	pthread_mutex_unlock(&w->connections_lock);
+}
+
+static void *last_resort(void *argument)
+{
+	struct timespec *until = argument;
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, until, NULL) == EINTR)
+		;
+	wsgid_logf("warn", NULL, "shutdown_timeout is over, exit functions are cut off");
+	_exit(0);
+}
+
+/* Finishes what runs, bounded by shutdown_timeout, then ends Python. */
+static void stop(struct worker *w)
+{
+	static struct timespec until;
+	uint64_t one = 1;
+	long timeout = wsgid_boot_number(w->boot, "shutdown_timeout", 5000);
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += timeout / 1000;
+	until.tv_nsec += timeout % 1000 * 1000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
+	atomic_store(&w->server.retiring, true);
+	atomic_store(&w->server.stopping, true);
+	if (write(w->stop_fd, &one, sizeof one) < 0)
+		wsgid_logf("warn", NULL, "cannot wake the request threads");
+	cut_idle(w);
+	pthread_mutex_lock(&w->lock);
+	while (w->alive && pthread_cond_timedwait(&w->ended, &w->lock, &until) != ETIMEDOUT)
+		;
+	int left = w->alive;
+	pthread_mutex_unlock(&w->lock);
+	if (left) {
+		/* Python cannot be ended under a thread that runs in it. */
+		wsgid_logf("warn", NULL, "shutdown_timeout is over, %d requests are cut off", left);
+		_exit(0);
+	}
+	pthread_t thread;
+	if (pthread_create(&thread, NULL, last_resort, &until) == 0)
+		pthread_detach(thread);
+	wsgid_python_finish();
+	wsgid_streams_flush_thread();
+}
+
+int wsgid_worker_main(const struct wsgid_boot *boot)
+{
+	/* Threads that are still there at the end look at it: it is never freed. */
+	static struct worker worker;
+	struct worker *w = &worker;
+	char text[ERROR_TEXT] = "";
+	const char *error = NULL;
+	pthread_condattr_t monotonic;
+	w->boot = boot;
+	w->server.status_fd = (int)wsgid_boot_number(boot, "fd.status", -1);
+	pthread_mutex_init(&w->accepting, NULL);
+	pthread_mutex_init(&w->connections_lock, NULL);
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&w->ended, &monotonic);
+	wsgid_log_open((int)wsgid_boot_number(boot, "fd.log", -1));
+	if (configure(w, &error) < 0)
+		return failed(w, error);
+	if (start_python(w, text, sizeof text) < 0)
+		return failed(w, text);
+	if (wsgid_fork_prepare(&w->server, w->listen_fd) < 0)
+		return failed(w, "cannot install signal handlers");
+	wsgid_scoreboard_python(&w->server, wsgid_python_version());
+	wsgid_status_event(&w->server, "event", "started", "python", wsgid_python_version(), "prefix",
+	                   wsgid_python_prefix(), "library", wsgid_python_library(), NULL);
+	size_t position = 0;
+	for (const char *entry; (entry = wsgid_boot_next(boot, "preload", &position)) != NULL;)
+		preload(entry);
+	int started = start_threads(w);
+	if (started)
+		return failed(w, strerror(started));
+	wsgid_status_event(&w->server, "event", "ready", NULL);
+	wait_for_stop(w);
+	stop(w);
+	return 0;
+}
