@@ -200,6 +200,18 @@ func (d *Wsgid) AssertGone() {
 	}
 }
 
+// Abandon gives up a supervisor that the test has killed: what it could not
+// remove is left for the next one in the same world.
+func (d *Wsgid) Abandon() {
+	d.stopped = true
+	select {
+	case <-d.Log.Closed():
+	case <-time.After(Patience):
+		d.world.T.Errorf("somebody still holds wsgid's standard error")
+	}
+	d.notify.close()
+}
+
 // isCrash recognises the reports of the race detector, AddressSanitizer, the
 // Go runtime and CPython's fatal errors.
 func isCrash(r Record) bool {

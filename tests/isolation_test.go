@@ -1,0 +1,253 @@
+package tests
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/wsgid/wsgid/tests/internal/harness"
+)
+
+// TestSubprocessView: a subprocess of an application inherits no descriptor of
+// ours and reads end of file on its standard input.
+func TestSubprocessView(t *testing.T) {
+	w := newWorld(t)
+	w.App("subprocess_view.py")
+	w.App("fork_view.py")
+	w.Write("dispatch.py", "")
+	w.Configure(group("only", "#64001", 1, 2) + "dispatch_script \"{{.Dir}}/dispatch.py\" {}\n" +
+		mount("/fork", "apps/fork_view.py", option("process_group", "only")) +
+		mount("/embedded", "apps/subprocess_view.py", option("process_group", "%{GLOBAL}")) +
+		mount("/", "apps/subprocess_view.py", option("process_group", "only")))
+	w.Start(harness.Options{})
+	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+	for _, path := range []string{"/", "/embedded"} {
+		response := apache.Get(path)
+		if response.Status != 200 {
+			t.Fatalf("%s: %d %s", path, response.Status, response.Body)
+		}
+		var seen struct {
+			Descriptors map[string]string
+			Stdin       string
+			Environ     map[string]string
+		}
+		response.JSON(t, &seen)
+		for number, target := range seen.Descriptors {
+			if number != "0" && number != "1" && number != "2" {
+				t.Errorf("%s: a subprocess inherits descriptor %s: %s", path, number, target)
+			}
+		}
+		if seen.Stdin != "" || seen.Descriptors["0"] != "/dev/null" {
+			t.Errorf("%s: standard input is %s and holds %q", path, seen.Descriptors["0"], seen.Stdin)
+		}
+		for name := range seen.Environ {
+			if strings.HasPrefix(name, "WSGID") || name == "NOTIFY_SOCKET" {
+				t.Errorf("%s: a subprocess sees %s", path, name)
+			}
+		}
+	}
+	var forked struct{ Status, ExitCode int }
+	apache.Get("/fork").JSON(t, &forked)
+	if forked.Status != 7 || forked.ExitCode != -15 {
+		t.Errorf("os.system gave %d, want 7; a terminated process %d, want -15", forked.Status, forked.ExitCode)
+	}
+}
+
+// groupSocket finds the socket of a group: a path of this world in
+// /proc/net/unix that is neither of those we configured.
+func groupSocket(t *testing.T, w *harness.World, wsgid *harness.Wsgid, name string) string {
+	t.Helper()
+	content, err := os.ReadFile("/proc/net/unix")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range strings.Split(string(content), "\n") {
+		fields := strings.Fields(line)
+		if len(fields) != 8 {
+			continue
+		}
+		path := fields[7]
+		mine := strings.HasPrefix(path, w.Dir) || strings.Contains(path, fmt.Sprint(wsgid.PID))
+		if mine && path != w.Socket && path != w.Control && strings.Contains(path, name) {
+			return path
+		}
+	}
+	t.Fatalf("no socket of group %s in /proc/net/unix:\n%s", name, content)
+	return ""
+}
+
+// TestTenants: a process of group web and the dispatch script each try to make
+// group admin run a file of theirs, and are refused.
+func TestTenants(t *testing.T) {
+	harness.NeedRoot(t)
+	w := newWorld(t)
+	w.App("environ.py")
+	w.App("fcgi_attack.py")
+	evilDir := openDirectory(t, w, "evil")
+	source, err := os.ReadFile(harness.Apps() + "/evil.py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	evil := w.Write("evil/evil.py", string(source))
+	who := accounts()
+	w.Write("dispatch.py", `
+import sys
+sys.path.insert(0, `+fmt.Sprintf("%q", w.Path("apps"))+`)
+import fcgi_attack
+from urllib.parse import parse_qs
+
+def process_group(environ):
+    if environ["REQUEST_URI"].startswith("/admin/"):
+        return "admin"
+    return "web"
+
+def application_group(environ):
+    query = parse_qs(environ["QUERY_STRING"])
+    if "dispatch" in query:
+        answer = fcgi_attack.attack(query["socket"][0], query["script"][0])
+        return "".join(c if " " <= c <= "~" else "." for c in answer)
+`)
+	w.Configure(group("admin", who["admin"].name, 1, 3) + group("web", who["web"].name, 1, 3) +
+		"dispatch_script \"{{.Dir}}/dispatch.py\" {}\n" +
+		mount("/attack", "apps/fcgi_attack.py", option("process_group", "web")) + mount("/", "apps/environ.py", option("process_group", "web")))
+	wsgid := w.Start(harness.Options{})
+	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+	if v := look(t, apache.Get("/admin/")); v.UID != who["admin"].uid {
+		t.Fatalf("admin runs as %d", v.UID)
+	}
+	socket := groupSocket(t, w, wsgid, "admin")
+	query := "socket=" + url.QueryEscape(socket) + "&script=" + url.QueryEscape(evil)
+
+	// A process of web: the directory of the sockets is closed to it.
+	response := apache.Get("/attack?" + query)
+	if response.Status != 200 {
+		t.Fatalf("%d %s", response.Status, response.Body)
+	}
+	var got struct {
+		Answer string
+		UID    int
+	}
+	response.JSON(t, &got)
+	if got.UID != who["web"].uid || !strings.HasPrefix(got.Answer, "refused to connect: ") {
+		t.Errorf("as uid %d a process of web got: %s", got.UID, got.Answer)
+	}
+
+	// The dispatch script runs as the router's user, which may connect; the
+	// worker looks at its own table.
+	answer := look(t, apache.Get("/?dispatch=1&"+query)).env("mod_wsgi.application_group")
+	if !strings.Contains(answer, "Status: 403") || !strings.Contains(answer, "WSGID-1101") {
+		t.Errorf("the dispatch script got: %s", answer)
+	}
+	// A path that leads out of an allowed one by dots is another path.
+	detour := "socket=" + url.QueryEscape(socket) + "&script=" + url.QueryEscape(w.Path("apps")+"/environ.py/../../evil/evil.py")
+	if answer := look(t, apache.Get("/?dispatch=1&"+detour)).env("mod_wsgi.application_group"); !strings.Contains(answer, "WSGID-1101") {
+		t.Errorf("by a detour the dispatch script got: %s", answer)
+	}
+	if harness.Exists(evilDir + "/evil.py.ran") {
+		t.Error("the file of the attacker ran")
+	}
+	// The same request for a file that the table allows is served: it is the
+	// table that refused, not a broken attack.
+	fair := "socket=" + url.QueryEscape(socket) + "&script=" + url.QueryEscape(w.Path("apps/environ.py"))
+	if answer := look(t, apache.Get("/?dispatch=1&"+fair)).env("mod_wsgi.application_group"); !strings.Contains(answer, "Status: 200") {
+		t.Errorf("an allowed script: %s", answer)
+	}
+	wsgid.Log.Await(t, "the refusal", harness.Containing("WSGID-1101", evil))
+}
+
+// TestFrontCannotChooseScript: what a client or the front server sends never
+// selects a file: SCRIPT_FILENAME and WSGID_ parameters are not believed.
+func TestFrontCannotChooseScript(t *testing.T) {
+	w := newWorld(t)
+	w.App("environ.py")
+	openDirectory(t, w, "apps")
+	evil := w.App("evil.py")
+	w.Configure(group("only", "#64001", 1, 2) + mount("/", "apps/environ.py"))
+	w.Start(harness.Options{})
+	apache := w.StartApache(harness.ApacheOptions{Config: fmt.Sprintf(`
+SetEnv WSGID_SCRIPT %q
+SetEnv WSGID_CALLABLE other_application
+SetEnv WSGID_APPLICATION_GROUP chosen
+SetEnv SCRIPT_FILENAME %q
+ProxyFCGISetEnvIf "true" SCRIPT_FILENAME %q
+`, evil, evil, evil) + harness.ProxyPass})
+	v := look(t, apache.Get("/", "Wsgid-Script: "+evil))
+	if v.Entry != "application" || v.env("mod_wsgi.application_group") != "" {
+		t.Errorf("entry %s in interpreter %q", v.Entry, v.env("mod_wsgi.application_group"))
+	}
+	if harness.Exists(evil + ".ran") {
+		t.Error("a file named by the front server ran")
+	}
+}
+
+// TestScoreboardAttack: a worker that truncates and scribbles over its
+// scoreboard harms nobody.
+func TestScoreboardAttack(t *testing.T) {
+	w := newWorld(t)
+	w.App("scoreboard_attack.py")
+	w.App("hello.py")
+	w.Configure(group("evil", "#64001", 1, 4) + group("good", "#64002", 1, 2) +
+		mount("/attack", "apps/scoreboard_attack.py", option("process_group", "evil")) +
+		mount("/evil", "apps/hello.py", option("process_group", "evil")) + mount("/", "apps/hello.py", option("process_group", "good")))
+	wsgid := w.Start(harness.Options{})
+	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+	router := wsgid.AwaitReady("evil", "good").RouterPID
+	for range rounds(3, 20) {
+		response := apache.Get("/attack")
+		if response.Status != 200 {
+			t.Fatalf("%d %s", response.Status, response.Body)
+		}
+		var did struct {
+			PID  int
+			Done []string
+		}
+		response.JSON(t, &did)
+		if len(did.Done) == 0 {
+			t.Error("the attack found no scoreboard: the test proves nothing")
+		}
+		for _, what := range did.Done {
+			if strings.HasPrefix(what, "truncate") || strings.HasPrefix(what, "grow") {
+				t.Errorf("the process could %s", what)
+			}
+		}
+		status := wsgid.Status()
+		if status.RouterPID != router || status.Group("good").State != "ready" {
+			t.Errorf("router %d, group good is %s", status.RouterPID, status.Group("good").State)
+		}
+		code, out, errs := w.CLI("status", "--control", w.Control)
+		if code != 0 || !strings.Contains(out, "good") {
+			t.Errorf("wsgid status: %d %s%s", code, out, errs)
+		}
+		for _, c := range out {
+			if c < ' ' && c != '\n' && c != '\t' {
+				t.Errorf("a control byte %q reached the terminal", c)
+				break
+			}
+		}
+		if got := apache.Get("/"); got.Status != 200 {
+			t.Errorf("the good group: %d", got.Status)
+		}
+		if got := apache.Get("/evil"); got.Status != 200 {
+			t.Errorf("the attacking group: %d", got.Status)
+		}
+	}
+}
+
+// TestControlPeer: the control socket answers its owner only.
+func TestControlPeer(t *testing.T) {
+	harness.NeedRoot(t)
+	w := newWorld(t)
+	w.App("hello.py")
+	w.Configure(group("only", "#64001", 1, 2) + mount("/", "apps/hello.py"))
+	wsgid := w.Start(harness.Options{})
+	for _, verb := range []string{"status", "stop"} {
+		if code, _, errs := w.CLIAs(64009, verb, "--control", w.Control); code == 0 || errs == "" {
+			t.Errorf("%s by a stranger ended with %d: %q", verb, code, errs)
+		}
+	}
+	if state := wsgid.Status().State; state != "ready" {
+		t.Errorf("wsgid is %s", state)
+	}
+}

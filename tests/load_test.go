@@ -1,0 +1,138 @@
+package tests
+
+import (
+	"bytes"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/wsgid/wsgid/tests/internal/harness"
+)
+
+// TestManyClients: 200 clients at once on 10 threads, without an error.
+func TestManyClients(t *testing.T) {
+	w := newWorld(t)
+	w.App("hello.py")
+	w.App("body_hash.py")
+	w.App("slow.py")
+	w.Configure(group("only", "#64001", 2, 5) + mount("/hash", "apps/body_hash.py") + mount("/slow", "apps/slow.py") + mount("/", "apps/hello.py"))
+	wsgid := w.Start(harness.Options{})
+	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+	content := payload(30000)
+	each := rounds(15, 200)
+	var wait sync.WaitGroup
+	for client := range 200 {
+		wait.Add(1)
+		go func() {
+			defer wait.Done()
+			for number := range each {
+				if err := oneOfThree(t, apache.Client, client+number, content); err != nil {
+					t.Errorf("client %d, request %d: %v", client, number, err)
+					return
+				}
+			}
+		}()
+	}
+	wait.Wait()
+	status := wsgid.AwaitStatus("nothing is running", func(s harness.Status) error {
+		if s.Group("only").ThreadsBusy+s.Group("only").Queued+s.Router.InFlight != 0 {
+			return fmt.Errorf("%d busy, %d queued, %d in flight", s.Group("only").ThreadsBusy, s.Group("only").Queued, s.Router.InFlight)
+		}
+		return nil
+	})
+	only := status.Group("only")
+	if want := uint64(200 * each); only.Requests != want || status.Router.Requests != want {
+		t.Errorf("%d requests counted in the group, %d in the router, want %d", only.Requests, status.Router.Requests, want)
+	}
+	if only.Errors+only.Rejected+status.Router.Errors != 0 || len(only.Restarts) != 0 {
+		t.Errorf("errors %d, rejected %d, in the router %d, exits %v", only.Errors, only.Rejected, status.Router.Errors, only.Restarts)
+	}
+	if got := len(only.Processes); got != 2 {
+		t.Errorf("%d processes", got)
+	}
+	if only.Connections > 10 {
+		t.Errorf("%d connections to 10 threads", only.Connections)
+	}
+}
+
+// oneOfThree sends a GET, a POST or a request that takes a moment.
+func oneOfThree(t *testing.T, client *harness.Client, number int, content []byte) error {
+	var response *harness.Response
+	var err error
+	switch number % 3 {
+	case 0:
+		response, err = client.Try(t.Context(), "GET", "/", nil)
+		if err == nil && response.Text() != "Hello, world!\n" {
+			return fmt.Errorf("status %d: %.200s", response.Status, response.Body)
+		}
+	case 1:
+		size := number * 37 % len(content)
+		response, err = client.Try(t.Context(), "POST", "/hash", bytes.NewReader(content[:size]))
+		if err == nil && !bytes.Contains(response.Body, []byte(digest(content[:size]))) {
+			return fmt.Errorf("status %d, wrong hash: %.200s", response.Status, response.Body)
+		}
+	default:
+		response, err = client.Try(t.Context(), "GET", "/slow?for=0.01", nil)
+	}
+	if err != nil {
+		return err
+	}
+	if response.Status != 200 || response.Truncated != nil {
+		return fmt.Errorf("status %d, %v: %.200s", response.Status, response.Truncated, response.Body)
+	}
+	return nil
+}
+
+// TestQueueLimits: requests beyond threads and queue are refused at once with
+// 503 and Retry-After, and who waits longer than queue_timeout gets 504.
+func TestQueueLimits(t *testing.T) {
+	w := newWorld(t)
+	w.App("gate.py")
+	openDirectory(t, w, "open")
+	w.Configure(group("only", "#64001", 1, 1, "queue_length = 2", `queue_timeout = "1s"`) + mount("/", "apps/gate.py"))
+	wsgid := w.Start(harness.Options{})
+	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+	url := func(name string) string {
+		return fmt.Sprintf("/?started=%s&gate=%s", w.Path("open/"+name), w.Path("open/gate"))
+	}
+	results := make(chan *harness.Response, 3)
+	send := func(name string) {
+		go func() {
+			response, err := apache.Try(t.Context(), "GET", url(name), nil)
+			if err != nil {
+				t.Error(err)
+			}
+			results <- response
+		}()
+	}
+	send("running")
+	awaitFile(t, w.Path("open/running"))
+	send("waiting-1")
+	send("waiting-2")
+	wsgid.AwaitStatus("two requests wait", func(s harness.Status) error {
+		if queued := s.Group("only").Queued; queued != 2 {
+			return fmt.Errorf("%d queued", queued)
+		}
+		return nil
+	})
+	full := apache.Get(url("refused"))
+	wantError(t, full, 503, "WSGID-1012")
+	if full.Header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+	for range 2 {
+		wantError(t, <-results, 504, "WSGID-1013")
+	}
+	w.Write("open/gate", "")
+	if got := <-results; got.Status != 200 {
+		t.Errorf("the running request: %d %s", got.Status, got.Body)
+	}
+	for _, name := range []string{"waiting-1", "waiting-2", "refused"} {
+		if harness.Exists(w.Path("open/" + name)) {
+			t.Errorf("%s reached the application", name)
+		}
+	}
+	if rejected := wsgid.Status().Group("only").Rejected; rejected != 3 {
+		t.Errorf("%d rejected, want 3", rejected)
+	}
+}
