@@ -189,7 +189,7 @@ func serve(s *ServerConn, stopAfter func(i int) int) ([]served, error) {
 		if !ended {
 			end(s, req)
 		}
-		if errors.Is(v.bodyErr, ErrProtocol) || errors.Is(v.bodyErr, ErrAborted) && v.bodyErr != ErrAbortRecord {
+		if errors.Is(v.bodyErr, ErrProtocol) || errors.Is(v.bodyErr, ErrAborted) && !errors.Is(v.bodyErr, ErrAbortRecord) {
 			return all, v.bodyErr
 		}
 		s.Finish()

@@ -68,7 +68,7 @@ func (r *Reader) Next() (Header, error) {
 			return Header{}, r.versionError()
 		}
 		if err := r.fill(HeaderLen); err != nil {
-			if err == io.EOF && r.w > r.r {
+			if errors.Is(err, io.EOF) && r.w > r.r {
 				err = io.ErrUnexpectedEOF
 			}
 			return Header{}, err
@@ -256,7 +256,7 @@ func (r *Reader) reserve(n int) {
 
 // noEOF turns an end of file inside a record into io.ErrUnexpectedEOF.
 func noEOF(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err

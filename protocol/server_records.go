@@ -263,15 +263,15 @@ func (s *ServerConn) readError(err error) error {
 	}
 	ended := s.ended.Load()
 	if s.state != stateIdle && !ended {
-		if err == io.EOF || err == io.ErrUnexpectedEOF {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			return ErrAborted
 		}
 		return fmt.Errorf("%w: %w", ErrAborted, err)
 	}
 	switch {
-	case err == io.EOF, errors.Is(err, syscall.ECONNRESET) && (s.rd.Total() == 0 || ended):
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET) && (s.rd.Total() == 0 || ended):
 		return io.EOF // health checks, and closing with our answer unread
-	case err == io.ErrUnexpectedEOF:
+	case errors.Is(err, io.ErrUnexpectedEOF):
 		return ErrTruncated
 	}
 	return fmt.Errorf("reading from the web server: %w", err)

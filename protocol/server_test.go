@@ -183,7 +183,7 @@ func TestUnreadBodyDropped(t *testing.T) {
 		if err != nil || string(req.Params) != getPairs("A", "1") {
 			t.Fatalf("second request: %v %v", req, err)
 		}
-		if _, err := s.NextStdin(); err != io.EOF {
+		if _, err := s.NextStdin(); !errors.Is(err, io.EOF) {
 			t.Errorf("second request has STDIN of the first: %v", err)
 		}
 		if !s.BodyDone() {
