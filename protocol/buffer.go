@@ -7,12 +7,5 @@ package protocol
 // that is returned: it must not be written to before the request has ended.
 // It reports false, and changes nothing, if buf is too small.
 func (s *ServerConn) UseBuffer(buf []byte) (old []byte, ok bool) {
-	r := &s.rd
-	if len(buf) < max(1<<10, r.w-r.r) {
-		return nil, false
-	}
-	n := copy(buf, r.buf[r.r:r.w])
-	old, r.buf = r.buf, buf
-	r.r, r.w, r.floor, r.size = 0, n, 0, len(buf)
-	return old, true
+	return s.rd.UseBuffer(buf)
 }

@@ -52,7 +52,7 @@ func echo(s *protocol.ServerConn) error {
 	var body []byte
 	for {
 		c, err := s.NextStdin()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
@@ -108,7 +108,7 @@ func TestExchangeValues(t *testing.T) {
 		t.Error(d)
 	}
 	front.Close()
-	if err := <-done; err != io.EOF {
+	if err := <-done; !errors.Is(err, io.EOF) {
 		t.Errorf("server ended with %v", err)
 	}
 }
@@ -222,7 +222,7 @@ func TestInterrupt(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.Interrupt()
-		if err := <-watched; err != protocol.ErrInterrupted {
+		if err := <-watched; !errors.Is(err, protocol.ErrInterrupted) {
 			t.Fatalf("watcher: %v", err)
 		}
 		s.Finish()
@@ -238,7 +238,7 @@ func TestInterrupt(t *testing.T) {
 		read <- err
 	}()
 	s.Interrupt()
-	if err := <-read; err != protocol.ErrInterrupted {
+	if err := <-read; !errors.Is(err, protocol.ErrInterrupted) {
 		t.Errorf("idle: %v", err)
 	}
 }

@@ -60,7 +60,7 @@ func checkOutput(t *testing.T, b []byte) {
 	rd := NewReader(bytes.NewReader(b), 0)
 	for {
 		h, raw, err := rd.Record()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return
 		}
 		if err != nil {

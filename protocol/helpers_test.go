@@ -175,7 +175,7 @@ func serve(s *ServerConn, stopAfter func(i int) int) ([]served, error) {
 			}
 			v.body = append(v.body, c...)
 		}
-		v.stdinEOF = v.bodyErr == io.EOF
+		v.stdinEOF = errors.Is(v.bodyErr, io.EOF)
 		if !bytes.Equal(v.req.Params, req.Params) {
 			v.err = errors.New("parameters changed while the body was read")
 		}

@@ -12,6 +12,8 @@ const (
 	// minRead is the least free space offered to one Read. With less, what
 	// follows is cut into needlessly many system calls.
 	minRead = 4 << 10
+	// minBuffer is the smallest buffer that makes sense.
+	minBuffer = 1 << 10
 )
 
 // Reader walks the records of a byte stream inside one reusable buffer. One
@@ -45,7 +47,7 @@ func NewReader(src io.Reader, size int) *Reader {
 // Reset makes r read from src, forgetting all that was buffered. The buffer is
 // kept if it has the right size.
 func (r *Reader) Reset(src io.Reader, size int) {
-	if size < 1<<10 {
+	if size < minBuffer {
 		size = DefaultBuffer
 	}
 	buf := r.buf
@@ -201,6 +203,22 @@ func (r *Reader) Pin() { r.floor = r.r }
 // Unpin ends Pin.
 func (r *Reader) Unpin() { r.floor = 0 }
 
+// UseBuffer makes r read into buf instead of its own buffer, which it returns:
+// a connection can borrow a large one for a body and be small while it idles.
+// Unread bytes move along; if they do not fit with room to read, or buf has
+// less than 1 KiB, nothing changes and ok is false. Pinned bytes stay in the
+// buffer that is returned, which must not be written to while they are needed.
+func (r *Reader) UseBuffer(buf []byte) (old []byte, ok bool) {
+	have := r.w - r.r
+	if len(buf) < minBuffer || len(buf)-have < HeaderLen {
+		return nil, false
+	}
+	old = r.buf
+	copy(buf, old[r.r:r.w])
+	r.buf, r.size, r.r, r.w, r.floor = buf, len(buf), 0, have, 0
+	return old, true
+}
+
 // fill reads once, after making room for n contiguous unread bytes.
 func (r *Reader) fill(n int) error {
 	if r.err != nil {
@@ -217,7 +235,7 @@ func (r *Reader) fill(n int) error {
 		r.w += m
 		r.total += int64(m)
 		if m > 0 {
-			if err != nil && err != io.EOF {
+			if err != nil && !errors.Is(err, io.EOF) {
 				r.err = err
 			}
 			return nil // an end of file will be reported again by the source

@@ -218,7 +218,7 @@ func TestWatch(t *testing.T) {
 		if err := s.Watch(); !errors.Is(err, row.err) {
 			t.Errorf("%s: %v, want %v", row.name, err, row.err)
 		}
-		if row.err == ErrEnded {
+		if errors.Is(row.err, ErrEnded) {
 			s.Finish()
 			if _, err := s.ReadRequest(); err != nil {
 				t.Errorf("%s: then %v", row.name, err)
@@ -262,7 +262,7 @@ func TestReadBody(t *testing.T) {
 			for {
 				n, err := s.ReadBody(p)
 				got = append(got, p[:n]...)
-				if err == io.EOF {
+				if errors.Is(err, io.EOF) {
 					break
 				}
 				if err != nil || n == 0 {
@@ -288,7 +288,7 @@ func TestParamsPinned(t *testing.T) {
 	in = append(in, get(1, 1)...)
 	s := NewServerConn(&scriptConn{pieces: whole(in)}, Config{BufferSize: 8192})
 	got, err := serve(s, nil)
-	if err != io.EOF || len(got) != 2 || len(got[0].body) != 40*65535 || string(got[0].req.Params) != params {
+	if !errors.Is(err, io.EOF) || len(got) != 2 || len(got[0].body) != 40*65535 || string(got[0].req.Params) != params {
 		t.Fatalf("%d requests, %v", len(got), err)
 	}
 	if len(s.rd.buf) > 8192 {
@@ -309,7 +309,7 @@ func TestAnswerWaitsForRecord(t *testing.T) {
 	if _, err := s.WritePart(out[:12]); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.NextStdin(); err != io.EOF {
+	if _, err := s.NextStdin(); !errors.Is(err, io.EOF) {
 		t.Fatal(err)
 	}
 	if _, err := s.WritePart(out[12:14]); err != nil {
@@ -332,5 +332,61 @@ func TestAnswerWaitsForRecord(t *testing.T) {
 	}
 	if err := s.Watch(); !errors.Is(err, ErrManagementFlood) || len(s.held) > 2*maxHeld {
 		t.Errorf("flood: %v, %d bytes held", err, len(s.held))
+	}
+}
+
+// A large buffer borrowed for the body leaves Params alone, and can be given
+// back while the next request is already in it.
+func TestUseBuffer(t *testing.T) {
+	body := strings.Repeat("b", 50000)
+	in := join(begin(1, 1, 1), rec(Params, 1, getPairs("A", "1")), rec(Params, 1, ""), rec(Stdin, 1, body), rec(Stdin, 1, ""), get(1, 1))
+	for _, step := range []int{1 << 20, 999, 1} {
+		conn := &scriptConn{pieces: cut(in, step)}
+		s := NewServerConn(conn, Config{BufferSize: 2048})
+		req, err := s.ReadRequest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		reads := conn.reads
+		small, ok := s.UseBuffer(make([]byte, 64<<10))
+		if !ok || len(small) != 2048 {
+			t.Fatalf("borrowing: %d bytes, %v", len(small), ok)
+		}
+		n := 0
+		for {
+			c, err := s.NextStdin()
+			if err != nil {
+				break
+			}
+			n += len(c)
+		}
+		if n != len(body) || !s.BodyDone() || string(req.Params) != getPairs("A", "1") {
+			t.Errorf("body of %d bytes, parameters %q", n, req.Params)
+		}
+		if step > 1000 && conn.reads-reads > 1 {
+			t.Errorf("%d reads", conn.reads-reads)
+		}
+		end(s, req)
+		s.Finish()
+		large, ok := s.UseBuffer(small)
+		if !ok || len(large) != 64<<10 {
+			t.Fatalf("giving back: %d bytes, %v", len(large), ok)
+		}
+		clear(large)
+		if req, err := s.ReadRequest(); err != nil || string(req.Params) != getPairs("A", "1") {
+			t.Errorf("next request: %v", err)
+		}
+	}
+	rd := NewReader(bytes.NewReader(make([]byte, 4000)), 8192)
+	if err := rd.fill(1); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{0, 1000, 2000, 4000, 4007} {
+		if _, ok := rd.UseBuffer(make([]byte, n)); ok {
+			t.Errorf("took %d bytes", n)
+		}
+	}
+	if _, ok := rd.UseBuffer(make([]byte, 4008)); !ok || len(rd.Buffered()) != 4000 {
+		t.Error("refused enough")
 	}
 }

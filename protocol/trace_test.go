@@ -30,7 +30,7 @@ func TestTraceRecords(t *testing.T) {
 					t.Fatalf("%s: type name %v", tr.File, want[0])
 				}
 			}
-			if _, err := rd.Next(); err != io.EOF {
+			if _, err := rd.Next(); !errors.Is(err, io.EOF) {
 				t.Errorf("%s: end is %v", tr.File, err)
 			}
 		}
@@ -101,7 +101,7 @@ func checkTrace(t *testing.T, tr trace, conn *scriptConn, cfg Config) {
 	last := tr.Requests[len(tr.Requests)-1]
 	if aborted := !last.StdinEOF && last.Role == "RESPONDER"; aborted != errors.Is(err, ErrAborted) {
 		t.Errorf("connection ended with %v", err)
-	} else if !aborted && err != io.EOF {
+	} else if !aborted && !errors.Is(err, io.EOF) {
 		t.Errorf("connection ended with %v, want io.EOF", err)
 	}
 }
@@ -145,7 +145,7 @@ func TestTraceReplies(t *testing.T) {
 			var out, errs []byte
 			for {
 				e, err := r.Next()
-				if err == io.EOF {
+				if errors.Is(err, io.EOF) {
 					break
 				}
 				if err != nil {
@@ -224,7 +224,7 @@ func serveOnce(t testing.TB, s *ServerConn) int {
 		}
 	}
 	for {
-		if _, err := s.NextStdin(); err == io.EOF {
+		if _, err := s.NextStdin(); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
 			t.Fatal(err)
