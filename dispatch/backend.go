@@ -1,0 +1,139 @@
+package dispatch
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/wsgid/wsgid/protocol"
+)
+
+// workerConn is one connection to a thread of a worker process. While it is
+// idle it belongs to its group, while it serves a request to that exchange.
+type workerConn struct {
+	net.Conn
+	group   *group
+	process *process
+	// served is how many requests it was given.
+	served uint64
+}
+
+var past = time.Unix(1, 0)
+
+// interrupt makes whoever reads from or writes to the worker return; the
+// connection cannot be used afterwards.
+func (w *workerConn) interrupt() {
+	// An error means that it is closed, which ends reading as well.
+	_ = w.SetDeadline(past)
+}
+
+// buffers hold answers of workers on their way to the front. The size takes
+// what a unix socket usually hands over at once.
+const bufferSize = 64 << 10
+
+var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
+
+// back-off of connecting to a group's socket: it exists before the router
+// starts, so errors are rare and short.
+const (
+	dialBackoffMin = 50 * time.Millisecond
+	dialBackoffMax = time.Second
+)
+
+// handshake asks who accepted the connection. A thread accepts only when it is
+// free, so the answer may take as long as there is none; ctx ends the wait.
+func handshake(ctx context.Context, c net.Conn) (pid int, err error) {
+	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(past) })
+	defer stop()
+	rd := protocol.NewReader(c, 1<<10)
+	values, err := protocol.ExchangeValues(c, rd, "WSGID_PID", "WSGID_THREAD", "WSGID_GENERATION")
+	if err != nil {
+		return 0, fmt.Errorf("asking the worker who it is: %w", err)
+	}
+	if ctx.Err() != nil {
+		return 0, ctx.Err()
+	}
+	pid, err = strconv.Atoi(values["WSGID_PID"])
+	if err != nil || pid <= 0 {
+		return 0, fmt.Errorf("worker says its pid is %q", values["WSGID_PID"])
+	}
+	return pid, nil
+}
+
+// dial is one connection being made in the background.
+type dial struct {
+	cancel context.CancelFunc
+}
+
+// run connects and hands the connection to the group, again and again until
+// it has succeeded or is not wanted any more.
+func (d *dial) run(ctx context.Context, g *group) {
+	defer g.router.wait.Done()
+	defer d.cancel()
+	backoff := dialBackoffMin
+	for {
+		err := d.try(ctx, g)
+		if ctx.Err() != nil || err == nil {
+			g.dialEnded(d)
+			return
+		}
+		g.log.Debug("cannot connect to worker", "error", err, "again_in", backoff)
+		select {
+		case <-ctx.Done():
+			g.dialEnded(d)
+			return
+		case <-time.After(backoff):
+		}
+		backoff = min(2*backoff, dialBackoffMax)
+	}
+}
+
+func (d *dial) try(ctx context.Context, g *group) error {
+	var dialer net.Dialer
+	c, err := dialer.DialContext(ctx, "unix", g.config.Socket)
+	if err != nil {
+		return err
+	}
+	pid, err := handshake(ctx, c)
+	if err == nil {
+		err = g.adopt(d, c, pid)
+	}
+	if err != nil {
+		c.Close()
+	}
+	return err
+}
+
+// startEmbedded fills the pool of the group of the router's own Python: n more
+// threads of it, each behind a socket pair.
+func (g *group) startEmbedded(n int) error {
+	host, err := g.router.embeddedHost()
+	if err != nil {
+		return err
+	}
+	fds, err := host.ServeEmbedded(n)
+	if err != nil {
+		return fmt.Errorf("starting embedded threads: %w", err)
+	}
+	for _, fd := range fds {
+		f := os.NewFile(uintptr(fd), "embedded")
+		c, err := net.FileConn(f)
+		f.Close()
+		if err != nil {
+			return fmt.Errorf("connecting to an embedded thread: %w", err)
+		}
+		pid, err := handshake(g.router.ctx, c)
+		if err == nil {
+			err = g.adopt(nil, c, pid)
+		}
+		if err != nil {
+			c.Close()
+			return fmt.Errorf("connecting to an embedded thread: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,254 @@
+package dispatch
+
+import (
+	"bytes"
+	"strconv"
+
+	"github.com/wsgid/wsgid/internal/errcode"
+	"github.com/wsgid/wsgid/protocol"
+)
+
+// pair is one parameter of a request. Its slices point into the front
+// connection's buffer.
+type pair struct {
+	name, value []byte
+	next        uint16 // 1 + index of the next pair with the same hash
+	computed    bool   // looked at and replaced by the router: not passed on as it came
+}
+
+// environ is the parameters of one request on their way from the front
+// server's idea to what the application shall see. It is reused from one
+// request to the next.
+type environ struct {
+	pairs []pair
+	table [128]uint16 // 1 + index of the last pair with that hash
+
+	method, requestURI, queryString, scriptName, pathInfo, scriptFilename []byte
+	contentLength, transferEncoding, uniqueID, remoteAddr                 []byte
+	authorization, redirectAuthorization                                  []byte
+	serverName, serverPort, httpHost                                      []byte
+
+	// length is CONTENT_LENGTH, -1 if it is not known.
+	length int64
+}
+
+// reset forgets the previous request.
+func (e *environ) reset() {
+	clear(e.pairs)
+	*e = environ{pairs: e.pairs[:0], length: -1}
+}
+
+// parse reads the PARAMS of a request. Names that no environment could hold,
+// and everything that a client or front server must not hand to an
+// application, are left out (mod_wsgi behaviour 6.1, httpoxy).
+func (e *environ) parse(params []byte, limits protocol.Limits) error {
+	e.reset()
+	p := protocol.NewPairs(params, limits)
+	for {
+		name, value, ok := p.NextSane()
+		if !ok {
+			return p.Err()
+		}
+		if !dropped(name) {
+			e.add(name, value)
+		}
+	}
+}
+
+// add takes one parameter. Web servers send a name twice for two request
+// headers, or to override a default: headers are joined, else the last wins.
+func (e *environ) add(name, value []byte) {
+	h := hashName(name)
+	for i := e.table[h]; i != 0; i = e.pairs[i-1].next {
+		old := &e.pairs[i-1]
+		if !bytes.Equal(old.name, name) {
+			continue
+		}
+		switch {
+		case string(name) == "HTTP_COOKIE":
+			value = joined(old.value, "; ", value)
+		case bytes.HasPrefix(name, httpPrefix):
+			value = joined(old.value, ", ", value)
+		}
+		old.value = value
+		e.note(name, value)
+		return
+	}
+	if len(e.pairs) == cap(e.pairs) && len(e.pairs) >= 1<<16-2 {
+		return // more names than an index can count; the limits of PARAMS come first
+	}
+	e.pairs = append(e.pairs, pair{name: name, value: value, next: e.table[h], computed: e.note(name, value)})
+	e.table[h] = uint16(len(e.pairs))
+}
+
+var httpPrefix = []byte("HTTP_")
+
+func joined(a []byte, sep string, b []byte) []byte {
+	out := make([]byte, 0, len(a)+len(sep)+len(b))
+	return append(append(append(out, a...), sep...), b...)
+}
+
+// hashName spreads the names of CGI, whose first letters are much alike.
+func hashName(name []byte) uint8 {
+	n := len(name)
+	return (uint8(n)*31 ^ name[n-1]*7 ^ name[n/2]*13 ^ name[n/3]) & 127
+}
+
+// note keeps what the router itself looks at. It reports whether the router
+// writes the variable anew.
+func (e *environ) note(name, value []byte) (computed bool) {
+	switch string(name) {
+	case "REQUEST_METHOD":
+		e.method = value
+	case "REQUEST_URI":
+		e.requestURI = value
+	case "QUERY_STRING":
+		e.queryString = value
+		return true
+	case "SCRIPT_NAME":
+		e.scriptName = value
+		return true
+	case "PATH_INFO":
+		e.pathInfo = value
+		return true
+	case "SCRIPT_FILENAME":
+		e.scriptFilename = value
+		return true
+	case "CONTENT_LENGTH":
+		e.contentLength = value
+		return true
+	case "CONTENT_TYPE":
+		return len(value) == 0 // absent and empty are one, for all front servers
+	case "HTTP_TRANSFER_ENCODING":
+		e.transferEncoding = value
+		return true
+	case "UNIQUE_ID":
+		e.uniqueID = value
+	case "REMOTE_ADDR":
+		e.remoteAddr = value
+	case "HTTP_AUTHORIZATION":
+		e.authorization = value
+	case "REDIRECT_HTTP_AUTHORIZATION":
+		e.redirectAuthorization = value
+	case "SERVER_NAME":
+		e.serverName = value
+	case "SERVER_PORT":
+		e.serverPort = value
+	case "HTTP_HOST":
+		e.httpHost = value
+	}
+	return false
+}
+
+// dropped says which parameters no application sees: those mod_wsgi leaves
+// out (behaviour 6.1), the duplicates of body headers, httpoxy's, the front
+// server's own process environment and switches, and names of wsgid.
+func dropped(name []byte) bool {
+	switch name[0] {
+	case 'H':
+		switch string(name) {
+		case "HTTP_PROXY", "HTTP_CONTENT_LENGTH", "HTTP_CONTENT_TYPE":
+			return true
+		}
+	case 'P':
+		return string(name) == "PATH" || string(name) == "PATH_TRANSLATED"
+	case 'G':
+		return string(name) == "GATEWAY_INTERFACE"
+	case 'R':
+		return string(name) == "REMOTE_HOST" || string(name) == "REMOTE_IDENT"
+	case 'S':
+		return string(name) == "SERVER_SIGNATURE" || string(name) == "SHLIB_PATH"
+	case 'L':
+		return string(name) == "LD_LIBRARY_PATH" || string(name) == "LIBPATH"
+	case 'D':
+		return string(name) == "DYLD_LIBRARY_PATH"
+	case 'F':
+		return string(name) == "FCGI_ROLE"
+	case 'W':
+		return bytes.HasPrefix(name, []byte("WSGID_"))
+	case 'p':
+		return bytes.HasPrefix(name, []byte("proxy-"))
+	case 'w':
+		return bytes.HasPrefix(name, []byte("wsgi."))
+	case 'm':
+		return bytes.HasPrefix(name, []byte("mod_wsgi."))
+	}
+	return false
+}
+
+// lookup finds a parameter by name.
+func (e *environ) lookup(name string) ([]byte, bool) {
+	if name == "" {
+		return nil, false
+	}
+	for i := e.table[hashName([]byte(name))]; i != 0; i = e.pairs[i-1].next {
+		if string(e.pairs[i-1].name) == name {
+			return e.pairs[i-1].value, true
+		}
+	}
+	return nil, false
+}
+
+// checkBody reads CONTENT_LENGTH and Transfer-Encoding. Absent, empty and
+// Caddy's -1 mean that the length is not known; the body then ends with STDIN.
+func (e *environ) checkBody() *refusal {
+	if len(e.transferEncoding) > 0 && !bytes.EqualFold(e.transferEncoding, []byte("chunked")) {
+		return refuse(errcode.TransferEncoding, "transfer_encoding", string(e.transferEncoding))
+	}
+	v := e.contentLength
+	if len(v) == 0 || string(v) == "-1" {
+		return nil
+	}
+	for _, c := range v {
+		if c < '0' || c > '9' {
+			return refuse(errcode.BadContentLength, "content_length", string(v))
+		}
+	}
+	n, err := strconv.ParseInt(string(v), 10, 64)
+	if err != nil {
+		return refuse(errcode.BadContentLength, "content_length", string(v))
+	}
+	e.length = n
+	return nil
+}
+
+// sane reports whether a front server's request id can stand in logs and
+// headers as it is.
+func saneID(id []byte) bool {
+	if len(id) == 0 || len(id) > 63 {
+		return false
+	}
+	for _, c := range id {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
+		case c == '@', c == '-', c == '_', c == '.', c == '+', c == '/', c == '=':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// appendTo appends the variables of the application: what came, and the
+// mapping that the router decided.
+func (e *environ) appendTo(b []byte, t *target) []byte {
+	for i := range e.pairs {
+		if p := &e.pairs[i]; !p.computed {
+			b = protocol.AppendPair(b, p.name, p.value)
+		}
+	}
+	b = protocol.AppendPair(b, "QUERY_STRING", e.queryString)
+	b = protocol.AppendPair(b, "SCRIPT_NAME", t.scriptName)
+	b = protocol.AppendPair(b, "PATH_INFO", t.pathInfo)
+	b = protocol.AppendPair(b, "SCRIPT_FILENAME", t.script)
+	if e.length >= 0 {
+		var digits [20]byte
+		b = protocol.AppendPair(b, "CONTENT_LENGTH", strconv.AppendInt(digits[:0], e.length, 10))
+	} else if len(e.transferEncoding) > 0 {
+		b = protocol.AppendPair(b, "HTTP_TRANSFER_ENCODING", e.transferEncoding)
+	}
+	if e.authorization == nil && len(e.redirectAuthorization) > 0 {
+		b = protocol.AppendPair(b, "HTTP_AUTHORIZATION", e.redirectAuthorization)
+	}
+	return b
+}

@@ -1,0 +1,306 @@
+package dispatch
+
+import (
+	"errors"
+	"io"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/wsgid/wsgid/internal/errcode"
+	"github.com/wsgid/wsgid/protocol"
+)
+
+// front is the front server's side of an exchange: where the body comes from
+// and the answer goes to. One goroutine at a time reads; gone and interrupt
+// come from the housekeeper meanwhile.
+type front interface {
+	// nextBody returns the next piece of the body, valid until the next call,
+	// or io.EOF at its end.
+	nextBody() ([]byte, error)
+	// bodyReady: nextBody would answer without waiting.
+	bodyReady() bool
+	// bodyComing tells that n bytes of body (-1: unknown) will be read.
+	bodyComing(n int64)
+	// forward passes on whole or partial STDOUT records as they came; last
+	// says that they end with END_REQUEST.
+	forward(records []byte, last bool) error
+	// answer sends a whole response of the router itself.
+	answer(header, body string) error
+	// id is the request id that the front server uses in records.
+	id() uint16
+	// interrupt ends a waiting nextBody.
+	interrupt()
+	// gone asks, without waiting, whether the client gave up.
+	gone() bool
+}
+
+// killReason says why somebody else ended an exchange.
+type killReason uint32
+
+const (
+	notKilled     killReason = iota
+	clientGone               // the front server closed or aborted
+	headTimeout              // PARAMS took longer than header_timeout
+	bodyTimeout              // no STDIN for body_timeout
+	graceOver                // the router stops and has waited long enough
+	writtenOff               // the dispatch script did not come back; answered by the watchdog
+	scriptTimeout            // the dispatch script is past its deadline and was interrupted
+)
+
+// phase is what an exchange is doing, for the housekeeper.
+type phase = uint32
+
+const (
+	phaseIdle    phase = iota
+	phaseHead          // PARAMS are arriving
+	phaseBody          // the first part of the body is arriving
+	phaseScript        // the dispatch script runs
+	phaseWaiting       // for a thread
+	phaseRunning       // at a worker
+)
+
+// outcome is what shall become of the front connection.
+type outcome uint8
+
+const (
+	answered outcome = iota // a whole response was sent
+	broken                  // close without END_REQUEST: the client shall see a cut
+	left                    // somebody else has the connection now, touch nothing
+)
+
+// exchange is one request and its answer. A FastCGI connection keeps one and
+// uses it again.
+type exchange struct {
+	router   *Router
+	listener *listener
+	front    front
+
+	env       environ
+	path      []byte // normalised URL path
+	out       []byte // what goes to the worker
+	body      []byte // the part of the body read before a thread is taken
+	bodyRead  int64  // bytes of the body taken from the front so far
+	bodyEnded bool   // the end of the body has been seen
+	idBuf     [64]byte
+	requestID []byte
+	target    target
+	route     route
+	start     time.Time
+	inflight  bool
+
+	phase atomic.Uint32
+	since atomic.Int64 // nanoseconds since the epoch: start of the phase, or last progress
+
+	mu      sync.Mutex // the fields below, against kill
+	killed  killReason
+	worker  *workerConn
+	cancel  chan struct{} // closed by kill while waiting
+	reading bool          // a nextBody may be waiting
+}
+
+func (x *exchange) enter(p phase) {
+	x.since.Store(time.Now().UnixNano())
+	x.phase.Store(p)
+}
+
+// kill ends what the exchange is doing; the first reason counts.
+func (x *exchange) kill(why killReason) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.killed != notKilled {
+		return
+	}
+	x.killed = why
+	if x.worker != nil {
+		x.worker.interrupt()
+	}
+	if x.cancel != nil {
+		close(x.cancel)
+		x.cancel = nil
+	}
+	if x.reading || why == headTimeout {
+		x.front.interrupt()
+	}
+}
+
+func (x *exchange) killedBy() killReason {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.killed
+}
+
+// setReading marks that the front is being read, and can be interrupted.
+func (x *exchange) setReading(on bool) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.reading = on
+	return x.killed == notKilled
+}
+
+func (x *exchange) setWorker(w *workerConn) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if w != nil && x.killed != notKilled {
+		return false
+	}
+	x.worker = w
+	return true
+}
+
+// begin makes x ready for a request whose PARAMS are complete.
+func (x *exchange) begin() {
+	x.start = time.Now()
+	x.body, x.bodyRead, x.bodyEnded = x.body[:0], 0, false
+	x.path, x.out = x.path[:0], x.out[:0]
+	x.target, x.route = target{}, route{}
+	x.mu.Lock()
+	x.killed, x.worker, x.cancel = notKilled, nil, nil
+	x.mu.Unlock()
+}
+
+// serve answers the request whose PARAMS are given, whatever happens.
+func (x *exchange) serve(params []byte, limits protocol.Limits) outcome {
+	x.begin()
+	err := x.env.parse(params, limits)
+	x.identify()
+	if err != nil {
+		code := errcode.MalformedParams
+		if errors.Is(err, protocol.ErrTooLarge) {
+			code = errcode.HeaderTooLarge
+		}
+		return x.refuse(refuse(code))
+	}
+	r, o := x.prepare()
+	if r != nil {
+		return x.refuse(r)
+	}
+	if o != answered {
+		return o
+	}
+	return x.forwardRequest()
+}
+
+// prepare does everything that needs no thread: mapping, body, settings.
+func (x *exchange) prepare() (*refusal, outcome) {
+	x.path = x.env.urlPath(x.path)
+	var r *refusal
+	if x.target, r = x.router.mounts.find(&x.env, x.path); r != nil {
+		return r, answered
+	}
+	if r := x.env.checkBody(); r != nil {
+		return r, answered
+	}
+	if r, o := x.collectBody(); r != nil || o != answered {
+		return r, o
+	}
+	return x.decide()
+}
+
+// identify takes the front server's id of the request or makes one.
+func (x *exchange) identify() {
+	if saneID(x.env.uniqueID) {
+		x.requestID = append(x.idBuf[:0], x.env.uniqueID...)
+		return
+	}
+	b := append(x.idBuf[:0], x.router.idPrefix...)
+	x.requestID = strconv.AppendUint(b, x.router.nextID.Add(1), 36)
+}
+
+// collectBody reads the body up to request_buffer: a slow client holds no
+// thread, and a refused request can be sent to another worker.
+func (x *exchange) collectBody() (*refusal, outcome) {
+	m := x.target.mount
+	length := x.env.length
+	if m.MaxBodyBytes > 0 && length > m.MaxBodyBytes {
+		return refuse(errcode.BodyTooLarge, "content_length", length, "limit", m.MaxBodyBytes), answered
+	}
+	if length == 0 {
+		x.bodyEnded = true
+		if !x.front.bodyReady() {
+			return nil, answered
+		}
+	}
+	limit := m.RequestBuffer
+	x.setReading(true)
+	defer x.setReading(false)
+	for first := true; ; first = false {
+		if first && !x.front.bodyReady() {
+			x.enter(phaseBody)
+		}
+		if x.bodyRead >= limit && limit > 0 && x.bodyRead != length {
+			return nil, answered // the rest is streamed
+		}
+		piece, err := x.front.nextBody()
+		if err == io.EOF {
+			x.bodyEnded = true
+			break
+		}
+		if err != nil {
+			return x.bodyError(err)
+		}
+		if first && (length < 0 || length > int64(len(piece))) {
+			x.front.bodyComing(length)
+		}
+		if length >= 0 && x.bodyRead+int64(len(piece)) >= length {
+			x.body = append(x.body, piece[:length-x.bodyRead]...)
+			x.bodyRead, x.bodyEnded = length, true
+			if x.front.bodyReady() {
+				continue // usually the closing record, else excess to be dropped
+			}
+			return nil, answered
+		}
+		x.body = append(x.body, piece...)
+		x.bodyRead += int64(len(piece))
+		if m.MaxBodyBytes > 0 && x.bodyRead > m.MaxBodyBytes {
+			return refuse(errcode.BodyTooLarge, "limit", m.MaxBodyBytes), answered
+		}
+	}
+	if length >= 0 && x.bodyRead < length {
+		return refuse(errcode.ShortBody, "content_length", length, "received", x.bodyRead), answered
+	}
+	if length < 0 && x.bodyRead > 0 {
+		// As Apache does with what it has read beforehand: the length is known now.
+		x.env.length = x.bodyRead
+	}
+	return nil, answered
+}
+
+// bodyError says what a failed read of the body means for the client.
+func (x *exchange) bodyError(err error) (*refusal, outcome) {
+	switch x.killedBy() {
+	case bodyTimeout:
+		return refuse(errcode.BodyTimeout, "received", x.bodyRead), answered
+	case graceOver:
+		return refuse(errcode.RouterStopping), answered
+	}
+	x.router.log.Debug("front server gave up while sending the body", "request", string(x.requestID), "error", err)
+	return nil, broken
+}
+
+// refuse answers the request with r and logs it.
+func (x *exchange) refuse(r *refusal) outcome {
+	x.logRefusal(r)
+	body := r.body(string(x.requestID))
+	if string(x.env.method) == "HEAD" {
+		body = ""
+	}
+	if r.status >= 500 {
+		x.router.errors.Add(1)
+	}
+	if err := x.front.answer(r.header(len(body)), body); err != nil {
+		return broken
+	}
+	return answered
+}
+
+func (x *exchange) logRefusal(r *refusal) {
+	if !x.router.log.IsInfo() && r.level() < x.router.log.GetLevel() {
+		return
+	}
+	args := append([]any{"code", r.code.String(), "status", r.status, "request", string(x.requestID),
+		"method", string(x.env.method), "uri", string(x.env.requestURI), "client", string(x.env.remoteAddr),
+		"listener", x.listener.Address}, r.args...)
+	x.router.log.Log(r.level(), r.title, args...)
+}

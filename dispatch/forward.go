@@ -1,0 +1,311 @@
+package dispatch
+
+import (
+	"errors"
+	"io"
+	"syscall"
+	"time"
+
+	"github.com/wsgid/wsgid/internal/errcode"
+	"github.com/wsgid/wsgid/protocol"
+)
+
+// maxWhole is how much of a request is written to a worker in one go before
+// its answer is read. It is below what a unix socket holds, so that a worker
+// which answers without reading the body blocks nobody; a longer body is
+// written beside the reading.
+const maxWhole = 128 << 10
+
+// maxRefusals bounds how often one request is offered. Each refusal takes a
+// process out of the choice, so only a group whose processes keep changing
+// comes near it (mod_wsgi: 2 × processes + 1).
+const maxRefusals = 100
+
+// attempt is what became of sending the request to one worker.
+type attempt uint8
+
+const (
+	attemptDone   attempt = iota // answered, or the front connection is broken
+	attemptAgain                 // it was not run: send it to another
+	attemptDied                  // the process ended while it had the request
+	attemptBroken                // nothing can be done for the client any more
+)
+
+// forwardRequest gets the request to a worker and the answer back.
+func (x *exchange) forwardRequest() outcome {
+	g := x.route.group
+	now := time.Now()
+	wantAccept := !x.bodyEnded
+	x.finishHead(now.UnixMicro(), wantAccept)
+	head := len(x.out)
+	inline := wantAccept || head+len(x.body) <= maxWhole
+	if inline {
+		x.out = protocol.AppendStream(x.out, protocol.Stdin, 1, x.body)
+		if !wantAccept {
+			x.out = protocol.AppendStreamEnd(x.out, protocol.Stdin, 1)
+		}
+	}
+	var deadline time.Time
+	if g.config.QueueTimeout > 0 {
+		deadline = now.Add(g.config.QueueTimeout)
+	}
+	avoid, refusals, deaths := 0, 0, 0
+	for {
+		w, r, o := g.acquire(x, avoid, deadline)
+		if r != nil {
+			return x.refuse(r)
+		}
+		if o != answered {
+			return o
+		}
+		result := x.try(w, wantAccept, !inline)
+		avoid = w.process.pid
+		switch result {
+		case attemptDone:
+			return answered
+		case attemptBroken:
+			return broken
+		case attemptAgain:
+			if refusals++; refusals > maxRefusals {
+				return x.refuse(refuse(errcode.GroupUnavailable, "group", g.config.Name, "refusals", refusals))
+			}
+		case attemptDied:
+			deaths++
+			if r := x.died(deaths, avoid); r != nil {
+				return x.refuse(r)
+			}
+		}
+	}
+}
+
+// died decides whether a request that was at a process when it ended may be
+// sent again: once, and only if doing it twice does no harm.
+func (x *exchange) died(deaths, pid int) *refusal {
+	if deaths > 1 {
+		return refuse(errcode.CrashedTwice, "group", x.route.group.config.Name, "pid", pid, "script", x.target.script)
+	}
+	switch string(x.env.method) {
+	case "GET", "HEAD":
+		if x.bodyEnded {
+			x.router.log.Warn("worker died, trying another", "group", x.route.group.config.Name, "pid", pid,
+				"request", string(x.requestID))
+			return nil
+		}
+	}
+	return refuse(errcode.WorkerDied, "group", x.route.group.config.Name, "pid", pid, "script", x.target.script)
+}
+
+// try sends the request to one worker and passes its answer on.
+func (x *exchange) try(w *workerConn, wantAccept, bodyBeside bool) attempt {
+	x.enter(phaseRunning)
+	g := w.group
+	if !x.setWorker(w) {
+		g.release(w)
+		return x.killedAttempt()
+	}
+	if _, err := w.Write(x.out); err != nil {
+		x.setWorker(nil)
+		stale := errors.Is(err, syscall.EPIPE)
+		g.discard(w, x.killedBy() == notKilled)
+		if x.killedBy() != notKilled {
+			return x.killedAttempt()
+		}
+		if stale {
+			return attemptAgain // it had ended before: it has seen nothing of the request
+		}
+		return attemptDied
+	}
+	buf := buffers.Get().(*[bufferSize]byte)
+	defer buffers.Put(buf)
+	p := reply{x: x, w: w, buf: buf[:]}
+	var up *upload
+	switch {
+	case wantAccept:
+		p.accepted = func() { up = x.startUpload(w, nil) }
+	case bodyBeside:
+		up = x.startUpload(w, x.body)
+	}
+	end := p.run()
+	usable := true
+	if up != nil {
+		usable = up.stop()
+	}
+	x.setWorker(nil)
+	return x.settle(&p, end, usable, up != nil && wantAccept)
+}
+
+// settle gives the connection back and says what the end of the answer means.
+func (x *exchange) settle(p *reply, end replyEnd, usable, streamed bool) attempt {
+	w, g := p.w, p.w.group
+	killed := x.killedBy()
+	if killed == notKilled && usable && p.clean() && (end == replyWhole || end == replyRefused || end == replyTruncated) {
+		if end == replyRefused {
+			g.refused(w.process)
+		}
+		g.release(w)
+	} else {
+		g.discard(w, end == replyLost && killed == notKilled && !errors.Is(p.err, errReply))
+	}
+	switch end {
+	case replyWhole:
+		return attemptDone
+	case replyTruncated:
+		return attemptBroken
+	case replyBlocked:
+		x.router.log.Debug("client gave up while the response was sent", "request", string(x.requestID), "error", p.err)
+		return attemptBroken
+	case replyRefused:
+		if killed != notKilled {
+			return x.killedAttempt()
+		}
+		return attemptAgain
+	}
+	switch {
+	case killed != notKilled:
+		if p.started {
+			return attemptBroken
+		}
+		return x.killedAttempt()
+	case p.started:
+		x.router.log.Error("worker died while sending its response", "group", g.config.Name, "pid", w.process.pid,
+			"request", string(x.requestID), "script", x.target.script, "uri", string(x.env.requestURI), "error", p.err)
+		return attemptBroken
+	case errors.Is(p.err, errReply):
+		x.router.log.Error("worker gave no valid answer", "group", g.config.Name, "pid", w.process.pid,
+			"request", string(x.requestID), "script", x.target.script, "error", p.err)
+	}
+	if streamed {
+		x.bodyEnded = false // what was streamed is gone: not again
+	}
+	return attemptDied
+}
+
+// killedAttempt answers for an exchange that was killed before its response
+// began.
+func (x *exchange) killedAttempt() attempt {
+	switch x.killedBy() {
+	case bodyTimeout:
+		x.refuse(refuse(errcode.BodyTimeout, "received", x.bodyRead))
+		return attemptDone
+	case graceOver:
+		x.refuse(refuse(errcode.RouterStopping))
+		return attemptDone
+	}
+	x.router.log.Debug("client gave up", "request", string(x.requestID))
+	return attemptBroken
+}
+
+// upload streams a body to a worker beside the reading of its answer.
+type upload struct {
+	x    *exchange
+	w    *workerConn
+	done chan struct{}
+	// failed: the stream to the worker was cut inside a record, or the body is
+	// incomplete.
+	failed bool
+}
+
+// startUpload begins to send rest and then what comes from the front server.
+func (x *exchange) startUpload(w *workerConn, rest []byte) *upload {
+	u := &upload{x: x, w: w, done: make(chan struct{})}
+	x.setReading(true)
+	go u.run(rest)
+	return u
+}
+
+func (u *upload) run(rest []byte) {
+	defer close(u.done)
+	buf := buffers.Get().(*[bufferSize]byte)
+	defer buffers.Put(buf)
+	x := u.x
+	for len(rest) > 0 {
+		n := min(len(rest), bufferSize-protocol.HeaderLen)
+		if !u.write(protocol.AppendStream(buf[:0], protocol.Stdin, 1, rest[:n])) {
+			return
+		}
+		rest = rest[n:]
+	}
+	for !x.bodyEnded {
+		b, err := x.nextStream(buf[:0])
+		// What arrived before an error may still reach the application.
+		if len(b) > 0 && !u.write(b) {
+			return
+		}
+		if err != nil {
+			u.broken(err)
+			return
+		}
+	}
+	u.write(protocol.AppendStreamEnd(buf[:0], protocol.Stdin, 1))
+}
+
+func (u *upload) write(b []byte) bool {
+	_, err := u.w.Write(b)
+	if err != nil {
+		u.failed = true
+	}
+	return err == nil
+}
+
+// broken: the body ends early. The worker is told by the end of its
+// connection, which makes the application's read raise.
+func (u *upload) broken(err error) {
+	if errors.Is(err, protocol.ErrInterrupted) && u.x.killedBy() == notKilled {
+		return // the answer was complete before the body; the worker drops the rest
+	}
+	u.failed = true
+	u.x.router.log.Warn("request body broke off", "request", string(u.x.requestID),
+		"received", u.x.bodyRead, "error", err)
+	u.x.kill(clientGone)
+}
+
+// stop ends the upload after the answer and reports whether the connection to
+// the worker can be used again.
+func (u *upload) stop() bool {
+	select {
+	case <-u.done:
+	default:
+		u.x.front.interrupt()
+		<-u.done
+	}
+	u.x.setReading(false)
+	return !u.failed
+}
+
+// nextStream appends the next part of the body to b as STDIN records: all that
+// is there, up to the capacity of b. CONTENT_LENGTH bounds it.
+func (x *exchange) nextStream(b []byte) ([]byte, error) {
+	for first := true; first || (cap(b)-len(b) > bufferSize/2 && x.front.bodyReady()); first = false {
+		x.enter(phaseBody)
+		piece, err := x.front.nextBody()
+		x.enter(phaseRunning)
+		if err == io.EOF {
+			if x.env.length >= 0 && x.bodyRead < x.env.length {
+				return b, errShortBody
+			}
+			x.bodyEnded = true
+			break
+		}
+		if err != nil {
+			return b, err
+		}
+		if length := x.env.length; length >= 0 && x.bodyRead+int64(len(piece)) >= length {
+			piece = piece[:length-x.bodyRead]
+			x.bodyEnded = true
+		}
+		x.bodyRead += int64(len(piece))
+		if limit := x.target.mount.MaxBodyBytes; limit > 0 && x.bodyRead > limit {
+			return b, errBodyTooLarge
+		}
+		b = protocol.AppendStream(b, protocol.Stdin, 1, piece)
+		if x.bodyEnded {
+			break
+		}
+	}
+	return b, nil
+}
+
+var (
+	errShortBody    = errors.New("body is shorter than its Content-Length")
+	errBodyTooLarge = errors.New("body exceeds max_body_bytes")
+)

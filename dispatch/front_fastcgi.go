@@ -1,0 +1,246 @@
+package dispatch
+
+import (
+	"errors"
+	"io"
+	"net"
+	"time"
+
+	"github.com/wsgid/wsgid/internal/errcode"
+	"github.com/wsgid/wsgid/protocol"
+)
+
+const (
+	// idleBuffer is what a kept connection holds while it waits: a usual
+	// request fits, and thousands of connections cost little.
+	idleBuffer = 4 << 10
+	// lingerBytes and lingerTime bound how long an unread body is dropped
+	// after an early answer. Closing at once would make the front server throw
+	// the answer away.
+	lingerBytes = 64 << 20
+	lingerTime  = 5 * time.Second
+	// keepScratch is the largest scratch buffer that outlives its request.
+	keepScratch = 8 << 10
+)
+
+// fastcgiFront is a connection of a front server that speaks FastCGI. It
+// serves one request after the other.
+type fastcgiFront struct {
+	x      exchange
+	conn   net.Conn
+	sc     *protocol.ServerConn
+	req    *protocol.Request
+	small  []byte // the idle buffer while a borrowed one is in use
+	large  *[bufferSize]byte
+	limits protocol.Limits
+}
+
+// timedConn tells the exchange when bytes arrive, which is all that the
+// housekeeper's timeouts need: no deadline is set for any read.
+type timedConn struct {
+	net.Conn
+	x *exchange
+}
+
+// Read reads and notes when.
+func (c timedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		switch c.x.phase.Load() {
+		case phaseIdle:
+			c.x.arrive()
+		case phaseBody:
+			c.x.since.Store(time.Now().UnixNano())
+		}
+	}
+	return n, err
+}
+
+// CloseWrite ends our direction of the connection.
+func (c timedConn) CloseWrite() error {
+	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return nil
+}
+
+// arrive marks the first byte of a request.
+func (x *exchange) arrive() {
+	x.enter(phaseHead)
+	x.inflight = true
+	x.router.keeper.begin()
+}
+
+// depart marks that nothing of the request is left.
+func (x *exchange) depart() {
+	if x.inflight {
+		x.inflight = false
+		x.router.keeper.end()
+	}
+	x.enter(phaseIdle)
+}
+
+func newFastCGIFront(r *Router, l *listener, conn net.Conn) *fastcgiFront {
+	f := &fastcgiFront{conn: conn}
+	f.x.router, f.x.listener, f.x.front = r, l, f
+	f.limits = protocol.Limits{Total: r.config.Limits.MaxHeaderBytes}
+	f.sc = protocol.NewServerConn(timedConn{conn, &f.x}, protocol.Config{
+		BufferSize:  idleBuffer,
+		Limits:      f.limits,
+		IdleTimeout: r.config.Limits.IdleTimeout,
+		MaxConns:    r.config.Limits.MaxConnections,
+		MaxReqs:     r.config.Limits.MaxConnections,
+	})
+	return f
+}
+
+// run serves the connection until it ends.
+func (f *fastcgiFront) run() {
+	r := f.x.router
+	defer f.close()
+	f.x.enter(phaseIdle)
+	for {
+		req, err := f.sc.ReadRequest()
+		if err != nil && req == nil {
+			f.logEnd(err)
+			return
+		}
+		f.req = req
+		var o outcome
+		if err != nil {
+			o = f.reject(err)
+		} else {
+			o = f.x.serve(req.Params, f.limits)
+		}
+		if o == left {
+			return
+		}
+		r.requests.Add(1)
+		if o == broken {
+			return
+		}
+		if !req.KeepConn || err != nil {
+			f.finish()
+			return
+		}
+		f.rest()
+		if r.stopping.Load() && len(f.x.body) == 0 && !f.pending() {
+			return
+		}
+	}
+}
+
+// reject answers PARAMS that are too large or malformed.
+func (f *fastcgiFront) reject(err error) outcome {
+	f.x.begin()
+	f.x.env.reset()
+	f.x.identify()
+	if errors.Is(err, protocol.ErrTooLarge) {
+		return f.x.refuse(refuse(errcode.HeaderTooLarge, "peer", peerName(f.conn)))
+	}
+	return f.x.refuse(refuse(errcode.MalformedParams, "peer", peerName(f.conn)))
+}
+
+// rest makes the connection small and ready for the next request.
+func (f *fastcgiFront) rest() {
+	f.x.setReading(false)
+	f.sc.Finish()
+	f.giveBack()
+	if cap(f.x.body) > keepScratch {
+		f.x.body = nil
+	}
+	if cap(f.x.out) > keepScratch {
+		f.x.out = nil
+	}
+	f.x.depart()
+}
+
+// giveBack returns a borrowed read buffer.
+func (f *fastcgiFront) giveBack() {
+	if f.large == nil {
+		return
+	}
+	if _, ok := f.sc.UseBuffer(f.small); !ok {
+		return // the next request's body is in it already: keep it for that
+	}
+	buffers.Put(f.large)
+	f.large, f.small = nil, nil
+}
+
+// pending reports whether bytes of another request have arrived.
+func (f *fastcgiFront) pending() bool { return f.x.phase.Load() != phaseIdle }
+
+// finish ends a connection whose front server does not keep it.
+func (f *fastcgiFront) finish() {
+	if f.sc.BodyDone() {
+		return
+	}
+	f.sc.Finish()
+	f.sc.Linger(lingerBytes, lingerTime)
+}
+
+func (f *fastcgiFront) close() {
+	f.conn.Close()
+	f.giveBack()
+	f.x.depart()
+}
+
+func (f *fastcgiFront) logEnd(err error) {
+	log := f.x.router.log
+	switch {
+	case err == io.EOF:
+	case errors.Is(err, protocol.ErrInterrupted) && f.x.killedBy() == headTimeout:
+		log.Warn("request parameters did not arrive in time", "listener", f.x.listener.Address, "peer", peerName(f.conn))
+	case errors.Is(err, protocol.ErrInterrupted), errors.Is(err, protocol.ErrIdleTimeout):
+	case errors.Is(err, protocol.ErrProtocol):
+		log.Warn("front server broke the protocol", "listener", f.x.listener.Address, "peer", peerName(f.conn), "error", err)
+	default:
+		log.Debug("front connection ended", "listener", f.x.listener.Address, "error", err)
+	}
+}
+
+func (f *fastcgiFront) nextBody() ([]byte, error) { return f.sc.NextStdin() }
+func (f *fastcgiFront) bodyReady() bool           { return f.sc.StdinReady() }
+func (f *fastcgiFront) id() uint16                { return f.req.ID }
+func (f *fastcgiFront) interrupt()                { f.sc.Interrupt() }
+
+// bodyComing borrows a large read buffer for a body that does not fit the
+// small one. PARAMS stay in the small one, which is kept meanwhile.
+func (f *fastcgiFront) bodyComing(n int64) {
+	if f.large != nil || (n >= 0 && n < idleBuffer) {
+		return
+	}
+	large := buffers.Get().(*[bufferSize]byte)
+	small, ok := f.sc.UseBuffer(large[:])
+	if !ok {
+		buffers.Put(large)
+		return
+	}
+	if len(small) > idleBuffer {
+		small = make([]byte, idleBuffer) // had grown for PARAMS, which still use it
+	}
+	f.large, f.small = large, small
+}
+
+func (f *fastcgiFront) forward(records []byte, last bool) error {
+	var err error
+	if last {
+		_, err = f.sc.WriteEnd(records)
+	} else {
+		_, err = f.sc.Write(records)
+	}
+	return err
+}
+
+func (f *fastcgiFront) answer(header, body string) error {
+	b := protocol.AppendStream(nil, protocol.Stdout, f.req.ID, []byte(header+body))
+	b = protocol.AppendStreamEnd(b, protocol.Stdout, f.req.ID)
+	b = protocol.AppendEndRequest(b, f.req.ID, 0, protocol.RequestComplete)
+	_, err := f.sc.WriteEnd(b)
+	return err
+}
+
+// abandon ends the connection while its goroutine is caught in Python.
+func (f *fastcgiFront) abandon() { f.conn.Close() }
+
+func (f *fastcgiFront) gone() bool { return hungUp(f.conn, f.req.ID) }

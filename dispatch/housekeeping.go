@@ -1,0 +1,92 @@
+package dispatch
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// tick is how finely timeouts are kept.
+	tick = 100 * time.Millisecond
+	// lookAfter is how long a request runs before the housekeeper asks whether
+	// the client is still there: short ones pay nothing for it.
+	lookAfter = 100 * time.Millisecond
+)
+
+// keeper is the housekeeping of the router: it ticks only while requests are
+// in flight, so that an idle router never wakes up.
+type keeper struct {
+	router *Router
+	active atomic.Int64
+	asleep atomic.Bool
+	wake   chan struct{}
+}
+
+func newKeeper(r *Router) *keeper {
+	return &keeper{router: r, wake: make(chan struct{}, 1)}
+}
+
+// begin and end count requests in flight.
+func (k *keeper) begin() {
+	k.active.Add(1)
+	if k.asleep.Load() {
+		select {
+		case k.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (k *keeper) end() { k.active.Add(-1) }
+
+// run ticks until the router ends.
+func (k *keeper) run() {
+	t := time.NewTicker(tick)
+	defer t.Stop()
+	for {
+		if k.active.Load() == 0 {
+			t.Stop()
+			k.asleep.Store(true)
+			if k.active.Load() == 0 { // none began before it could see that we sleep
+				select {
+				case <-k.wake:
+				case <-k.router.ctx.Done():
+					return
+				}
+			}
+			k.asleep.Store(false)
+			t.Reset(tick)
+		}
+		select {
+		case now := <-t.C:
+			k.router.fronts.each(func(x *exchange) { k.look(x, now) })
+			k.router.lookAtScripts(now)
+		case <-k.router.ctx.Done():
+			return
+		}
+	}
+}
+
+// look ends an exchange that has run out of time or whose client is gone.
+func (k *keeper) look(x *exchange, now time.Time) {
+	p := x.phase.Load()
+	if p == phaseIdle {
+		return
+	}
+	lasted := now.Sub(time.Unix(0, x.since.Load()))
+	l := x.listener
+	switch p {
+	case phaseHead:
+		if l.HeaderTimeout > 0 && lasted > l.HeaderTimeout {
+			x.kill(headTimeout)
+		}
+	case phaseBody:
+		if l.BodyTimeout > 0 && lasted > l.BodyTimeout {
+			x.kill(bodyTimeout)
+		}
+	case phaseWaiting, phaseRunning:
+		if lasted > lookAfter && x.front.gone() {
+			x.kill(clientGone)
+		}
+	}
+}

@@ -1,0 +1,76 @@
+package dispatch
+
+import (
+	"fmt"
+	"html"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/wsgid/wsgid/internal/errcode"
+)
+
+// refusal is a request that the router answers itself. A front server ignores
+// the codes of END_REQUEST, so every refusal is a whole response.
+type refusal struct {
+	code       errcode.Code
+	status     int
+	title      string
+	retryAfter time.Duration // 0: no Retry-After
+	args       []any         // of the log line
+}
+
+var entries = func() map[errcode.Code]errcode.Entry {
+	m := make(map[errcode.Code]errcode.Entry)
+	for _, e := range errcode.All() {
+		m[e.Code] = e
+	}
+	return m
+}()
+
+// refuse makes a refusal; args are key/value pairs for the log.
+func refuse(code errcode.Code, args ...any) *refusal {
+	e := entries[code]
+	r := &refusal{code: code, status: e.Status, title: e.Title, args: args}
+	switch code {
+	case errcode.QueueFull, errcode.GroupUnavailable, errcode.RouterStopping:
+		r.retryAfter = time.Second
+	}
+	return r
+}
+
+// level is how loud a refusal is in the log: what the client did wrong is
+// quiet, what the administrator must mend is an error.
+func (r *refusal) level() hclog.Level {
+	switch r.code {
+	case errcode.NoMount:
+		return hclog.Debug
+	case errcode.BadContentLength, errcode.ChunkedForbidden, errcode.BodyTooLarge, errcode.TransferEncoding:
+		return hclog.Info
+	case errcode.MalformedParams, errcode.HeaderTooLarge, errcode.ShortBody, errcode.QueueFull,
+		errcode.QueueTimeout, errcode.BodyTimeout, errcode.PeerForbidden, errcode.RouterStopping,
+		errcode.GroupUnavailable: // an error once a state change, by whoever changes the state
+		return hclog.Warn
+	}
+	return hclog.Error
+}
+
+// body is the page for the client: code, title and request id, no more.
+func (r *refusal) body(id string) string {
+	title := html.EscapeString(strconv.Itoa(r.status) + " " + r.title)
+	return fmt.Sprintf("<!DOCTYPE html>\n<title>%s</title>\n<h1>%s</h1>\n<p>%s, request %s</p>\n",
+		title, title, r.code, html.EscapeString(id))
+}
+
+// header is the CGI header of the answer, for a body of n bytes.
+func (r *refusal) header(n int) string {
+	reason := http.StatusText(r.status)
+	h := fmt.Sprintf("Status: %d %s\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: %d\r\nX-WSGID-Error: %s\r\n",
+		r.status, reason, n, r.code)
+	if r.retryAfter > 0 {
+		h += fmt.Sprintf("Retry-After: %d\r\n", int64((r.retryAfter+time.Second-1)/time.Second))
+	}
+	return h + "\r\n"
+}

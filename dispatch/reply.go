@@ -1,0 +1,205 @@
+package dispatch
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/wsgid/wsgid/protocol"
+)
+
+// truncated is the appStatus of a response that failed half-way
+// (docs/internals.md section 5).
+const truncated = 0x57534731
+
+// replyEnd says how the answer of a worker ended.
+type replyEnd uint8
+
+const (
+	replyWhole     replyEnd = iota // END_REQUEST was passed on
+	replyRefused                   // the worker has not run the request
+	replyTruncated                 // the worker says that the response failed half-way
+	replyLost                      // the connection to the worker ended
+	replyBlocked                   // the front server does not take it
+)
+
+var errReply = errors.New("worker broke the protocol")
+
+// reply passes the answer of a worker on. Records are walked where they were
+// read and go on as they are, since both sides speak FastCGI and use the same
+// id; only STDERR is cut out and END_REQUEST looked at first.
+type reply struct {
+	x       *exchange
+	w       *workerConn
+	buf     []byte
+	r, n    int  // unread bytes are buf[r:n]
+	from    int  // buf[from:r] is to be passed on
+	content int  // of the current record, not yet seen
+	padding int  // likewise
+	skip    bool // the current record is not passed on
+	started bool // STDOUT has begun
+	final   bool // END_REQUEST was passed on
+	err     error
+	// accepted is called when the worker says that it takes the request.
+	accepted func()
+}
+
+// run reads until the request has ended.
+func (p *reply) run() replyEnd {
+	for {
+		n, err := p.w.Read(p.buf[p.n:])
+		p.n += n
+		if n > 0 {
+			end, done := p.walk()
+			if done {
+				return end
+			}
+			continue
+		}
+		p.err = err
+		return replyLost
+	}
+}
+
+// walk looks at all that has arrived. The unread rest, part of a header or of
+// END_REQUEST, moves to the start of the buffer.
+func (p *reply) walk() (replyEnd, bool) {
+	id := p.x.front.id()
+	for {
+		if !p.pass() {
+			break
+		}
+		head := p.buf[p.r:p.n]
+		if len(head) < protocol.HeaderLen {
+			break
+		}
+		h, err := protocol.ParseHeader(head)
+		if err != nil || h.ID != 1 {
+			p.err = fmt.Errorf("%w: bad record header", errReply)
+			return replyLost, true
+		}
+		switch h.Type {
+		case protocol.Stdout:
+			if h.ContentLength > 0 {
+				p.started = true
+			}
+			if id != 1 {
+				binary.BigEndian.PutUint16(head[2:], id)
+			}
+			p.r += protocol.HeaderLen
+			p.content, p.padding = h.ContentLength, h.PaddingLength
+		case protocol.EndRequest:
+			whole := protocol.HeaderLen + h.ContentLength + h.PaddingLength
+			if len(head) < whole {
+				if !p.flush(false) {
+					return replyBlocked, true
+				}
+				p.compact()
+				return 0, false
+			}
+			return p.end(h, whole, id)
+		default: // STDERR; the worker sends no other type
+			if !p.flush(false) {
+				return replyBlocked, true
+			}
+			if h.Type == protocol.Stderr && h.ContentLength == 0 && p.accepted != nil {
+				p.accepted()
+				p.accepted = nil
+			}
+			p.skip = true
+			p.r += protocol.HeaderLen
+			p.content, p.padding = h.ContentLength, h.PaddingLength
+			p.from = p.r
+		}
+	}
+	if !p.flush(false) {
+		return replyBlocked, true
+	}
+	p.compact()
+	return 0, false
+}
+
+// pass goes over what is there of the current record, and reports whether
+// another header may follow.
+func (p *reply) pass() bool {
+	if p.content == 0 && p.padding == 0 {
+		return p.r < p.n
+	}
+	k := min(p.content, p.n-p.r)
+	p.content -= k
+	p.r += k
+	if p.content == 0 {
+		k = min(p.padding, p.n-p.r)
+		p.padding -= k
+		p.r += k
+	}
+	if p.skip {
+		p.from = p.r
+	}
+	if p.content > 0 || p.padding > 0 {
+		return false
+	}
+	p.skip = false
+	return p.r < p.n
+}
+
+// end deals with END_REQUEST, which is in the buffer as a whole.
+func (p *reply) end(h protocol.Header, whole int, id uint16) (replyEnd, bool) {
+	content := p.buf[p.r+protocol.HeaderLen:]
+	status, code, err := protocol.EndContent(content[:h.ContentLength])
+	if err != nil {
+		p.err = fmt.Errorf("%w: %w", errReply, err)
+		return replyLost, true
+	}
+	if code == protocol.Overloaded && !p.started {
+		p.from = p.r
+		p.r += whole
+		return replyRefused, true
+	}
+	if status == truncated && p.started {
+		if !p.flush(false) {
+			return replyBlocked, true
+		}
+		p.r += whole
+		return replyTruncated, true
+	}
+	if !p.started {
+		p.err = fmt.Errorf("%w: END_REQUEST without a response", errReply)
+		return replyLost, true
+	}
+	if id != 1 {
+		binary.BigEndian.PutUint16(p.buf[p.r+2:], id)
+	}
+	p.r += whole
+	if !p.flush(true) {
+		return replyBlocked, true
+	}
+	return replyWhole, true
+}
+
+// flush passes buf[from:r] on.
+func (p *reply) flush(last bool) bool {
+	if p.from == p.r {
+		return true
+	}
+	b := p.buf[p.from:p.r]
+	p.from = p.r
+	if last {
+		// Whoever kills the exchange from here on must not touch the worker:
+		// the front server may begin the next request at once.
+		p.final = true
+	}
+	if err := p.x.front.forward(b, last); err != nil {
+		p.err = err
+		return false
+	}
+	return true
+}
+
+func (p *reply) compact() {
+	p.n = copy(p.buf, p.buf[p.r:p.n])
+	p.r, p.from = 0, 0
+}
+
+// clean reports whether the connection to the worker can be used again.
+func (p *reply) clean() bool { return p.r == p.n }

@@ -1,0 +1,383 @@
+package dispatch
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/wsgid/wsgid/internal/wire"
+)
+
+// Options are what the router is started with.
+type Options struct {
+	// Wire is the socket to the supervisor; Run closes it.
+	Wire *os.File
+	// Logger writes where the supervisor reads.
+	Logger hclog.Logger
+	// StartHost loads Python into this process, when it is needed.
+	StartHost func(wire.Embedded) (ScriptHost, error)
+}
+
+// Router is one running router.
+type Router struct {
+	log    hclog.Logger
+	config *wire.RouterConfig
+	wire   *wire.Conn
+	ctx    context.Context // ends when nothing shall go on
+	cancel context.CancelCauseFunc
+
+	mounts    mountTable
+	groups    map[string]*group
+	order     []*group
+	script    *dispatchScript
+	listeners []*listener
+	fronts    *frontSet
+	keeper    *keeper
+	startHost func(wire.Embedded) (ScriptHost, error)
+
+	hostMu  sync.Mutex
+	host    ScriptHost
+	hostErr error
+	probing atomic.Int64 // start of a probe that is under way, ns, or 0
+
+	wait      sync.WaitGroup // everything but front connections
+	frontWait sync.WaitGroup
+	stopping  atomic.Bool
+	stopOnce  sync.Once
+	stopped   chan struct{} // all that runs has ended
+	left      atomic.Int64  // goroutines caught in the dispatch script
+
+	idPrefix []byte
+	nextID   atomic.Uint64
+	requests atomic.Uint64
+	errors   atomic.Uint64
+}
+
+// errSupervisorGone ends the router without an error: there is nobody to tell.
+var errSupervisorGone = errors.New("supervisor is gone")
+
+// Run is the router process. It returns after a stop message, at the end of
+// file on the wire, when ctx ends, or with an error when the router cannot
+// start or has to be replaced.
+func Run(ctx context.Context, o Options) error {
+	conn := wire.NewConn(o.Wire)
+	defer conn.Close()
+	m, err := conn.Receive()
+	if err != nil {
+		return fmt.Errorf("waiting for the configuration: %w", err)
+	}
+	if m.Type != wire.TypeConfig || m.Config == nil {
+		return fmt.Errorf("the supervisor sent %q before the configuration", m.Type)
+	}
+	r := newRouter(ctx, o, conn, m.Config)
+	defer r.cancel(nil)
+	if err := r.start(); err != nil {
+		if sendErr := conn.Send(&wire.Message{Type: wire.TypeFailed, Error: err.Error()}); sendErr != nil {
+			err = errors.Join(err, sendErr)
+		}
+		r.end()
+		return err
+	}
+	return r.serve()
+}
+
+func newRouter(ctx context.Context, o Options, conn *wire.Conn, config *wire.RouterConfig) *Router {
+	r := &Router{log: o.Logger, config: config, wire: conn, startHost: o.StartHost,
+		stopped: make(chan struct{}), fronts: newFrontSet(config.Limits.MaxConnections)}
+	r.ctx, r.cancel = context.WithCancelCause(ctx)
+	r.keeper = newKeeper(r)
+	var random [5]byte
+	_, _ = rand.Read(random[:]) // never fails (crypto/rand)
+	r.idPrefix = append(hex.AppendEncode(nil, random[:]), '-')
+	return r
+}
+
+// start builds everything and begins to accept.
+func (r *Router) start() error {
+	r.mounts = newMountTable(r.config.Mounts)
+	r.groups = make(map[string]*group)
+	for _, g := range r.config.Groups {
+		r.addGroup(g, false)
+	}
+	if r.config.Embedded.Needed {
+		r.addGroup(wire.Group{Threads: r.config.Embedded.Threads, QueueLength: 1024, QueueTimeout: 45 * time.Second}, true)
+	}
+	r.fixRoutes()
+	if d := r.config.DispatchScript; d != nil {
+		host, err := r.embeddedHost()
+		if err != nil {
+			return err
+		}
+		r.script = newDispatchScript(r, *d, host)
+	}
+	for _, c := range r.config.Listeners {
+		l, err := openListener(c)
+		if err != nil {
+			return err
+		}
+		r.listeners = append(r.listeners, l)
+	}
+	r.background(r.keeper.run)
+	for _, l := range r.listeners {
+		r.serveListener(l)
+	}
+	if err := r.wire.Send(&wire.Message{Type: wire.TypeReady}); err != nil {
+		return err
+	}
+	r.log.Info("router is ready", "listeners", len(r.listeners), "mounts", len(r.mounts))
+	return nil
+}
+
+func (r *Router) addGroup(config wire.Group, embedded bool) {
+	g := newGroup(r, config, embedded)
+	r.groups[config.Name] = g
+	r.order = append(r.order, g)
+}
+
+// background runs fn in a goroutine that the router waits for at its end.
+func (r *Router) background(fn func()) {
+	r.wait.Add(1)
+	go func() {
+		defer r.wait.Done()
+		fn()
+	}()
+}
+
+// embeddedHost starts Python at the first call.
+func (r *Router) embeddedHost() (ScriptHost, error) {
+	r.hostMu.Lock()
+	defer r.hostMu.Unlock()
+	if r.host == nil && r.hostErr == nil {
+		if r.startHost == nil {
+			r.hostErr = errors.New("this router has no Python")
+		} else {
+			r.host, r.hostErr = r.startHost(r.config.Embedded)
+		}
+		if r.hostErr != nil {
+			r.hostErr = fmt.Errorf("starting the router's Python: %w", r.hostErr)
+		}
+	}
+	return r.host, r.hostErr
+}
+
+// serve handles messages until the router ends.
+func (r *Router) serve() error {
+	r.background(r.receive)
+	select {
+	case <-r.ctx.Done():
+	case <-r.stopped:
+	}
+	cause := context.Cause(r.ctx)
+	r.end()
+	if cause == nil || errors.Is(cause, errSupervisorGone) || errors.Is(cause, context.Canceled) {
+		return nil
+	}
+	return cause
+}
+
+// receive acts on the supervisor's messages.
+func (r *Router) receive() {
+	for {
+		m, err := r.wire.Receive()
+		if err != nil {
+			if err != io.EOF && r.ctx.Err() == nil {
+				r.log.Error("cannot read from the supervisor", "error", err)
+			}
+			r.cancel(errSupervisorGone)
+			return
+		}
+		r.handle(m)
+	}
+}
+
+func (r *Router) handle(m *wire.Message) {
+	switch {
+	case m.Type == wire.TypeProcess && m.Process != nil:
+		if g := r.groups[m.Process.Group]; g != nil {
+			g.update(m.Process)
+		} else if m.Process.State == wire.ProcessRetire {
+			r.send(&wire.Message{Type: wire.TypeRetired, Process: m.Process})
+		}
+	case m.Type == wire.TypeGroup && m.Group != nil:
+		if g := r.groups[m.Group.Name]; g != nil {
+			g.setState(m.Group)
+		}
+	case m.Type == wire.TypeStop:
+		var grace time.Duration
+		if m.Stop != nil {
+			grace = m.Stop.Grace
+		}
+		r.stop(grace)
+	case m.Type == wire.TypeQuery:
+		r.send(&wire.Message{Type: wire.TypeStatus, ID: m.ID, Status: r.status()})
+	default:
+		r.log.Warn("unknown message from the supervisor", "type", string(m.Type))
+	}
+}
+
+func (r *Router) send(m *wire.Message) {
+	if err := r.wire.Send(m); err != nil && r.ctx.Err() == nil {
+		r.log.Error("cannot tell the supervisor", "error", err)
+	}
+}
+
+func (r *Router) sendRetired(g *group, pid int) {
+	r.send(&wire.Message{Type: wire.TypeRetired, Process: &wire.Process{Group: g.config.Name, PID: pid}})
+}
+
+// stop ends accepting, lets what runs finish, and then ends the router.
+func (r *Router) stop(grace time.Duration) {
+	r.stopOnce.Do(func() {
+		r.stopping.Store(true)
+		r.closeListeners()
+		r.log.Info("router is stopping", "in_flight", r.inFlight(), "grace", grace)
+		r.background(func() { r.drain(grace) })
+	})
+}
+
+// drain waits for requests in flight. Kept connections that are idle for a
+// tick are closed; a front server that sends at that very moment is served.
+func (r *Router) drain(grace time.Duration) {
+	limit := time.NewTimer(grace)
+	defer limit.Stop()
+	t := time.NewTicker(tick / 2)
+	defer t.Stop()
+	for {
+		r.fronts.each(func(x *exchange) {
+			if x.phase.Load() == phaseIdle && time.Now().UnixNano()-x.since.Load() > int64(tick/2) {
+				x.front.interrupt()
+			}
+		})
+		if r.fronts.count() == int(r.left.Load()) {
+			close(r.stopped)
+			return
+		}
+		select {
+		case <-t.C:
+		case <-limit.C:
+			if n := r.inFlight(); n > 0 {
+				r.log.Warn("requests did not end in time", "in_flight", n)
+			}
+			close(r.stopped)
+			return
+		case <-r.ctx.Done():
+			return
+		}
+	}
+}
+
+func (r *Router) closeListeners() {
+	for _, l := range r.listeners {
+		l.socket.Close()
+	}
+}
+
+// end stops everything that is left and waits for it. Goroutines caught in the
+// dispatch script are not waited for: they cannot be ended.
+func (r *Router) end() {
+	r.stopping.Store(true)
+	r.closeListeners()
+	r.fronts.each(func(x *exchange) {
+		x.kill(graceOver)
+		x.front.interrupt()
+	})
+	r.waitForFronts()
+	r.cancel(nil)
+	for _, g := range r.order {
+		g.close()
+	}
+	r.wire.Close()
+	r.wait.Wait()
+}
+
+// endTime is how long connections may take to notice that the router ends.
+const endTime = 2 * time.Second
+
+func (r *Router) waitForFronts() {
+	deadline := time.Now().Add(endTime)
+	for r.fronts.count() > int(r.left.Load()) && time.Now().Before(deadline) {
+		time.Sleep(time.Millisecond)
+	}
+	if r.left.Load() == 0 && r.fronts.count() == 0 {
+		r.frontWait.Wait()
+	}
+}
+
+// abandoned gives up a connection whose goroutine is caught in Python.
+func (r *Router) abandoned(x *exchange) {
+	r.left.Add(1)
+	if c, ok := x.front.(interface{ abandon() }); ok {
+		c.abandon()
+	}
+}
+
+func (r *Router) inFlight() int { return int(r.keeper.active.Load()) }
+
+// lookAtScripts is the housekeeper's part for Python: calls past their
+// deadline, and the lock of the interpreter that nobody can get any more.
+func (r *Router) lookAtScripts(now time.Time) {
+	if r.script == nil {
+		return
+	}
+	oldest, err := r.script.look(now)
+	if err == nil && oldest > probeAfter {
+		err = r.probe(now)
+	}
+	if err != nil {
+		r.log.Error("router has to be replaced", "error", err)
+		r.cancel(err)
+	}
+}
+
+// probe asks for Python's lock beside everything else, one question at a time.
+func (r *Router) probe(now time.Time) error {
+	if since := r.probing.Load(); since != 0 {
+		limit := r.script.config.DeadlockTimeout
+		if held := now.Sub(time.Unix(0, since)); limit > 0 && held > limit {
+			return fmt.Errorf("python's interpreter lock could not be had for %s", held.Round(time.Second))
+		}
+		return nil
+	}
+	r.probing.Store(now.UnixNano())
+	go func() { // not waited for: it may never come back
+		r.script.host.Probe()
+		r.probing.Store(0)
+	}()
+	return nil
+}
+
+func (r *Router) status() *wire.RouterStatus {
+	s := &wire.RouterStatus{
+		PID: os.Getpid(), UID: os.Getuid(),
+		Connections: r.fronts.count(), Requests: r.requests.Load(), Errors: r.errors.Load(), InFlight: r.inFlight(),
+	}
+	r.hostMu.Lock()
+	if r.host != nil {
+		s.Python = r.host.Version()
+	}
+	r.hostMu.Unlock()
+	if r.script != nil {
+		s.DispatchCalls = r.script.calls.Load()
+		if e := r.script.loadError.Load(); e != nil {
+			s.DispatchError = *e
+		}
+	}
+	for _, g := range r.order {
+		s.Groups = append(s.Groups, g.status())
+	}
+	return s
+}
+
+// serveListener accepts in a goroutine of its own.
+func (r *Router) serveListener(l *listener) {
+	r.background(func() { r.accept(l) })
+}

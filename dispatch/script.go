@@ -1,0 +1,196 @@
+package dispatch
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/wsgid/wsgid/internal/errcode"
+	"github.com/wsgid/wsgid/internal/wire"
+)
+
+// writeOffAfter is how long an interrupted call may take to come back. One
+// that sits in C code without the lock never sees the exception.
+const writeOffAfter = time.Second
+
+// probeAfter is how old a call is before anybody asks whether Python's lock
+// can be had at all.
+const probeAfter = time.Second
+
+// dispatchScript is the script that decides about each request. The goroutine
+// of the request calls into Python itself; a call that does not come back is
+// answered by the housekeeper.
+type dispatchScript struct {
+	router *Router
+	config wire.DispatchScript
+	host   ScriptHost
+	slots  chan struct{} // one element a call inside Python
+
+	calls     atomic.Uint64
+	loadError atomic.Pointer[string]
+
+	mu      sync.Mutex
+	running map[*runningCall]struct{}
+	lost    int // calls written off
+}
+
+// runningCall is one call inside Python.
+type runningCall struct {
+	x           *exchange
+	call        *ScriptCall
+	deadline    time.Time
+	interrupted bool
+	writtenOff  bool
+}
+
+func newDispatchScript(r *Router, config wire.DispatchScript, host ScriptHost) *dispatchScript {
+	return &dispatchScript{router: r, config: config, host: host,
+		slots:   make(chan struct{}, max(1, config.Concurrency)),
+		running: make(map[*runningCall]struct{})}
+}
+
+// evaluate asks the script about x, whose variables stand in x.out.
+func (s *dispatchScript) evaluate(x *exchange, application string) (ScriptDecision, *refusal, outcome) {
+	x.enter(phaseScript)
+	now := time.Now()
+	deadline := now.Add(s.config.Timeout)
+	if s.config.Timeout <= 0 {
+		deadline = now.Add(365 * 24 * time.Hour)
+	}
+	if r := s.enter(deadline); r != nil {
+		return ScriptDecision{}, r, answered
+	}
+	if s.config.ApplicationGroup != "" {
+		application = x.env.expand(s.config.ApplicationGroup, scriptGroupValue, x.target.scriptName)
+	}
+	c := &runningCall{x: x, deadline: deadline, call: &ScriptCall{
+		Script:           s.config.Path,
+		ApplicationGroup: application,
+		Params:           x.out[headLen:],
+		RequestID:        string(x.requestID),
+		Check:            s.config.ScriptReloading,
+		KeepLastGood:     s.config.OnLoadError == wire.LoadErrorLastGood,
+	}}
+	s.mu.Lock()
+	s.running[c] = struct{}{}
+	s.mu.Unlock()
+	s.calls.Add(1)
+	d, err := s.host.Dispatch(c.call)
+
+	s.mu.Lock()
+	delete(s.running, c)
+	gone := c.writtenOff
+	if gone {
+		s.lost--
+	}
+	s.mu.Unlock()
+	if gone {
+		s.router.left.Add(-1)
+		return d, nil, left
+	}
+	<-s.slots
+	return s.judge(x, d, err)
+}
+
+// enter waits for a slot inside the deadline.
+func (s *dispatchScript) enter(deadline time.Time) *refusal {
+	select {
+	case s.slots <- struct{}{}:
+		return nil
+	default:
+	}
+	t := time.NewTimer(time.Until(deadline))
+	defer t.Stop()
+	select {
+	case s.slots <- struct{}{}:
+		return nil
+	case <-t.C:
+		return refuse(errcode.DispatchTimeout, "script", s.config.Path, "reason", "all calls are busy")
+	}
+}
+
+// judge turns the result of a call into a decision or a refusal.
+func (s *dispatchScript) judge(x *exchange, d ScriptDecision, err error) (ScriptDecision, *refusal, outcome) {
+	if err == nil {
+		s.noteLoad(d.LoadError)
+		return d, nil, answered
+	}
+	var e *ScriptError
+	if !errors.As(err, &e) {
+		return d, refuse(errcode.DispatchException, "script", s.config.Path, "error", err), answered
+	}
+	args := []any{"script", e.Script, "function", e.Function, "line", e.Line, "error", e.Message}
+	if e.Traceback != "" {
+		args = append(args, "traceback", e.Traceback)
+	}
+	switch e.Kind {
+	case ScriptLoad:
+		s.noteLoad(e.Message)
+		if s.config.OnLoadError == wire.LoadErrorStatic {
+			return ScriptDecision{}, nil, answered
+		}
+		return d, refuse(errcode.DispatchLoad, args...), answered
+	case ScriptValue:
+		return d, refuse(errcode.DispatchValue, append(args, "value", e.Value)...), answered
+	case ScriptInterrupted:
+		return d, refuse(errcode.DispatchTimeout, args...), answered
+	case ScriptInterpreter:
+		return d, refuse(errcode.EmbeddedMissing, args...), answered
+	}
+	return d, refuse(errcode.DispatchException, args...), answered
+}
+
+// noteLoad keeps what status shows until the script is mended, and logs the
+// change once.
+func (s *dispatchScript) noteLoad(message string) {
+	old := s.loadError.Load()
+	if message == "" {
+		if old != nil && s.loadError.CompareAndSwap(old, nil) {
+			s.router.log.Info("dispatch script loads again", "script", s.config.Path)
+		}
+		return
+	}
+	if old != nil && *old == message {
+		return
+	}
+	if s.loadError.CompareAndSwap(old, &message) {
+		s.router.log.Error("dispatch script cannot be loaded", "script", s.config.Path, "error", message,
+			"on_load_error", string(s.config.OnLoadError))
+	}
+}
+
+// look interrupts calls that are past their deadline, writes those off that do
+// not come back, and reports when too many are lost to go on.
+func (s *dispatchScript) look(now time.Time) (oldest time.Duration, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.running {
+		late := now.Sub(c.deadline)
+		oldest = max(oldest, late+s.config.Timeout)
+		switch {
+		case c.writtenOff || late < 0:
+		case !c.interrupted:
+			c.interrupted = true
+			s.host.Interrupt(c.call)
+		case late > writeOffAfter:
+			c.writtenOff = true
+			s.lost++
+			<-s.slots
+			c.x.abandon(s.config.Path)
+		}
+	}
+	if n := cap(s.slots); s.lost > 0 && 2*s.lost >= n {
+		return oldest, fmt.Errorf("%d of %d calls of dispatch script %s do not come back", s.lost, n, s.config.Path)
+	}
+	return oldest, nil
+}
+
+// abandon answers for a request whose goroutine is caught in the dispatch
+// script. That goroutine touches nothing of it when it ever comes back.
+func (x *exchange) abandon(script string) {
+	x.router.requests.Add(1)
+	x.refuse(refuse(errcode.DispatchTimeout, "script", script, "reason", "the call does not come back"))
+	x.router.abandoned(x)
+}

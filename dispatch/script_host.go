@@ -1,0 +1,76 @@
+package dispatch
+
+import "sync/atomic"
+
+// ScriptHost is the Python inside the router process. Its methods may be
+// called from any goroutine.
+type ScriptHost interface {
+	// Version of Python.
+	Version() string
+	// Dispatch runs the callables of a dispatch script. It blocks; errors are
+	// *ScriptError.
+	Dispatch(c *ScriptCall) (ScriptDecision, error)
+	// Interrupt raises an exception in a running call.
+	Interrupt(c *ScriptCall)
+	// ServeEmbedded starts n threads that serve applications and returns the
+	// router's ends of their socket pairs.
+	ServeEmbedded(n int) ([]int, error)
+	// Probe takes and releases the lock of the main interpreter.
+	Probe()
+}
+
+// ScriptCall is one evaluation of a dispatch script.
+type ScriptCall struct {
+	Script           string
+	ApplicationGroup string // interpreter, expanded
+	Params           []byte // name-value pairs: the environ
+	RequestID        string
+	Check            bool // compare the modification time
+	KeepLastGood     bool // a version that loaded goes on serving
+	// Handle is the host's own state of the call.
+	Handle atomic.Value
+}
+
+// Override is what one callable returned.
+type Override struct {
+	Set   bool // text was returned, not None
+	Value string
+}
+
+// ScriptDecision is what the script said about a request.
+type ScriptDecision struct {
+	ProcessGroup, ApplicationGroup, CallableObject Override
+	// LoadError says why the file could not be loaded when an older version served.
+	LoadError string
+}
+
+// ScriptErrorKind tells the failures of a dispatch script apart.
+type ScriptErrorKind int
+
+// Kinds of script errors.
+const (
+	ScriptLoad        ScriptErrorKind = iota // the file cannot be loaded
+	ScriptRaised                             // a callable raised
+	ScriptValue                              // a callable returned something that cannot be
+	ScriptInterrupted                        // the deadline's exception ended it
+	ScriptInterpreter                        // the interpreter cannot be had
+)
+
+// ScriptError is a failed evaluation.
+type ScriptError struct {
+	Kind      ScriptErrorKind
+	Script    string
+	Function  string
+	Line      int
+	Message   string
+	Traceback string
+	Value     string
+}
+
+// Error is the message with its place.
+func (e *ScriptError) Error() string {
+	if e.Function == "" {
+		return e.Script + ": " + e.Message
+	}
+	return e.Script + ": " + e.Function + ": " + e.Message
+}
