@@ -1,0 +1,32 @@
+package main
+
+import (
+	"io"
+	"os"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/wsgid/wsgid/config"
+)
+
+// openLog makes the logger that the log block asks for. The returned function
+// closes its file.
+func openLog(c config.Log) (hclog.Logger, func(), error) {
+	var destination io.Writer = os.Stderr
+	done := func() {}
+	if c.Destination != "stderr" {
+		// Applications write into it through us only; others of the group may read.
+		file, err := os.OpenFile(c.Destination, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
+		if err != nil {
+			return nil, nil, failf("opening the log: %w", err)
+		}
+		destination, done = file, func() { file.Close() }
+	}
+	logger := hclog.New(&hclog.LoggerOptions{
+		Name:       "wsgid",
+		Level:      hclog.LevelFromString(c.Level),
+		Output:     destination,
+		JSONFormat: c.Format == "json",
+	})
+	return logger, done, nil
+}

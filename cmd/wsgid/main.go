@@ -1,0 +1,13 @@
+// Command wsgid is the one binary of wsgid: the command line, the supervisor
+// (wsgid run, wsgid serve) and, when the supervisor started it, the router.
+// Workers never get here: they are taken over before the Go runtime starts.
+package main
+
+import "os"
+
+func main() {
+	if code, is := routerRole(); is {
+		os.Exit(code)
+	}
+	os.Exit(execute(os.Args[1:]))
+}

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/wsgid/wsgid/internal/escape"
+	"github.com/wsgid/wsgid/internal/status"
+)
+
+// table collects rows of cells and writes them aligned.
+type table struct {
+	buffer bytes.Buffer
+	writer *tabwriter.Writer
+}
+
+func newTable() *table {
+	t := &table{}
+	t.writer = tabwriter.NewWriter(&t.buffer, 0, 0, 2, ' ', 0)
+	return t
+}
+
+// row adds a line. Cells come from other processes: they are escaped.
+func (t *table) row(cells ...any) {
+	for i, cell := range cells {
+		if i > 0 {
+			fmt.Fprint(t.writer, "\t")
+		}
+		fmt.Fprint(t.writer, escape.Line(fmt.Sprint(cell)))
+	}
+	fmt.Fprintln(t.writer)
+}
+
+// writeTo writes the table without spaces at line ends.
+func (t *table) writeTo(w io.Writer) error {
+	if err := t.writer.Flush(); err != nil {
+		return failf("writing the status: %w", err)
+	}
+	for line := range bytes.Lines(t.buffer.Bytes()) {
+		if _, err := fmt.Fprintf(w, "%s\n", bytes.TrimRight(line, " \n")); err != nil {
+			return failf("writing the status: %w", err)
+		}
+	}
+	return nil
+}
+
+// writeStatus shows a snapshot for people: supervisor and router, a table of
+// groups, a table of processes, and the requests that run.
+func writeStatus(w io.Writer, s *status.Snapshot, now time.Time) error {
+	head := newTable()
+	head.row(fmt.Sprintf("wsgid %s", s.Version), s.State, fmt.Sprintf("pid %d", s.PID), "up "+span(time.Duration(s.Uptime*float64(time.Second))), s.Config)
+	r := &s.Router
+	head.row("router", state(r.State, r.Backoff), fmt.Sprintf("pid %d", r.PID), since(r.Started, now), "user "+r.User, python(r.Python))
+	if err := head.writeTo(w); err != nil {
+		return err
+	}
+	writeRouter(w, r, now)
+	if len(s.Groups) == 0 {
+		return nil
+	}
+	groups, processes, running := newTable(), newTable(), newTable()
+	groups.row("GROUP", "STATE", "USER", "PROCESSES", "THREADS", "QUEUE", "REQUESTS", "ERRORS", "RESTARTS", "LAST EXIT")
+	processes.row("GROUP", "PID", "STATE", "USER", "PYTHON", "THREADS", "REQUESTS", "ERRORS", "CPU", "MEMORY", "UP", "REPLACED")
+	running.row("GROUP", "PID", "STATE", "FOR", "CLIENT", "ID", "REQUEST")
+	anything := false
+	for i := range s.Groups {
+		g := &s.Groups[i]
+		groups.row(g.Name, state(g.State, g.Backoff), g.User, fmt.Sprintf("%d/%d", g.Ready, g.Wanted),
+			fmt.Sprintf("%d/%d", g.ThreadsBusy, g.Threads), fmt.Sprintf("%d/%d", g.Queued, g.QueueLength),
+			g.Requests, g.Errors, sum(g.Restarts), exit(g.LastExit, now))
+		for j := range g.Processes {
+			p := &g.Processes[j]
+			processes.row(g.Name, p.PID, p.State, p.User, dash(p.Python), fmt.Sprintf("%d/%d", p.ThreadsBusy, p.Threads),
+				p.Requests, p.Errors, fmt.Sprintf("%.1fs", p.CPUSeconds), bytesOf(p.RSSBytes), span(now.Sub(p.Started)), exit(p.LastExit, now))
+			for _, q := range p.Running {
+				anything = true
+				running.row(g.Name, p.PID, q.State, span(now.Sub(q.Started)), dash(q.Client), dash(q.ID), q.Method+" "+q.URI)
+			}
+		}
+	}
+	tables := []*table{groups, processes}
+	if anything {
+		tables = append(tables, running)
+	}
+	for _, t := range tables {
+		fmt.Fprintln(w)
+		if err := t.writeTo(w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeRouter shows the router's figures, which it gives itself.
+func writeRouter(w io.Writer, r *status.Router, now time.Time) {
+	if r.Answered {
+		fmt.Fprintf(w, "        %s, %d in flight, %s, %s, %s, CPU %.1fs, %s\n", count(r.Connections, "connection"), r.InFlight,
+			count(int(r.Requests), "request"), count(int(r.Errors), "error"), count(int(r.DispatchCalls), "dispatch call"), r.CPUSeconds, bytesOf(r.RSSBytes))
+	} else if r.PID != 0 {
+		fmt.Fprintln(w, "        does not answer: its figures are unknown")
+	}
+	if r.DispatchError != "" {
+		fmt.Fprintf(w, "        dispatch script cannot be loaded: %s\n", escape.Line(r.DispatchError))
+	}
+	if n := sum(r.Restarts); n > 0 {
+		fmt.Fprintf(w, "        %s, last: %s\n", count(int(n), "restart"), escape.Line(exit(r.LastExit, now)))
+	}
+}
+
+// state adds the waiting time to a state of backing off.
+func state(name string, backoff float64) string {
+	if backoff > 0 {
+		return fmt.Sprintf("%s %.1fs", name, backoff)
+	}
+	return dash(name)
+}
+
+// exit says in one cell how a process ended.
+func exit(e *status.Exit, now time.Time) string {
+	if e == nil {
+		return "-"
+	}
+	text := e.Reason
+	switch {
+	case e.Signal != "":
+		text += " (" + e.Signal + ")"
+	case e.Status > 0:
+		text += fmt.Sprintf(" (status %d)", e.Status)
+	}
+	text += ", " + span(now.Sub(e.At)) + " ago"
+	if e.Error != "" {
+		text += ": " + e.Error
+	}
+	return text
+}
+
+// since is how long something has been up, or nothing.
+func since(started, now time.Time) string {
+	if started.IsZero() {
+		return "-"
+	}
+	return "up " + span(now.Sub(started))
+}
+
+func python(version string) string {
+	if version == "" {
+		return "no Python loaded"
+	}
+	return "Python " + version
+}
+
+func dash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
+func sum(counts map[string]uint64) uint64 {
+	var total uint64
+	for _, n := range counts {
+		total += n
+	}
+	return total
+}
+
+// span writes a duration with its two largest units.
+func span(d time.Duration) string {
+	d = max(d, 0)
+	switch {
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.1fs", d.Seconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", d/time.Second)
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%02ds", d/time.Minute, d%time.Minute/time.Second)
+	case d < 24*time.Hour:
+		return fmt.Sprintf("%dh%02dm", d/time.Hour, d%time.Hour/time.Minute)
+	}
+	return fmt.Sprintf("%dd%02dh", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
+}
+
+// bytesOf writes a size in MiB, the unit in which processes are compared.
+func bytesOf(n uint64) string { return fmt.Sprintf("%.1fMiB", float64(n)/(1<<20)) }
