@@ -1,6 +1,8 @@
 package tests
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -49,4 +51,22 @@ func numbers(t *testing.T, text string) []int {
 		all = append(all, number)
 	}
 	return all
+}
+
+// errNotYet is for checks that wait.
+var errNotYet = errors.New("not yet")
+
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+// freeAddress is a loopback address that was free a moment ago.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	return fmt.Sprintf("127.0.0.1:%d", harness.FreePort(t))
 }
