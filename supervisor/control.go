@@ -1,0 +1,141 @@
+package supervisor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
+
+	"github.com/wsgid/wsgid/internal/status"
+)
+
+// control serves the control socket: HTTP and JSON. Root and the user that
+// wsgid runs as may do everything; whom the file's mode lets in besides may
+// look.
+type control struct {
+	socket *unixSocket
+	server *http.Server
+	log    hclog.Logger
+	uid    int
+	done   chan struct{}
+}
+
+// peerKey is where the uid of the peer lies in a request's context.
+type peerKey struct{}
+
+// openControl opens the socket and starts to serve.
+func (s *Supervisor) openControl() (*control, error) {
+	path := s.config.Control.Path
+	if err := makeParent(path); err != nil {
+		return nil, err
+	}
+	socket, err := listenUnix(socketSpec{
+		path: path, mode: s.config.Control.Mode, uid: s.plan.control.uid, gid: s.plan.control.gid, backlog: 64,
+	})
+	if errors.Is(err, errInUse) {
+		return nil, fmt.Errorf("wsgid is already running with this control socket: %w", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	listener, err := net.FileListener(socket.file)
+	if err != nil {
+		socket.close()
+		return nil, fmt.Errorf("control socket %s: %w", path, err)
+	}
+	c := &control{socket: socket, log: s.log.Named("control"), uid: os.Geteuid(), done: make(chan struct{})}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
+		c.answer(w, http.StatusOK, s.Snapshot(r.Context()))
+	})
+	mux.HandleFunc("GET /v1/version", func(w http.ResponseWriter, _ *http.Request) {
+		c.answer(w, http.StatusOK, status.Version{Version: s.options.Version, PID: s.pid})
+	})
+	mux.HandleFunc("POST /v1/stop", func(w http.ResponseWriter, _ *http.Request) {
+		c.answer(w, http.StatusAccepted, status.Version{Version: s.options.Version, PID: s.pid})
+		s.requestStop()
+	})
+	c.server = &http.Server{
+		Handler:           c.authorize(mux),
+		ConnContext:       peerContext,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          c.log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
+	}
+	go func() {
+		defer close(c.done)
+		if err := c.server.Serve(listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			c.log.Error("control socket failed", "error", err)
+		}
+	}()
+	return c, nil
+}
+
+// close finishes what runs, but not long, and removes the socket.
+func (c *control) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if err := c.server.Shutdown(ctx); err != nil {
+		c.server.Close()
+	}
+	<-c.done
+	c.socket.close()
+}
+
+// peerContext asks the kernel who connected.
+func peerContext(ctx context.Context, conn net.Conn) context.Context {
+	unixConn, ok := conn.(*net.UnixConn)
+	if !ok {
+		return ctx
+	}
+	raw, err := unixConn.SyscallConn()
+	if err != nil {
+		return ctx
+	}
+	var credentials *unix.Ucred
+	var credentialsErr error
+	err = raw.Control(func(fd uintptr) {
+		credentials, credentialsErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	})
+	if err != nil || credentialsErr != nil {
+		return ctx
+	}
+	return context.WithValue(ctx, peerKey{}, int(credentials.Uid))
+}
+
+// authorize lets strangers read and nothing else.
+func (c *control) authorize(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		uid, known := r.Context().Value(peerKey{}).(int)
+		full := known && (uid == 0 || uid == c.uid)
+		if !known || !full && r.Method != http.MethodGet && r.Method != http.MethodHead {
+			c.log.Warn("control request refused", "uid", uid, "method", r.Method, "path", r.URL.Path)
+			c.answer(w, http.StatusForbidden, status.Error{Error: fmt.Sprintf("uid %d may only look", uid)})
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (c *control) answer(w http.ResponseWriter, code int, body any) {
+	data, err := json.MarshalIndent(body, "", "  ")
+	if err != nil {
+		c.log.Error("control answer not encoded", "error", err)
+		http.Error(w, "internal error", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	if _, err := w.Write(append(data, '\n')); err != nil {
+		c.log.Debug("control answer not written", "error", err)
+	}
+}

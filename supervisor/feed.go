@@ -1,0 +1,170 @@
+package supervisor
+
+import (
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/wsgid/wsgid/internal/wire"
+)
+
+// feed holds what the router has to know, and passes every change on. A new
+// router gets all of it, in an order without gaps.
+type feed struct {
+	mu        sync.Mutex
+	config    *wire.RouterConfig
+	processes map[int]wire.Process
+	groups    map[string]wire.GroupState
+	retiring  map[int]chan struct{} // closed when the router has let go
+	router    *outbox               // nil while there is none
+}
+
+func newFeed() *feed {
+	return &feed{
+		processes: map[int]wire.Process{},
+		groups:    map[string]wire.GroupState{},
+		retiring:  map[int]chan struct{}{},
+	}
+}
+
+// attach tells a new router everything.
+func (f *feed) attach(router *outbox) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.router = router
+	router.put(&wire.Message{Type: wire.TypeConfig, Config: f.config})
+	for _, name := range slices.Sorted(maps.Keys(f.groups)) {
+		group := f.groups[name]
+		router.put(&wire.Message{Type: wire.TypeGroup, Group: &group})
+	}
+	for _, pid := range slices.Sorted(maps.Keys(f.processes)) {
+		process := f.processes[pid]
+		router.put(&wire.Message{Type: wire.TypeProcess, Process: &process})
+	}
+}
+
+// detach says that the router has gone, and with it all its connections.
+func (f *feed) detach() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.router = nil
+	for pid := range f.retiring {
+		f.release(pid)
+	}
+}
+
+func (f *feed) send(m *wire.Message) {
+	if f.router != nil {
+		f.router.put(m)
+	}
+}
+
+func (f *feed) ready(group string, pid, threads int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	process := wire.Process{Group: group, PID: pid, State: wire.ProcessReady, Threads: threads}
+	f.processes[pid] = process
+	f.send(&wire.Message{Type: wire.TypeProcess, Process: &process})
+}
+
+// retire returns a channel that is closed when the router has no request left
+// on the process, or no router is left.
+func (f *feed) retire(group string, pid int) <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.processes, pid) // a new router need not know it
+	done := make(chan struct{})
+	if f.router == nil {
+		close(done)
+		return done
+	}
+	f.retiring[pid] = done
+	f.send(&wire.Message{Type: wire.TypeProcess, Process: &wire.Process{Group: group, PID: pid, State: wire.ProcessRetire}})
+	return done
+}
+
+// retired is the router's answer to retire.
+func (f *feed) retired(pid int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.release(pid)
+}
+
+func (f *feed) gone(group string, pid int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.processes, pid)
+	f.release(pid)
+	f.send(&wire.Message{Type: wire.TypeProcess, Process: &wire.Process{Group: group, PID: pid, State: wire.ProcessGone}})
+}
+
+func (f *feed) release(pid int) {
+	if done, ok := f.retiring[pid]; ok {
+		close(done)
+		delete(f.retiring, pid)
+	}
+}
+
+func (f *feed) group(state wire.GroupState) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.groups[state.Name] = state
+	f.send(&wire.Message{Type: wire.TypeGroup, Group: &state})
+}
+
+// outbox is the queue of messages for one router. Putting never blocks: a
+// router that does not read must not hold up the supervisor. What it has to
+// be told is little, so the queue is not bounded.
+type outbox struct {
+	conn *wire.Conn
+	wake chan struct{}
+	quit chan struct{}
+	done chan struct{}
+
+	mu    sync.Mutex
+	queue []*wire.Message
+}
+
+// newOutbox starts the one sender of conn; broken is called when it fails.
+func newOutbox(conn *wire.Conn, broken func(error)) *outbox {
+	o := &outbox{conn: conn, wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{})}
+	go o.run(broken)
+	return o
+}
+
+func (o *outbox) put(m *wire.Message) {
+	o.mu.Lock()
+	o.queue = append(o.queue, m)
+	o.mu.Unlock()
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (o *outbox) run(broken func(error)) {
+	defer close(o.done)
+	for {
+		select {
+		case <-o.wake:
+		case <-o.quit:
+			return
+		}
+		o.mu.Lock()
+		queue := o.queue
+		o.queue = nil
+		o.mu.Unlock()
+		for _, m := range queue {
+			if err := o.conn.Send(m); err != nil {
+				broken(err)
+				return
+			}
+		}
+	}
+}
+
+// close ends the sender; the connection has to be closed before.
+func (o *outbox) close() {
+	close(o.quit)
+	<-o.done
+}

@@ -1,0 +1,64 @@
+package supervisor
+
+import (
+	"strings"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/wsgid/wsgid/internal/escape"
+)
+
+// maxRecord bounds a packet on the log channel (docs/internals.md section 3).
+const maxRecord = 64 << 10
+
+// recordFields are the fields of a record that become fields of the log, in
+// this order, with the names that they have there.
+var recordFields = []struct{ from, to string }{
+	{"source", "source"}, {"application", "application"}, {"script", "script"},
+	{"request", "request"}, {"code", "code"}, {"more", "more"},
+}
+
+// logRecord writes one packet of the log channel into the log.
+func (s *logSink) logRecord(packet []byte) {
+	values, message := parseRecord(string(packet))
+	fields := make([]any, 0, 2*len(recordFields))
+	for _, f := range recordFields {
+		value, present := values[f.from]
+		if !present || value == "" && f.from != "application" {
+			continue
+		}
+		fields = append(fields, f.to, escape.Line(value))
+	}
+	s.emit(recordLevel(values["level"]), message, fields...)
+}
+
+// parseRecord splits a packet into its fields and the message, which runs to
+// the end of the packet. What is no record is all message.
+func parseRecord(packet string) (values map[string]string, message string) {
+	values = map[string]string{}
+	rest := packet
+	for rest != "" {
+		name, after, ok := strings.Cut(rest, "\x00")
+		if !ok {
+			return values, rest
+		}
+		if name == "message" {
+			return values, strings.TrimSuffix(after, "\x00")
+		}
+		value, next, ok := strings.Cut(after, "\x00")
+		values[name] = value
+		if !ok {
+			return values, ""
+		}
+		rest = next
+	}
+	return values, ""
+}
+
+// recordLevel reads a level; an unknown one is info.
+func recordLevel(text string) hclog.Level {
+	if level := hclog.LevelFromString(text); level != hclog.NoLevel && level != hclog.Off {
+		return level
+	}
+	return hclog.Info
+}

@@ -1,0 +1,157 @@
+package supervisor
+
+import (
+	"bytes"
+	"strings"
+)
+
+// maxEvent bounds one event of the raw pipe: a line, or a joined traceback.
+const maxEvent = 64 << 10
+
+// block is what a joined event is made of.
+type block int
+
+const (
+	blockNone      block = iota
+	blockTraceback       // a traceback of Python: ends with the first line that is not indented
+	blockAfter           // behind a traceback: a chained one may follow
+	blockSticky          // a fatal error of Python or a panic of Go: everything until a pause
+)
+
+// lineJoiner cuts a byte stream into lines and puts those of a traceback
+// together. It is used by one goroutine.
+type lineJoiner struct {
+	emit func(text string, traceback bool)
+
+	partial []byte // a line without its end
+	held    strings.Builder
+	lines   []string // after the traceback: may still turn out to belong to it
+	kind    block
+}
+
+// pending says whether something waits for more that a pause should release.
+// A line without its end waits for ever: it is never cut in two.
+func (j *lineJoiner) pending() bool { return j.kind != blockNone }
+
+// write takes bytes as they come.
+func (j *lineJoiner) write(data []byte) {
+	for len(data) > 0 {
+		end := bytes.IndexByte(data, '\n')
+		if end < 0 {
+			j.keep(data)
+			return
+		}
+		if len(j.partial) == 0 {
+			j.line(string(data[:end]))
+		} else {
+			j.keep(data[:end])
+			j.endPartial()
+		}
+		data = data[end+1:]
+	}
+}
+
+// keep holds a part of a line; one that is too long is split there.
+func (j *lineJoiner) keep(data []byte) {
+	for len(j.partial)+len(data) > maxEvent {
+		room := maxEvent - len(j.partial)
+		j.partial = append(j.partial, data[:room]...)
+		data = data[room:]
+		j.endPartial()
+	}
+	j.partial = append(j.partial, data...)
+}
+
+func (j *lineJoiner) endPartial() {
+	line := string(j.partial)
+	j.partial = j.partial[:0]
+	j.line(line)
+}
+
+func (j *lineJoiner) line(line string) {
+	line = strings.TrimSuffix(line, "\r")
+	switch j.kind {
+	case blockTraceback:
+		j.hold(line)
+		if line != "" && line[0] != ' ' && line[0] != '\t' && !startsTraceback(line) {
+			j.kind = blockAfter
+		}
+		return
+	case blockSticky:
+		j.hold(line)
+		return
+	case blockAfter:
+		if line == "" || strings.HasPrefix(line, "During handling of the above exception") ||
+			strings.HasPrefix(line, "The above exception was the direct cause") {
+			j.lines = append(j.lines, line)
+			return
+		}
+		if startsTraceback(line) && len(j.lines) > 1 {
+			for _, between := range j.lines {
+				j.hold(between)
+			}
+			j.lines = j.lines[:0]
+			j.hold(line)
+			j.kind = blockTraceback
+			return
+		}
+		j.flush()
+	}
+	switch {
+	case startsTraceback(line) || strings.HasPrefix(line, "Exception in thread ") ||
+		strings.HasPrefix(line, "Exception ignored in"):
+		j.kind = blockTraceback
+		if !startsTraceback(line) {
+			// The head line itself is not indented and must not end the block.
+			j.held.WriteString(line)
+			return
+		}
+		j.hold(line)
+	case strings.HasPrefix(line, "Fatal Python error: ") || strings.HasPrefix(line, "panic: ") ||
+		strings.HasPrefix(line, "fatal error: "):
+		j.kind = blockSticky
+		j.hold(line)
+	case strings.TrimSpace(line) == "":
+	default:
+		j.emit(line, false)
+	}
+}
+
+func startsTraceback(line string) bool {
+	return strings.HasPrefix(line, "Traceback (most recent call last):")
+}
+
+// hold adds a line to the event, which is passed on when it grows too long.
+func (j *lineJoiner) hold(line string) {
+	if j.held.Len()+len(line) > maxEvent && j.held.Len() > 0 {
+		j.emit(j.held.String(), true)
+		j.held.Reset()
+	}
+	if j.held.Len() > 0 {
+		j.held.WriteByte('\n')
+	}
+	j.held.WriteString(line)
+}
+
+// flush passes on what is held: a pause, or the next event, ends it.
+func (j *lineJoiner) flush() {
+	if j.held.Len() > 0 {
+		j.emit(j.held.String(), true)
+	}
+	j.held.Reset()
+	for _, line := range j.lines {
+		if line != "" {
+			j.emit(line, false)
+		}
+	}
+	j.lines = j.lines[:0]
+	j.kind = blockNone
+}
+
+// flushAll is flush at the end of the stream: a line without its end counts.
+func (j *lineJoiner) flushAll() {
+	if len(j.partial) > 0 {
+		j.endPartial()
+	}
+	j.flush()
+}

@@ -1,0 +1,113 @@
+package supervisor
+
+import (
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/wsgid/wsgid/internal/escape"
+)
+
+// drainAfterExit is how long the exit line of a process waits for the rest of
+// its output. A child that it left behind may hold the pipe much longer.
+const drainAfterExit = 500 * time.Millisecond
+
+// joinWindow is how long an unfinished traceback waits for its next line.
+const joinWindow = 100 * time.Millisecond
+
+// logSink writes the output of one child into the log.
+type logSink struct {
+	log  hclog.Logger // with group and pid
+	json bool         // line ends in messages need no mark
+}
+
+// emit logs one event of a child. Whatever the text is, it cannot look like an
+// event of its own: control bytes are escaped and further lines are marked.
+func (s *logSink) emit(level hclog.Level, text string, fields ...any) {
+	text = escape.Text(strings.TrimRight(text, "\r\n"))
+	if !s.json {
+		text = strings.ReplaceAll(text, "\n", "\n  | ")
+	}
+	s.log.Log(level, text, fields...)
+}
+
+// logPump copies the raw pipe and the framed channel of one child into the
+// log until both end.
+type logPump struct {
+	raw, records *os.File
+	done         chan struct{}
+}
+
+// startLogPump takes the files over. lines and record are called from one
+// goroutine each.
+func startLogPump(raw, records *os.File, lines *lineJoiner, record func(packet []byte)) *logPump {
+	p := &logPump{raw: raw, records: records, done: make(chan struct{})}
+	var wait sync.WaitGroup
+	wait.Go(func() { defer raw.Close(); pumpLines(raw, lines) })
+	wait.Go(func() { defer records.Close(); pumpRecords(records, record) })
+	go func() { wait.Wait(); close(p.done) }()
+	return p
+}
+
+// drain waits for the end of the output, but not long.
+func (p *logPump) drain() {
+	timer := time.NewTimer(drainAfterExit)
+	defer timer.Stop()
+	select {
+	case <-p.done:
+	case <-timer.C:
+	}
+}
+
+// stop ends the pump: somebody else still holds the pipe.
+func (p *logPump) stop() {
+	p.raw.Close()
+	p.records.Close()
+	<-p.done
+}
+
+// pumpLines reads until end of file or until the file is closed.
+func pumpLines(raw *os.File, lines *lineJoiner) {
+	defer lines.flushAll()
+	buf := make([]byte, 32<<10)
+	for {
+		var deadline time.Time
+		if lines.pending() {
+			deadline = time.Now().Add(joinWindow)
+		}
+		if err := raw.SetReadDeadline(deadline); err != nil {
+			return
+		}
+		n, err := raw.Read(buf)
+		if n > 0 {
+			lines.write(buf[:n])
+		}
+		switch {
+		case err == nil:
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			lines.flush()
+		default:
+			return
+		}
+	}
+}
+
+// pumpRecords reads packets until the peer has gone.
+func pumpRecords(records *os.File, record func(packet []byte)) {
+	buf := make([]byte, maxRecord)
+	for {
+		n, err := records.Read(buf)
+		if err != nil {
+			if !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrClosed) && !errors.Is(err, os.ErrDeadlineExceeded) {
+				record([]byte("level\x00warn\x00message\x00log channel failed: " + err.Error()))
+			}
+			return
+		}
+		record(buf[:n])
+	}
+}

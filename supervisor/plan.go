@@ -1,0 +1,179 @@
+package supervisor
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/wsgid/wsgid/config"
+	"github.com/wsgid/wsgid/internal/wire"
+)
+
+// plan is the configuration with every name looked up. Making one has no
+// effect outside the process.
+type plan struct {
+	users     users
+	router    identity
+	groups    []groupPlan
+	listeners []listenerPlan
+	control   ownership
+	wire      *wire.RouterConfig // addresses are completed when the sockets are open
+	grace     time.Duration      // longest shutdown_timeout
+}
+
+type groupPlan struct {
+	config   *config.DaemonProcess
+	identity identity
+	rules    scriptTable
+}
+
+type listenerPlan struct {
+	config *config.Listener
+	ownership
+	allowed []int
+}
+
+// ownership of a socket file; -1: as created.
+type ownership struct{ uid, gid int }
+
+func makePlan(cfg *config.Config, version string, u users) (*plan, error) {
+	p := &plan{users: u}
+	routerUser := cfg.Router.User
+	if routerUser == "" && u.root() {
+		routerUser = defaultRouterUser()
+	}
+	var err error
+	if p.router, err = u.resolve(wanted{user: routerUser, group: cfg.Router.Group}); err != nil {
+		return nil, fmt.Errorf("router: %w", err)
+	}
+	for i := range cfg.DaemonProcesses {
+		if err := p.addGroup(cfg, i, routerUser); err != nil {
+			return nil, err
+		}
+	}
+	for i := range cfg.Listeners {
+		if err := p.addListener(&cfg.Listeners[i]); err != nil {
+			return nil, err
+		}
+	}
+	if p.control, err = p.owner(cfg.Control.Owner, cfg.Control.Group); err != nil {
+		return nil, fmt.Errorf("control: %w", err)
+	}
+	p.wire = p.routerConfig(cfg, version)
+	return p, nil
+}
+
+func (p *plan) addGroup(cfg *config.Config, i int, routerUser string) error {
+	c := &cfg.DaemonProcesses[i]
+	name := wanted{user: c.User, group: c.Group, supplementary: c.SupplementaryGroups}
+	if name.user == "" && p.users.root() {
+		name.user = routerUser
+	}
+	id, err := p.users.resolve(name)
+	if err != nil {
+		return fmt.Errorf("daemon_process %q: %w", c.Name, err)
+	}
+	p.groups = append(p.groups, groupPlan{
+		config: c, identity: id, rules: scriptTableOf(cfg, c.Name),
+	})
+	p.grace = max(p.grace, c.ShutdownTimeout)
+	return nil
+}
+
+func (p *plan) addListener(c *config.Listener) error {
+	l := listenerPlan{config: c, ownership: ownership{-1, -1}}
+	if c.Kind == config.ListenUnix {
+		var err error
+		if l.ownership, err = p.owner(c.Owner, c.Group); err != nil {
+			return fmt.Errorf("listen %q %s: %w", c.Kind, c.Path, err)
+		}
+		if c.Group == "" && p.users.root() {
+			l.gid = p.router.GID
+		}
+		for _, name := range c.AllowedUIDs {
+			id, err := lookupUser(name)
+			if err != nil {
+				return fmt.Errorf("listen %q %s: allowed_uids: %w", c.Kind, c.Path, err)
+			}
+			l.allowed = append(l.allowed, id.UID)
+		}
+	}
+	p.listeners = append(p.listeners, l)
+	return nil
+}
+
+// owner looks up the owner and group of a socket file.
+func (p *plan) owner(user, group string) (ownership, error) {
+	o := ownership{-1, -1}
+	if user != "" {
+		id, err := lookupUser(user)
+		if err != nil {
+			return o, err
+		}
+		o.uid = id.UID
+	}
+	if group != "" {
+		gid, err := lookupGroup(group)
+		if err != nil {
+			return o, err
+		}
+		o.gid = gid
+	}
+	return o, nil
+}
+
+// routerConfig is everything that the router is told.
+func (p *plan) routerConfig(cfg *config.Config, version string) *wire.RouterConfig {
+	w := &wire.RouterConfig{
+		Embedded: embeddedOf(cfg),
+		Limits: wire.Limits{
+			MaxHeaderBytes: cfg.Router.MaxHeaderBytes,
+			MaxConnections: cfg.Router.MaxConnections,
+		},
+		Version:  version,
+		LogJSON:  cfg.Log.Format == "json",
+		LogLevel: cfg.Log.Level,
+	}
+	for i, l := range p.listeners {
+		w.Listeners = append(w.Listeners, l.wire(firstListener+i))
+	}
+	for _, g := range p.groups {
+		w.Groups = append(w.Groups, wire.Group{
+			Name: g.config.Name, Processes: g.config.Processes, Threads: g.config.Threads,
+			QueueLength: g.config.QueueLength, QueueTimeout: g.config.QueueTimeout,
+		})
+	}
+	for _, m := range cfg.ScriptAliases {
+		w.Mounts = append(w.Mounts, wire.Mount{
+			Prefix: m.Prefix, Target: m.Target, Directory: m.Directory,
+			ProcessGroup: m.ProcessGroup, ApplicationGroup: m.ApplicationGroup, CallableObject: m.CallableObject,
+			ScriptReloading: m.ScriptReloading, RequestBuffer: m.RequestBuffer, MaxBodyBytes: m.MaxBodyBytes,
+		})
+	}
+	if d := cfg.DispatchScript; d != nil {
+		w.DispatchScript = &wire.DispatchScript{
+			Path: d.Path, ApplicationGroup: d.ApplicationGroup, Concurrency: d.Concurrency, Timeout: d.Timeout,
+			DeadlockTimeout: d.DeadlockTimeout, OnLoadError: wire.OnLoadError(d.OnLoadError),
+			ScriptReloading: d.ScriptReloading,
+		}
+	}
+	return w
+}
+
+func (l *listenerPlan) wire(fd int) wire.Listener {
+	c := l.config
+	w := wire.Listener{
+		Kind: wire.ListenerKind(c.Kind), FD: fd, Address: c.Address, AllowedUIDs: l.allowed,
+		HeaderTimeout: c.HeaderTimeout, BodyTimeout: c.BodyTimeout, IdleTimeout: c.IdleTimeout,
+	}
+	if c.Kind == config.ListenUnix {
+		w.Address = c.Path
+	}
+	for _, prefix := range c.AllowedClients {
+		w.AllowedClients = append(w.AllowedClients, netip.Prefix.String(prefix))
+	}
+	for _, s := range c.Static {
+		w.Static = append(w.Static, wire.Static{Prefix: s.Prefix, Dir: s.Dir})
+	}
+	return w
+}

@@ -1,0 +1,262 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
+
+	"github.com/wsgid/wsgid/internal/escape"
+	"github.com/wsgid/wsgid/internal/exitreason"
+	"github.com/wsgid/wsgid/internal/scoreboard"
+	"github.com/wsgid/wsgid/internal/status"
+)
+
+// killMargin lies between the end of shutdown_timeout, when the worker itself
+// gives up, and SIGKILL, so that a worker which keeps its word is not killed
+// while it exits.
+const killMargin = 500 * time.Millisecond
+
+// process is one worker process. Its group owns it; three goroutines of its
+// own (exit, status channel, logs) end before done is closed.
+type process struct {
+	group   *group
+	child   *child
+	state   *machine
+	board   *scoreboard.Reader
+	channel *os.File // status channel
+	pump    *logPump
+	log     hclog.Logger
+	replace *status.Exit // how the process ended that this one replaces
+
+	retiring chan struct{} // closed by the retire event
+	done     chan struct{} // closed when everything about the exit is recorded
+
+	mu           sync.Mutex
+	python       string
+	failure      string            // what the failed event said
+	intent       exitreason.Reason // why we end it, None: we do not
+	retireReason exitreason.Reason // what the retire event said
+	exit         *status.Exit      // set before done is closed
+	final        scoreboard.Board  // last reading
+}
+
+// startProcess starts one process of the group.
+func (g *group) startProcess(replace *status.Exit) (*process, error) {
+	spec, err := g.launch()
+	if err != nil {
+		return nil, err
+	}
+	threads := g.config.Threads
+	memory, err := scoreboard.Create(threads)
+	if err != nil {
+		return nil, err
+	}
+	defer memory.Close()
+	board, err := scoreboard.NewReader(memory, threads)
+	if err != nil {
+		return nil, err
+	}
+	channel, childChannel, err := socketPair(unix.SOCK_SEQPACKET)
+	if err != nil {
+		return nil, errors.Join(err, board.Close())
+	}
+	defer childChannel.Close()
+	spec.files = []named{{"fd.status", childChannel}, {"fd.scoreboard", memory}}
+	c, err := g.launcher.start(spec)
+	if err != nil {
+		channel.Close()
+		return nil, errors.Join(err, board.Close())
+	}
+	p := &process{
+		group: g, child: c, state: newMachine(), board: board, channel: channel, replace: replace,
+		log:      g.log.With("pid", c.pid),
+		retiring: make(chan struct{}), done: make(chan struct{}),
+	}
+	sink := &logSink{log: p.log, json: g.launcher.jsonLogs}
+	p.pump = startLogPump(c.raw, c.records, &lineJoiner{emit: sink.logRaw}, sink.logRecord)
+	g.pumps.add(p.pump)
+	g.add(p)
+	events := make(chan struct{})
+	go func() { defer close(events); p.readEvents() }()
+	go c.wait(g.launcher.reaper)
+	go p.finish(events)
+	p.log.Debug("process started")
+	return p, nil
+}
+
+// readEvents reads the status channel until the worker has gone.
+func (p *process) readEvents() {
+	defer p.channel.Close()
+	buf := make([]byte, 16<<10)
+	retired := false
+	for {
+		n, err := p.channel.Read(buf)
+		if err != nil {
+			return
+		}
+		event := parseEvent(string(buf[:n]))
+		switch event["event"] {
+		case "started":
+			p.mu.Lock()
+			p.python = escape.Line(event["python"])
+			p.mu.Unlock()
+			p.log.Debug("python initialised", "python", escape.Line(event["python"]),
+				"prefix", escape.Line(event["prefix"]), "library", escape.Line(event["library"]))
+		case "ready":
+			p.group.ready(p)
+		case "failed":
+			p.mu.Lock()
+			p.failure = escape.Text(event["error"])
+			p.mu.Unlock()
+		case "retire":
+			if retired || p.state.get() != stateReady {
+				continue
+			}
+			retired = true
+			p.mu.Lock()
+			p.retireReason = retireReason(event["reason"])
+			p.mu.Unlock()
+			p.log.Info("process asks to be replaced", "reason", p.retireReason.String(), "script", escape.Line(event["script"]))
+			close(p.retiring)
+		default:
+			p.log.Debug("unknown event", "event", escape.Line(event["event"]))
+		}
+	}
+}
+
+// parseEvent splits a packet of name, value, name, value, …
+func parseEvent(packet string) map[string]string {
+	words := strings.Split(strings.TrimSuffix(packet, "\x00"), "\x00")
+	event := map[string]string{}
+	for i := 0; i+1 < len(words); i += 2 {
+		event[words[i]] = words[i+1]
+	}
+	return event
+}
+
+// retireReason believes only reasons for which a worker can retire.
+func retireReason(text string) exitreason.Reason {
+	if text == exitreason.Reload.String() {
+		return exitreason.Reload
+	}
+	return exitreason.ScriptReload
+}
+
+// intend records why we end the process; the first reason stays.
+func (p *process) intend(reason exitreason.Reason) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.intent == exitreason.None {
+		p.intent = reason
+	}
+}
+
+// terminate ends the process: SIGTERM, and SIGKILL to its group when
+// shutdown_timeout has passed. It returns when the process is gone. Calls
+// after the first only wait.
+func (p *process) terminate(reason exitreason.Reason) {
+	if p.state.to(stateStopping) != nil {
+		<-p.done
+		return
+	}
+	p.intend(reason)
+	p.group.changed()
+	p.child.signal(syscall.SIGTERM)
+	timer := time.NewTimer(p.group.config.ShutdownTimeout + killMargin)
+	defer timer.Stop()
+	select {
+	case <-p.child.exited:
+	case <-timer.C:
+		p.mu.Lock()
+		p.intent = exitreason.ShutdownTimeout
+		p.mu.Unlock()
+		p.child.killGroup()
+	}
+	<-p.done
+}
+
+// kill ends the process at once.
+func (p *process) kill(reason exitreason.Reason) {
+	p.intend(reason)
+	p.child.killGroup()
+	<-p.done
+}
+
+// finish waits for the exit and records it: the one place where a process
+// becomes gone.
+func (p *process) finish(events <-chan struct{}) {
+	defer close(p.done)
+	<-p.child.exited
+	// What it said last is on its way; somebody it left behind may keep the
+	// channel open.
+	_ = p.channel.SetReadDeadline(time.Now().Add(drainAfterExit))
+	<-events
+	p.pump.drain()
+	wasReady := p.state.get() != stateStarting
+	select {
+	case <-p.state.reached(stateReady):
+	default:
+		wasReady = false
+	}
+	board := p.board.Read()
+	if err := p.board.Close(); err != nil {
+		p.log.Warn("scoreboard not unmapped", "error", err)
+	}
+	p.mu.Lock()
+	reason := exitReason(exitFacts{
+		state: p.child.state, intent: p.intent, failed: p.failure != "", claimed: exitreason.Reason(board.Exit),
+		oom: p.group.oom.happened,
+	})
+	p.exit = exitRecord(p.child, reason, p.failure)
+	p.final = board
+	exit, planned := *p.exit, p.intent != exitreason.None
+	p.mu.Unlock()
+	if err := p.state.to(stateGone); err != nil {
+		p.log.Error("process state", "error", err)
+	}
+	p.logExit(exit, planned)
+	p.group.gone(p, exit, planned, wasReady)
+}
+
+func (p *process) logExit(exit status.Exit, planned bool) {
+	fields := []any{"reason", exit.Reason, "lived", time.Since(p.child.started).Round(time.Millisecond).String()}
+	if exit.Signal != "" {
+		fields = append(fields, "signal", exit.Signal)
+	} else {
+		fields = append(fields, "status", exit.Status)
+	}
+	if exit.Error != "" {
+		fields = append(fields, "error", exit.Error)
+	}
+	level := hclog.Error
+	if planned && exit.Reason != exitreason.StartupTimeout.String() {
+		level = hclog.Info
+	}
+	if exit.Reason == exitreason.ShutdownTimeout.String() {
+		level = hclog.Warn
+	}
+	p.log.Log(level, "process exited", fields...)
+}
+
+// exitRecord is the exit as status keeps it.
+func exitRecord(c *child, reason exitreason.Reason, failure string) *status.Exit {
+	exit := &status.Exit{PID: c.pid, At: time.Now(), Reason: reason.String(), Status: -1, Error: failure}
+	if c.waitErr != nil {
+		exit.Error = fmt.Sprintf("wait: %v", c.waitErr)
+		return exit
+	}
+	wait := c.state.Sys().(syscall.WaitStatus)
+	if wait.Signaled() {
+		exit.Signal = unix.SignalName(wait.Signal())
+	} else {
+		exit.Status = wait.ExitStatus()
+	}
+	return exit
+}

@@ -1,0 +1,118 @@
+package supervisor
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"sync"
+	"unsafe"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
+)
+
+// reaper makes this process the one that inherits orphans of its descendants
+// and reaps them, but never a child that an owner waits for.
+type reaper struct {
+	log hclog.Logger
+
+	mu    sync.Mutex // held over fork and registration, so that no child is seen unowned
+	owned map[int]bool
+
+	signals chan os.Signal
+	wake    chan struct{}
+	quit    chan struct{}
+	done    chan struct{}
+}
+
+func newReaper(log hclog.Logger) (*reaper, error) {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return nil, fmt.Errorf("become child subreaper: %w", err)
+	}
+	r := &reaper{
+		log:     log,
+		owned:   map[int]bool{},
+		signals: make(chan os.Signal, 1),
+		wake:    make(chan struct{}, 1),
+		quit:    make(chan struct{}),
+		done:    make(chan struct{}),
+	}
+	signal.Notify(r.signals, unix.SIGCHLD)
+	go r.run()
+	return r, nil
+}
+
+// starting runs a fork and registers its pid as owned before anybody looks.
+func (r *reaper) starting(fork func() (int, error)) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	pid, err := fork()
+	if err == nil {
+		r.owned[pid] = true
+	}
+	return err
+}
+
+// reaped says that an owner has reaped its child.
+func (r *reaper) reaped(pid int) {
+	r.mu.Lock()
+	delete(r.owned, pid)
+	r.mu.Unlock()
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (r *reaper) close() {
+	signal.Stop(r.signals)
+	close(r.quit)
+	<-r.done
+}
+
+func (r *reaper) run() {
+	defer close(r.done)
+	for {
+		for r.reapOne() {
+		}
+		select {
+		case <-r.signals:
+		case <-r.wake:
+		case <-r.quit:
+			for r.reapOne() {
+			}
+			return
+		}
+	}
+}
+
+// reapOne looks at one zombie without reaping it. An owned one hides those
+// behind it until its owner has been there, who then wakes us.
+func (r *reaper) reapOne() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var info unix.Siginfo
+	if err := unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil); err != nil {
+		return false
+	}
+	pid := childPID(&info)
+	if pid == 0 || r.owned[pid] {
+		return false
+	}
+	var status unix.WaitStatus
+	if _, err := unix.Wait4(pid, &status, unix.WNOHANG, nil); err != nil {
+		return false
+	}
+	r.log.Debug("orphan reaped", "pid", pid, "status", status.ExitStatus())
+	return true
+}
+
+// childPID is si_pid, which follows the three numbers and, on 64-bit systems,
+// a gap that aligns the union.
+func childPID(info *unix.Siginfo) int {
+	offset := 3 * unsafe.Sizeof(int32(0))
+	if unsafe.Sizeof(uintptr(0)) == 8 {
+		offset = 16
+	}
+	return int(*(*int32)(unsafe.Add(unsafe.Pointer(info), offset)))
+}

@@ -1,0 +1,281 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
+
+	"github.com/wsgid/wsgid/internal/exitreason"
+	"github.com/wsgid/wsgid/internal/status"
+	"github.com/wsgid/wsgid/internal/wire"
+)
+
+// routerStartup bounds the time from the fork of a router to its ready
+// message; loading a Python with a dispatch script takes well under a second.
+const routerStartup = 60 * time.Second
+
+// routerMargin is added to the grace that a stopping router is given.
+const routerMargin = time.Second
+
+// router keeps one router process alive. The listening sockets stay here, so
+// that no connection is refused while it is replaced.
+type router struct {
+	identity  identity
+	launcher  *launcher
+	feed      *feed
+	pumps     *pumps
+	log       hclog.Logger
+	listeners []*os.File // set before run
+	oom       *oomCounter
+
+	backoff backoff
+	stop    chan struct{} // closed: end the router and start none any more
+	grace   time.Duration // for the requests that run then
+	ready   chan struct{} // closed when a router is ready for the first time
+	done    chan struct{}
+	err     error // why the first router could not start; set before done is closed
+
+	mu       sync.Mutex
+	session  *session // nil while there is no router
+	exits    map[string]uint64
+	lastExit *status.Exit
+	queryID  uint64
+	queries  map[uint64]chan *wire.RouterStatus
+}
+
+// session is one router process.
+type session struct {
+	child *child
+	state string // as status shows it
+}
+
+// run starts routers until stop is closed or the first one says that it
+// cannot start.
+func (r *router) run() {
+	defer close(r.done)
+	everReady := false
+	for {
+		select {
+		case <-r.stop:
+			return
+		case <-time.After(r.backoff.delay(time.Now())):
+		}
+		ready, err := r.runOnce()
+		everReady = everReady || ready
+		if err != nil && !everReady {
+			r.err = err
+			return
+		}
+	}
+}
+
+// runOnce is the life of one router process. The error is what the router
+// itself said about a start that failed.
+func (r *router) runOnce() (ready bool, err error) {
+	started := time.Now()
+	s, conn, err := r.start()
+	if err != nil {
+		r.log.Error("router cannot be started", "error", err)
+		r.backoff.failed(started, time.Now(), false)
+		return false, nil
+	}
+	log := r.log.With("pid", s.child.pid)
+	sink := &logSink{log: log, json: r.launcher.jsonLogs}
+	records := &logSink{log: log.With("group", global), json: r.launcher.jsonLogs}
+	pump := startLogPump(s.child.raw, s.child.records, &lineJoiner{emit: sink.logRouterLine}, records.logRecord)
+	r.pumps.add(pump)
+	go s.child.wait(r.launcher.reaper)
+
+	out := newOutbox(conn, func(err error) {
+		log.Error("router does not read", "error", err)
+		s.child.killGroup()
+	})
+	r.feed.attach(out)
+	messages := make(chan struct{})
+	becameReady := make(chan struct{})
+	var failure error
+	go func() {
+		defer close(messages)
+		failure = r.receive(conn, s, becameReady, log)
+	}()
+
+	stopped := r.await(s, out, becameReady, log)
+	conn.Close()
+	<-messages
+	out.close()
+	r.feed.detach()
+	pump.drain()
+	select {
+	case <-becameReady:
+		ready = true
+	default:
+	}
+	r.ended(s, stopped, failure, log)
+	if !stopped {
+		r.backoff.failed(s.child.started, time.Now(), ready)
+	}
+	return ready, failure
+}
+
+// start forks a router.
+func (r *router) start() (*session, *wire.Conn, error) {
+	env, err := cleanEnvironment(r.identity).list()
+	if err != nil {
+		return nil, nil, err
+	}
+	ours, theirs, err := socketPair(unix.SOCK_STREAM)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer theirs.Close()
+	spec := &launch{identity: r.identity, env: env}
+	b := &spec.block
+	b.Set("role", "router")
+	setIdentity(b, r.identity)
+	b.SetInt("umask", 0o022)
+	b.Set("chdir", "/")
+	b.SetBool("no_new_privs", true)
+	b.SetBool("dumpable", false)
+	// The listeners come first: the configuration message has their numbers.
+	for _, listener := range r.listeners {
+		spec.files = append(spec.files, named{"fd.listen", listener})
+	}
+	spec.files = append(spec.files, named{"fd.wire", theirs})
+	c, err := r.launcher.start(spec)
+	if err != nil {
+		ours.Close()
+		return nil, nil, err
+	}
+	s := &session{child: c, state: stateStarting.String()}
+	r.mu.Lock()
+	r.session = s
+	r.mu.Unlock()
+	return s, wire.NewConn(ours), nil
+}
+
+// firstListener is the number of the first listener in the router: 0 to 2 are
+// taken, and they come first.
+const firstListener = 3
+
+// await waits for the end of the process, ending it when it is time. It
+// reports whether the supervisor stopped it.
+func (r *router) await(s *session, out *outbox, ready <-chan struct{}, log hclog.Logger) (stopped bool) {
+	startup := time.NewTimer(routerStartup)
+	defer startup.Stop()
+	good := time.NewTimer(goodLife)
+	defer good.Stop()
+	for {
+		select {
+		case <-s.child.exited:
+			return false
+		case <-ready:
+			ready = nil
+			startup.Stop()
+		case <-good.C:
+			if ready == nil {
+				r.backoff.good()
+			}
+		case <-startup.C:
+			log.Error("router is not ready in time", "timeout", routerStartup.String())
+			s.child.killGroup()
+		case <-r.stop:
+			r.setState(s, stateStopping.String())
+			r.end(s, out)
+			return true
+		}
+	}
+}
+
+// end stops the router: message, SIGTERM, SIGKILL.
+func (r *router) end(s *session, out *outbox) {
+	out.put(&wire.Message{Type: wire.TypeStop, Stop: &wire.Stop{Grace: r.grace}})
+	if exitedWithin(s.child, r.grace+routerMargin) {
+		return
+	}
+	s.child.signal(syscall.SIGTERM)
+	if exitedWithin(s.child, routerMargin) {
+		return
+	}
+	s.child.killGroup()
+	<-s.child.exited
+}
+
+func exitedWithin(c *child, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-c.exited:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// receive handles what the router says until the connection ends. The error
+// is that of a failed message.
+func (r *router) receive(conn *wire.Conn, s *session, ready chan<- struct{}, log hclog.Logger) error {
+	isReady := false
+	for {
+		m, err := conn.Receive()
+		if err != nil {
+			return nil //nolint:nilerror // the end of the process is noticed elsewhere
+		}
+		switch {
+		case m.Type == wire.TypeReady && !isReady:
+			isReady = true
+			close(ready)
+			r.setState(s, stateReady.String())
+			log.Info("router ready")
+			select {
+			case <-r.ready:
+			default:
+				close(r.ready)
+			}
+		case m.Type == wire.TypeFailed:
+			log.Error("router cannot start", "error", m.Error)
+			return fmt.Errorf("router cannot start: %w", errors.New(m.Error))
+		case m.Type == wire.TypeRetired && m.Process != nil:
+			r.feed.retired(m.Process.PID)
+		case m.Type == wire.TypeStatus && m.Status != nil:
+			r.answered(m.ID, m.Status)
+		default:
+			log.Warn("unexpected message from the router", "type", string(m.Type))
+		}
+	}
+}
+
+func (r *router) setState(s *session, text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s.state = text
+}
+
+// ended records the exit.
+func (r *router) ended(s *session, stopped bool, failure error, log hclog.Logger) {
+	facts := exitFacts{state: s.child.state, failed: failure != nil, oom: r.oom.happened}
+	if stopped {
+		facts.intent = exitreason.ShutdownSignal
+	}
+	reason := exitReason(facts)
+	text := ""
+	if failure != nil {
+		text = failure.Error()
+	}
+	exit := exitRecord(s.child, reason, text)
+	r.mu.Lock()
+	r.session = nil
+	r.exits[exit.Reason]++
+	r.lastExit = exit
+	r.mu.Unlock()
+	level := hclog.Error
+	if stopped {
+		level = hclog.Info
+	}
+	log.Log(level, "router exited", "reason", exit.Reason, "status", exit.Status, "signal", exit.Signal)
+}

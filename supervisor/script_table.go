@@ -1,0 +1,89 @@
+package supervisor
+
+import (
+	"strings"
+
+	"github.com/wsgid/wsgid/config"
+	"github.com/wsgid/wsgid/internal/wire"
+)
+
+// global names the process group of embedded mode and the main interpreter.
+const global = "%{GLOBAL}"
+
+// scriptTable is what one process group may run, whatever the router says.
+type scriptTable struct {
+	files, directories []string
+	preload            []string // as the boot block has them
+}
+
+// expands says whether a process_group is only known with the request.
+func expands(processGroup string) bool {
+	return processGroup != global && strings.Contains(processGroup, "%{")
+}
+
+// mayServe says whether the mount's target belongs to a process group: it is
+// its own, or the group is decided with the request and may be any.
+func mayServe(cfg *config.Config, mount *config.ScriptAlias, group string) bool {
+	return mount.ProcessGroup == group || cfg.DispatchScript != nil || expands(mount.ProcessGroup)
+}
+
+// scriptTableOf collects the table of a daemon_process.
+func scriptTableOf(cfg *config.Config, group string) scriptTable {
+	var table scriptTable
+	seen := map[wire.ScriptRule]bool{}
+	for i := range cfg.ScriptAliases {
+		mount := &cfg.ScriptAliases[i]
+		if !mayServe(cfg, mount, group) {
+			continue
+		}
+		rule := wire.ScriptRule{Path: mount.Target, Directory: mount.Directory}
+		if !seen[rule] {
+			seen[rule] = true
+			if mount.Directory {
+				table.directories = append(table.directories, mount.Target)
+			} else {
+				table.files = append(table.files, mount.Target)
+			}
+		}
+		if mount.Preload && mount.ProcessGroup == group && !mount.Directory {
+			if application, fixed := fixedApplication(mount.ApplicationGroup); fixed {
+				entry := application + "\t" + mount.CallableObject + "\t" + mount.Target
+				table.preload = append(table.preload, entry)
+			}
+		}
+	}
+	return table
+}
+
+// fixedApplication expands an application group that needs no request.
+func fixedApplication(name string) (expanded string, fixed bool) {
+	if name == global {
+		return "", true
+	}
+	return name, !strings.Contains(name, "%{")
+}
+
+// embeddedOf is what the router's own Python has to do.
+func embeddedOf(cfg *config.Config) wire.Embedded {
+	embedded := wire.Embedded{
+		Needed:     cfg.DispatchScript != nil,
+		Python:     cfg.Router.Python,
+		PythonHome: cfg.Router.PythonHome,
+		PythonPath: cfg.Router.PythonPath,
+		Threads:    cfg.Router.Threads,
+	}
+	seen := map[wire.ScriptRule]bool{}
+	for i := range cfg.ScriptAliases {
+		mount := &cfg.ScriptAliases[i]
+		if !mayServe(cfg, mount, global) {
+			continue
+		}
+		embedded.Needed = true
+		rule := wire.ScriptRule{Path: mount.Target, Directory: mount.Directory}
+		if !seen[rule] {
+			seen[rule] = true
+			embedded.Scripts = append(embedded.Scripts, rule)
+		}
+	}
+	return embedded
+}

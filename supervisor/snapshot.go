@@ -1,0 +1,155 @@
+package supervisor
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/wsgid/wsgid/internal/scoreboard"
+	"github.com/wsgid/wsgid/internal/status"
+	"github.com/wsgid/wsgid/internal/wire"
+)
+
+// Snapshot is wsgid at this moment. It asks no worker, and the router at most
+// a second.
+func (s *Supervisor) Snapshot(ctx context.Context) *status.Snapshot {
+	answer := s.router.query(ctx)
+	snapshot := &status.Snapshot{
+		Version: s.options.Version,
+		PID:     s.pid,
+		State:   s.currentPhase().String(),
+		Started: s.started,
+		Uptime:  time.Since(s.started).Seconds(),
+		Config:  s.config.File,
+		Router:  s.router.snapshot(answer),
+		Groups:  []status.Group{},
+	}
+	queues := map[string]wire.GroupStatus{}
+	if answer != nil {
+		for _, group := range answer.Groups {
+			queues[group.Name] = group
+		}
+	}
+	for _, group := range s.groups {
+		snapshot.Groups = append(snapshot.Groups, group.snapshot(queues[group.config.Name]))
+	}
+	return snapshot
+}
+
+func (r *router) snapshot(answer *wire.RouterStatus) status.Router {
+	r.mu.Lock()
+	out := status.Router{
+		User: r.identity.User, UID: r.identity.UID, State: "backoff",
+		Restarts: maps.Clone(r.exits), LastExit: r.lastExit,
+	}
+	if s := r.session; s != nil {
+		out.PID, out.Started, out.State = s.child.pid, s.child.started, s.state
+	} else {
+		out.Backoff = r.backoff.delay(time.Now()).Seconds()
+	}
+	r.mu.Unlock()
+	if out.PID != 0 {
+		used := usageOf(out.PID)
+		out.CPUSeconds, out.RSSBytes = used.cpuSeconds, used.rssBytes
+	}
+	if answer == nil {
+		return out
+	}
+	out.Answered = true
+	out.Python = answer.Python
+	out.Connections, out.Requests, out.Errors = answer.Connections, answer.Requests, answer.Errors
+	out.InFlight, out.DispatchCalls, out.DispatchError = answer.InFlight, answer.DispatchCalls, answer.DispatchError
+	return out
+}
+
+func (g *group) snapshot(queue wire.GroupStatus) status.Group {
+	g.mu.Lock()
+	processes := make([]*process, 0, len(g.processes))
+	for p := range g.processes {
+		processes = append(processes, p)
+	}
+	out := status.Group{
+		Name: g.config.Name, User: g.identity.User, UID: g.identity.UID, Wanted: g.config.Processes,
+		QueueLength: g.config.QueueLength, Queued: queue.Queued, Rejected: queue.Rejected, Connections: queue.Connections,
+		Restarts: maps.Clone(g.exits), LastExit: g.lastExit,
+		Requests: g.ended.requests, Errors: g.ended.errors, Refused: g.ended.refused,
+		Processes: []status.Process{},
+	}
+	failing := g.startFailed
+	g.mu.Unlock()
+	slices.SortFunc(processes, func(a, b *process) int {
+		return cmp.Or(a.child.started.Compare(b.child.started), cmp.Compare(a.child.pid, b.child.pid))
+	})
+	for _, p := range processes {
+		shown := p.snapshot()
+		out.Processes = append(out.Processes, shown)
+		out.Requests += shown.Requests
+		out.Errors += shown.Errors
+		out.Refused += shown.Refused
+		if shown.State == stateReady.String() {
+			out.Ready++
+			out.Threads += shown.Threads
+			out.ThreadsBusy += shown.ThreadsBusy
+		}
+	}
+	out.Backoff = g.backoff.delay(time.Now()).Seconds()
+	switch {
+	case g.stopped():
+		out.State = "stopping"
+	case out.Ready >= out.Wanted:
+		out.State = "ready"
+	case out.Ready > 0:
+		out.State = "degraded"
+	case failing || out.Backoff > 0:
+		out.State = "backoff"
+	default:
+		out.State = "starting"
+	}
+	return out
+}
+
+func (p *process) snapshot() status.Process {
+	board := p.board.Read()
+	p.mu.Lock()
+	python := p.python
+	p.mu.Unlock()
+	if python == "" {
+		python = board.Python
+	}
+	used := usageOf(p.child.pid)
+	return status.Process{
+		PID: p.child.pid, User: p.group.identity.User, UID: p.group.identity.UID, Python: python,
+		State: p.state.get().String(), Started: p.child.started,
+		Threads: p.group.config.Threads, ThreadsBusy: board.Busy(),
+		Requests: board.Finished, Errors: board.Failed, Refused: board.Refused, LogDropped: board.Dropped,
+		CPUSeconds: used.cpuSeconds, RSSBytes: used.rssBytes,
+		Running: running(&board), LastExit: p.replace,
+	}
+}
+
+// running lists what the threads work on.
+func running(board *scoreboard.Board) []status.Request {
+	var requests []status.Request
+	for i := range board.Slots {
+		slot := &board.Slots[i]
+		if !slot.State.Busy() {
+			continue
+		}
+		requests = append(requests, status.Request{
+			Thread: i, State: slot.State.String(), ID: slot.RequestID, Method: slot.Method, URI: slot.URI,
+			Client: slot.Client, Application: slot.AppName, Started: displayTime(slot.Start),
+		})
+	}
+	return requests
+}
+
+// displayTime keeps times that JSON cannot carry out of the snapshot: the
+// number comes from the worker.
+func displayTime(t time.Time) time.Time {
+	if year := t.Year(); year < 1970 || year > 9999 {
+		return time.Time{}
+	}
+	return t.UTC()
+}
