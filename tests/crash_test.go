@@ -92,7 +92,7 @@ func TestKillWorker(t *testing.T) {
 		t.Errorf("restarts %v, last exit %+v", only.Restarts, only.LastExit)
 	}
 	wsgid.Log.Await(t, "the death", func(r harness.Record) bool {
-		return r.Level() == "error" && strings.Contains(r.Line, fmt.Sprint(victim)) && strings.Contains(r.Line, "kill")
+		return r.Level() == "error" && strings.Contains(r.Line, fmt.Sprint(victim)) && strings.Contains(r.Line, "SIGKILL")
 	})
 }
 
@@ -161,7 +161,7 @@ func TestKillWorkersUnderLoad(t *testing.T) {
 	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
 	wsgid.AwaitReady("only")
 	load := startBackground(t, apache.Client, 8, "/?for=0.005")
-	kills := rounds(4, 30)
+	kills := rounds(4, 8) // each death in a row doubles the back-off
 	for range kills {
 		load.more(t, 50)
 		wsgid.NoteSessions()
@@ -235,43 +235,50 @@ func TestKillRouter(t *testing.T) {
 func TestCrashByRequest(t *testing.T) {
 	w := newWorld(t)
 	w.App("crash.py")
-	w.Configure(group("only", "#64001", 2, 2) + mount("/", "apps/crash.py"))
+	cases := []struct {
+		method, how, code string
+		status, crashes   int
+	}{
+		{"POST", "kill", "WSGID-1015", 502, 1},
+		{"POST", "abort", "WSGID-1015", 502, 1},
+		{"POST", "segv", "WSGID-1015", 502, 1},
+		{"POST", "exit", "WSGID-1015", 502, 0},
+		{"GET", "exit", "WSGID-1016", 502, 0},
+		{"GET", "kill", "WSGID-1016", 502, 2},
+		{"GET", "abort", "WSGID-1016", 502, 2},
+		{"GET", "stream", "", 200, 1},
+		{"POST", "stream", "", 200, 1},
+	}
+	// A group a case: none waits for the back-off of another.
+	body, names := "", []string{}
+	for number := range cases {
+		names = append(names, fmt.Sprintf("g%d", number))
+		body += group(names[number], "#64001", 2, 2) + mount("/"+names[number], "apps/crash.py", option("process_group", names[number]))
+	}
+	w.Configure(body)
 	// An abort, a fault and their reports are what this test is about.
 	wsgid := w.Start(harness.Options{Crashes: true})
 	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
-	crashes := uint64(0)
-	wait := func() {
-		t.Helper()
-		wsgid.AwaitReady("only")
-	}
-	for _, how := range []string{"/kill", "/abort", "/segv"} {
-		wait()
-		wsgid.NoteSessions()
-		wantError(t, apache.Do("POST", how, strings.NewReader("x")), 502, "WSGID-1015")
-		crashes++
-	}
-	wait()
+	wsgid.AwaitReady(names...)
 	wsgid.NoteSessions()
-	mark := wsgid.Log.Mark()
-	wantError(t, apache.Get("/kill"), 502, "WSGID-1016")
-	crashes += 2
-	wsgid.Log.AwaitFrom(t, mark, "the request that ended two processes", harness.Containing("WSGID-1016", "/kill"))
-	wait()
-	wsgid.NoteSessions()
-	wantError(t, apache.Do("POST", "/exit", nil), 502, "WSGID-1015")
-	wait()
-	wsgid.NoteSessions()
-	if got := apache.Get("/stream"); got.Status != 200 || got.Truncated == nil {
-		t.Errorf("killed in the middle of a response: %d %q %v", got.Status, got.Body, got.Truncated)
-	}
-	crashes++
-	wait()
-	if got := apache.Get("/"); got.Status != 200 {
-		t.Errorf("afterwards: %d", got.Status)
-	}
-	restarts := wsgid.Status().Group("only").Restarts
-	if restarts["crash"] != crashes || restarts["exited"] != 1 {
-		t.Errorf("restarts %v, want %d crashes and one exit", restarts, crashes)
+	for number, c := range cases {
+		mark := wsgid.Log.Mark()
+		response := apache.Do(c.method, "/"+names[number]+"/"+c.how, nil)
+		if c.status == 200 {
+			if response.Status != 200 || response.Truncated == nil {
+				t.Errorf("%s %s: %d %q %v", c.method, c.how, response.Status, response.Body, response.Truncated)
+			}
+		} else {
+			wantError(t, response, c.status, c.code)
+			wsgid.Log.AwaitFrom(t, mark, "the request that ended its process", harness.Containing(c.code, "/"+c.how))
+		}
+		if got := apache.Get("/" + names[number] + "/well"); got.Status != 200 {
+			t.Errorf("%s %s: the next request: %d %s", c.method, c.how, got.Status, got.Body)
+		}
+		exits := wsgid.AwaitReady(names[number]).Group(names[number]).Restarts
+		if exits["crash"] != uint64(c.crashes) || c.how == "exit" && exits["exited"] == 0 {
+			t.Errorf("%s %s: exits %v, want %d crashes", c.method, c.how, exits, c.crashes)
+		}
 	}
 }
 

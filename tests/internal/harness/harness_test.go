@@ -7,8 +7,10 @@ import (
 	"net/http"
 	"net/http/fcgi"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -103,5 +105,29 @@ func TestLog(t *testing.T) {
 	<-log.Closed()
 	if got := len(log.Records()); got != 3 {
 		t.Fatalf("%d records", got)
+	}
+}
+
+func TestPythons(t *testing.T) {
+	NeedRoot(t)
+	w := stubWorld(t)
+	for _, python := range w.Pythons() {
+		executable := python.Executable
+		if python.Home != "" {
+			executable = filepath.Join(python.Home, "bin/python3")
+			if err := os.WriteFile(filepath.Join(python.Home, "written"), nil, 0o644); err == nil {
+				t.Errorf("the original of %s can be changed", python.Version)
+			}
+		}
+		command := exec.Command(executable, "-I", "-c", "import sys; print(sys.prefix)")
+		command.Dir = "/"
+		// The executable has the place of its library built in; wsgid does not need it.
+		command.Env = []string{"LD_LIBRARY_PATH=" + filepath.Join(python.Home, "lib")}
+		command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 64001, Gid: 64001}}
+		out, err := command.CombinedOutput()
+		if err != nil {
+			t.Errorf("Python %s as another user: %v\n%s", python.Version, err, out)
+		}
+		t.Logf("Python %s: %s prefix %s", python.Version, python.Option(), strings.TrimSpace(string(out)))
 	}
 }
