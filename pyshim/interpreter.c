@@ -266,12 +266,18 @@ void wsgid_gil_acquire(void)
 	py.PyEval_RestoreThread(state);
 }
 
-/* Runs what must run at the end of an interpreter that is not torn down. */
+/* Runs what must run at the end of an interpreter that is not torn down. Not
+ * threading._shutdown: in a sub-interpreter it waits for the end of the thread
+ * that made the interpreter (3.9 to 3.12). */
 static void run_exit_functions(void)
 {
 	static const char code[] =
 	    "import atexit, sys, threading\n"
-	    "threading._shutdown()\n"
+	    "for f in reversed(getattr(threading, '_threading_atexits', ())):\n"
+	    "    f()\n"
+	    "for t in threading.enumerate():\n"
+	    "    if not (t.daemon or t is threading.main_thread() or t is threading.current_thread()):\n"
+	    "        t.join()\n"
 	    "atexit._run_exitfuncs()\n"
 	    "for f in (sys.stdout, sys.stderr):\n"
 	    "    if f is not None:\n"
