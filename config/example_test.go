@@ -1,6 +1,9 @@
 package config
 
-import "testing"
+import (
+	"os/exec"
+	"testing"
+)
 
 func TestExamples(t *testing.T) {
 	result := Read("../examples/wsgid.hcl", root)
@@ -19,5 +22,23 @@ func TestExamples(t *testing.T) {
 	}
 	if l := c.Listeners[0]; l.Mode != 0o660 || l.Path != "/run/wsgid/wsgid.sock" {
 		t.Errorf("listener: %+v", l)
+	}
+}
+
+// TestExampleScripts runs the scripts of the examples as a server would.
+func TestExampleScripts(t *testing.T) {
+	const driver = `
+import os, runpy
+dispatch = runpy.run_path("../examples/dispatch.py")["process_group"]
+for url, group in {"/admin/x": "admin", "/api/1?q": "api", "/": "web", "/administrator": "web"}.items():
+    assert dispatch({"REQUEST_URI": url}) == group, url
+application = runpy.run_path("../examples/site.wsgi")["application"]
+seen = []
+body = b"".join(application({"mod_wsgi.process_group": "web", "PATH_INFO": "/x"}, lambda status, headers: seen.append((status, dict(headers)))))
+assert seen[0][0] == "200 OK" and seen[0][1]["Content-Length"] == str(len(body)), seen
+assert ("group: web\npid: %d\nuid: %d\nuser: " % (os.getpid(), os.getuid())).encode() in body, body
+`
+	if out, err := exec.Command("python3", "-B", "-c", driver).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }

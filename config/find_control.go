@@ -27,6 +27,10 @@ func FindControl(file string, identity Identity) (string, Result) {
 			d.decodeControl(block)
 		}
 	}
+	if p.diags.HasErrors() && !d.given(d.config.Control.Range, "path") {
+		// It may stand where HCL could not go on reading.
+		d.diags = append(d.diags, p.diags...)
+	}
 	v := validator{decoder: d, identity: identity}
 	v.socketPath(d.config.Control.Range, "path", d.config.Control.Path)
 	result := Result{Diagnostics: d.diags, Files: p.files()}

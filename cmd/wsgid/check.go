@@ -16,14 +16,17 @@ func newCheck() *cobra.Command {
 		Use:   "check",
 		Short: "Check the configuration and show every mistake",
 		Long: `Reads the configuration as wsgid run would, shows all errors and warnings with
-file and line, and ends with 0 if wsgid could run with it, with 1 if not. It
-starts nothing. Run it as the user who will start wsgid: only root can give
-groups users of their own.`,
+file and line, looks users and groups up, and ends with 0 if wsgid could run
+with it, with 1 if not. It starts nothing. Run it as the user who will start
+wsgid: only root can give groups users of their own.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := readConfiguration(file, cmd.ErrOrStderr())
 			if err != nil {
 				return err
+			}
+			if err := lookUp(c); err != nil {
+				return failf("%s: %w", file, err)
 			}
 			summarize(cmd.OutOrStdout(), c)
 			return nil

@@ -9,7 +9,7 @@ func TestExitCodes(t *testing.T) {
 	}{
 		{[]string{"version"}, exitOK},
 		{[]string{"help", "run"}, exitOK},
-		{[]string{"check", "--config", "../../examples/wsgid.hcl"}, exitOK},
+		{[]string{"check", "--config", "testdata/plain.hcl"}, exitOK},
 		{[]string{"check", "--config", "/nonexistent/wsgid.hcl"}, exitFailed},
 		{[]string{"run", "--config", "/nonexistent/wsgid.hcl"}, exitFailed},
 		{[]string{"serve", "/nonexistent/site.wsgi"}, exitFailed},
