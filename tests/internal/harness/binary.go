@@ -37,20 +37,18 @@ func Build() (*Binary, error) {
 		return binary, os.WriteFile(binary.Path, content, 0o755)
 	}
 	args := []string{"build", "-o", binary.Path}
-	env := os.Environ()
 	switch {
 	case binary.Sanitized:
 		args = append(args, "-asan")
-		flags, err := binary.sanitizerDefaults()
+		object, err := binary.sanitizerDefaults()
 		if err != nil {
 			return nil, err
 		}
-		env = append(env, "CGO_LDFLAGS="+os.Getenv("CGO_LDFLAGS")+" "+flags)
+		args = append(args, "-ldflags=-extldflags="+object)
 	case os.Getenv("WSGID_TEST_RACE") == "1":
 		args = append(args, "-race")
 	}
 	build := exec.Command("go", append(args, "github.com/wsgid/wsgid/cmd/wsgid")...)
-	build.Env = env
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("building wsgid: %w\n%s", err, out)
 	}
@@ -63,19 +61,15 @@ func Build() (*Binary, error) {
 func (b *Binary) sanitizerDefaults() (string, error) {
 	source := filepath.Join(b.dir, "options.c")
 	object := filepath.Join(b.dir, "options.o")
-	archive := filepath.Join(b.dir, "liboptions.a")
 	text := "const char *__asan_default_options(void);\n" +
 		"const char *__asan_default_options(void) { return \"detect_leaks=0:abort_on_error=1\"; }\n"
 	if err := os.WriteFile(source, []byte(text), 0o644); err != nil {
 		return "", fmt.Errorf("writing the sanitizer's options: %w", err)
 	}
-	for _, command := range [][]string{{"gcc", "-c", "-o", object, source}, {"ar", "rcs", archive, object}} {
-		if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
-			return "", fmt.Errorf("%v: %w\n%s", command, err, out)
-		}
+	if out, err := exec.Command("gcc", "-c", "-o", object, source).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("compiling the sanitizer's options: %w\n%s", err, out)
 	}
-	// An archive, and asked for by name: the flags appear once for each cgo package.
-	return "-Wl,-u,__asan_default_options " + archive, nil
+	return object, nil
 }
 
 // Remove deletes the binary.
