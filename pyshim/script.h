@@ -1,4 +1,4 @@
-/* Loading scripts as modules (mod_wsgi behaviour spec section 7): named
+/* Loading scripts as modules (mod_wsgi behaviour section 7): named
  * _mod_wsgi_ + md5 of the path, __mtime__ in microseconds, one lock per process
  * around "is it loaded / has it changed / import it". GIL of the interpreter
  * held on every call here; the lock is never waited for with the GIL held. */
@@ -18,7 +18,9 @@ enum wsgid_script_flags {
 	WSGID_SCRIPT_CHECK = 1,  /* compare the modification time */
 	WSGID_SCRIPT_REFUSE = 2, /* on change answer CHANGED instead of importing again in place */
 	WSGID_SCRIPT_KEEP = 4,   /* if importing the changed file fails, keep the old module and
-	                            set the exception: outcome FAILED with *module set */
+	                            set the exception: outcome FAILED with *module set. The same
+	                            broken file is tried once a second; in between there is no
+	                            exception, the caller remembers the one it got */
 };
 
 /* Looks the script at path up, imports it when needed. resource is what
