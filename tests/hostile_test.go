@@ -1,0 +1,142 @@
+package tests
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/wsgid/wsgid/tests/internal/harness"
+)
+
+// fcgi is one FastCGI record.
+func fcgi(kind byte, id uint16, content []byte) []byte {
+	header := []byte{1, kind, 0, 0, 0, 0, 0, 0}
+	binary.BigEndian.PutUint16(header[2:], id)
+	binary.BigEndian.PutUint16(header[4:], uint16(len(content)))
+	return append(header, content...)
+}
+
+// fcgiPair is a name-value pair of short lengths.
+func fcgiPair(name, value string) []byte {
+	return append(append([]byte{byte(len(name)), byte(len(value))}, name...), value...)
+}
+
+func dial(t *testing.T, w *harness.World) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("unix", w.Socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// TestHostileFront: what a peer on the FastCGI socket may send: nothing, half a
+// record, other protocols, noise. None of it harms anybody, and who sends
+// nothing more is hung up on after header_timeout.
+func TestHostileFront(t *testing.T) {
+	w := newWorld(t)
+	w.App("hello.py")
+	w.Configure("listen \"unix\" {\n  path = \"{{.Dir}}/run/hasty.sock\"\n  header_timeout = \"500ms\"\n  body_timeout = \"500ms\"\n}\n" +
+		group("only", "#64001", 1, 2) + mount("/", "apps/hello.py"))
+	wsgid := w.Start(harness.Options{})
+	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+	router := wsgid.AwaitReady("only").RouterPID
+	w.Socket = w.Path("run/hasty.sock")
+	begin := fcgi(1, 1, []byte{0, 1, 1, 0, 0, 0, 0, 0})
+	params := fcgi(4, 1, append(fcgiPair("REQUEST_METHOD", "POST"), append(fcgiPair("SCRIPT_NAME", "/x"), fcgiPair("CONTENT_LENGTH", "100")...)...))
+	source := rand.New(rand.NewPCG(1, 2))
+	noise := make([]byte, 4096)
+	for i := range noise {
+		noise[i] = byte(source.Uint32())
+	}
+	for name, sent := range map[string][]byte{
+		"half a header":      begin[:5],
+		"begin only":         begin,
+		"half of params":     append(append([]byte(nil), begin...), params[:20]...),
+		"no end of params":   append(append([]byte(nil), begin...), params...),
+		"no body":            append(append(append([]byte(nil), begin...), params...), fcgi(4, 1, nil)...),
+		"half a body":        append(append(append(append([]byte(nil), begin...), params...), fcgi(4, 1, nil)...), fcgi(5, 1, noise[:50])...),
+		"HTTP":               []byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+		"noise":              noise,
+		"noise in params":    append(append([]byte(nil), begin...), fcgi(4, 1, noise)...),
+		"other version":      {9, 1, 0, 1, 0, 8, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0},
+		"begin with id 0":    fcgi(1, 0, []byte{0, 1, 1, 0, 0, 0, 0, 0}),
+		"begin too short":    fcgi(1, 1, []byte{0, 1}),
+		"END_REQUEST":        fcgi(3, 1, make([]byte, 8)),
+		"huge pair":          append(append([]byte(nil), begin...), fcgi(4, 1, []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 'x'})...),
+		"begin within begin": append(append([]byte(nil), begin...), begin...),
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn := dial(t, w)
+			if _, err := conn.Write(sent); err != nil {
+				t.Logf("writing: %v", err) // it hung up already
+			}
+			if err := conn.SetReadDeadline(time.Now().Add(harness.Patience)); err != nil {
+				t.Fatal(err)
+			}
+			switch name {
+			case "END_REQUEST": // dropped; the connection is idle, and stays
+				conn.Close()
+			default:
+				if _, err := io.Copy(io.Discard, conn); isTimeout(err) {
+					t.Error("the connection is still open")
+				}
+			}
+			if got := apache.Get("/"); got.Status != 200 {
+				t.Errorf("an ordinary request: %d", got.Status)
+			}
+		})
+	}
+	// Many at once do not keep anybody from being served.
+	for range rounds(200, 2000) {
+		conn := dial(t, w)
+		if _, err := conn.Write(begin); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := apache.Get("/"); got.Status != 200 {
+		t.Errorf("beside many half-open connections: %d", got.Status)
+	}
+	status := wsgid.AwaitStatus("they were hung up on", func(s harness.Status) error {
+		if s.Router.Connections > 20 {
+			return fmt.Errorf("%d connections", s.Router.Connections)
+		}
+		return nil
+	})
+	if status.RouterPID != router || status.Router.InFlight != 0 {
+		t.Errorf("router %d, was %d; %d in flight", status.RouterPID, router, status.Router.InFlight)
+	}
+}
+
+func isTimeout(err error) bool {
+	timeout, ok := err.(net.Error)
+	return ok && timeout.Timeout()
+}
+
+// TestAllowedUIDs: allowed_uids hangs up on other users, whatever the file mode.
+func TestAllowedUIDs(t *testing.T) {
+	harness.NeedRoot(t)
+	w := newWorld(t)
+	w.App("hello.py")
+	w.Configure("listen \"unix\" {\n  path = \"{{.Dir}}/run/own.sock\"\n  allowed_uids = [\"www-data\"]\n}\n" +
+		group("only", "#64001", 1, 2) + mount("/", "apps/hello.py"))
+	w.Start(harness.Options{})
+	w.Socket = w.Path("run/own.sock")
+	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+	if got := apache.Get("/"); got.Status != 200 {
+		t.Errorf("www-data: %d %s", got.Status, got.Body)
+	}
+	conn := dial(t, w) // as root
+	_, _ = conn.Write(fcgi(9, 0, fcgiPair("FCGI_MAX_CONNS", "")))
+	if err := conn.SetReadDeadline(time.Now().Add(harness.Patience)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(conn); len(got) != 0 || isTimeout(err) {
+		t.Errorf("another user got %q, %v", got, err)
+	}
+}
