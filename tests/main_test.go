@@ -14,18 +14,18 @@ import (
 	"github.com/wsgid/wsgid/tests/internal/harness"
 )
 
-// binary is built once for all tests.
-var binary *harness.Binary
+// built is made once for all tests.
+var built *harness.Binary
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
 	var err error
-	if binary, err = harness.Build(); err != nil {
+	if built, err = harness.Build(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer binary.Remove()
+	defer built.Remove()
 	code := m.Run()
 	if err := goleak.Find(); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)
@@ -38,7 +38,7 @@ func run(m *testing.M) int {
 func newWorld(t *testing.T) *harness.World {
 	t.Helper()
 	t.Parallel()
-	return harness.New(t, binary)
+	return harness.New(t, built)
 }
 
 // account is who a group runs as.
