@@ -57,7 +57,13 @@ func routerValue(value any) any {
 	case string:
 		return escape.Text(v)
 	case json.Number:
-		return hclog.Fmt("%s", v.String())
+		if n, err := v.Int64(); err == nil {
+			return n
+		}
+		if f, err := v.Float64(); err == nil {
+			return f
+		}
+		return v.String()
 	case bool, nil:
 		return v
 	default:

@@ -199,12 +199,7 @@ func (p *process) finish(events <-chan struct{}) {
 	_ = p.channel.SetReadDeadline(time.Now().Add(drainAfterExit))
 	<-events
 	p.pump.drain()
-	wasReady := p.state.get() != stateStarting
-	select {
-	case <-p.state.reached(stateReady):
-	default:
-		wasReady = false
-	}
+	wasReady := p.state.was(stateReady)
 	board := p.board.Read()
 	if err := p.board.Close(); err != nil {
 		p.log.Warn("scoreboard not unmapped", "error", err)

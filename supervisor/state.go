@@ -72,3 +72,13 @@ func (m *machine) to(next state) error {
 // reached is closed once the state has been entered; it stays open for ever
 // when the state is passed over.
 func (m *machine) reached(s state) <-chan struct{} { return m.entered[s] }
+
+// was says whether the state has ever been entered.
+func (m *machine) was(s state) bool {
+	select {
+	case <-m.entered[s]:
+		return true
+	default:
+		return false
+	}
+}

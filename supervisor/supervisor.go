@@ -34,8 +34,8 @@ type Options struct {
 	// that an upgrade of the package cannot put a new child under an old
 	// supervisor.
 	Executable string
-	// Ready is called once, when READY=1 is sent; nil: nothing.
-	Ready func(listeners []wire.Listener)
+	// Ready is called once, when the start is complete; nil: nothing.
+	Ready func()
 }
 
 // Supervisor runs one configuration. Run may be called once.
@@ -176,7 +176,7 @@ func (s *Supervisor) becomeReady() {
 	}
 	s.log.Info("ready", "version", s.options.Version, "groups", len(s.groups), "processes", processes)
 	if s.options.Ready != nil {
-		s.options.Ready(s.plan.wire.Listeners)
+		s.options.Ready()
 	}
 }
 
