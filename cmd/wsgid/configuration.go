@@ -16,7 +16,7 @@ func readConfiguration(file string, stderr io.Writer) (*config.Config, error) {
 		return nil, err
 	}
 	if result.Config == nil {
-		return nil, failf("%s has %s", file, count(errorsIn(result.Diagnostics), "error"))
+		return nil, failf("%s: %s; nothing was started", file, count(errorsIn(result.Diagnostics), "error"))
 	}
 	return result.Config, nil
 }

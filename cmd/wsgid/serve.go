@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wsgid/wsgid/config"
-	"github.com/wsgid/wsgid/internal/wire"
 )
 
 // serveOptions are the options of wsgid serve.
@@ -82,6 +81,9 @@ func serve(cmd *cobra.Command, o *serveOptions) error {
 	if err := o.chooseUser(identity, stderr); err != nil {
 		return err
 	}
+	if err := o.choosePort(); err != nil {
+		return err
+	}
 	dir, err := privateDir()
 	if err != nil {
 		return err
@@ -113,11 +115,9 @@ func serve(cmd *cobra.Command, o *serveOptions) error {
 	defer done()
 	ctx, stop := untilSignal(cmd.Context())
 	defer stop()
-	ready := func(listeners []wire.Listener) {
-		for _, l := range listeners { // there is one, with the port that it got
-			fmt.Fprintf(stderr, "wsgid serves %s on http://%s/ (Ctrl-C ends it; wsgid status --control %s)\n",
-				o.application, l.Address, result.Config.Control.Path)
-		}
+	ready := func() {
+		fmt.Fprintf(stderr, "wsgid serves %s on http://%s/ (Ctrl-C ends it; wsgid status --control %s)\n",
+			o.application, o.address(), result.Config.Control.Path)
 	}
 	if err := supervise(ctx, result.Config, logger, ready); err != nil {
 		return failf("%w", err)

@@ -40,6 +40,24 @@ func (o *serveOptions) chooseUser(identity config.Identity, w io.Writer) error {
 	return usagef("started as root, and there is neither a user www-data nor nobody: choose one with --user")
 }
 
+// choosePort replaces port 0 by a free one, so that the URL can be told.
+func (o *serveOptions) choosePort() error {
+	if o.port != 0 {
+		return nil
+	}
+	l, err := net.Listen("tcp", o.address())
+	if err != nil {
+		return failf("finding a free port: %w", err)
+	}
+	defer l.Close()
+	address, ok := l.Addr().(*net.TCPAddr)
+	if !ok {
+		return failf("finding a free port: no TCP address")
+	}
+	o.port = address.Port
+	return nil
+}
+
 // address is what the HTTP front listens on.
 func (o *serveOptions) address() string { return net.JoinHostPort(o.bind, strconv.Itoa(o.port)) }
 

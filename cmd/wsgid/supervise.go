@@ -6,7 +6,6 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/wsgid/wsgid/config"
-	"github.com/wsgid/wsgid/internal/wire"
 	"github.com/wsgid/wsgid/pyshim"
 	"github.com/wsgid/wsgid/supervisor"
 )
@@ -14,7 +13,7 @@ import (
 // supervise runs a configuration until ctx ends or somebody asks for the end
 // on the control socket. ready is called once, when everything is started; nil:
 // nobody wants to know.
-func supervise(ctx context.Context, c *config.Config, logger hclog.Logger, ready func([]wire.Listener)) error {
+func supervise(ctx context.Context, c *config.Config, logger hclog.Logger, ready func()) error {
 	s, err := supervisor.New(c, supervisor.Options{
 		Logger:  logger,
 		Modules: pyshim.Modules(),
