@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"strconv"
@@ -220,4 +221,11 @@ func socketPair(kind int) (ours, theirs *os.File, err error) {
 		return nil, nil, fmt.Errorf("socket pair: %w", err)
 	}
 	return os.NewFile(uintptr(fds[0]), "socket pair"), os.NewFile(uintptr(fds[1]), "socket pair"), nil
+}
+
+// keepDescriptors marks everything that this process inherited itself, from a
+// shell or a service manager, as close-on-exec. Without close_range (before
+// Linux 5.11) the constructor in the child is the only one to close it.
+func keepDescriptors() {
+	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 }

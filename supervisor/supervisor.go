@@ -117,6 +117,7 @@ func New(cfg *config.Config, options Options) (*Supervisor, error) {
 // error means that the start failed.
 func (s *Supervisor) Run(ctx context.Context) (err error) {
 	s.started = time.Now()
+	keepDescriptors()
 	resources, err := s.open()
 	if err != nil {
 		return err
