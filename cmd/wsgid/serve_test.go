@@ -140,3 +140,21 @@ func TestLoader(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+func TestWarnUnreachable(t *testing.T) {
+	closed := filepath.Join(t.TempDir(), "closed")
+	if err := os.MkdirAll(filepath.Join(closed, "open"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	script := filepath.Join(closed, "open", "site.wsgi")
+	for mode, want := range map[os.FileMode]bool{0o700: true, 0o755: false} {
+		if err := os.Chmod(closed, mode); err != nil {
+			t.Fatal(err)
+		}
+		var out strings.Builder
+		warnUnreachable(&out, script, "nobody")
+		if got := strings.Contains(out.String(), "user nobody cannot enter "+closed+","); got != want {
+			t.Errorf("mode %04o: said %q", mode, out.String())
+		}
+	}
+}
