@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/wsgid/wsgid/dispatch"
+	"github.com/wsgid/wsgid/pyshim"
+)
+
+// routerRole runs the router if this process was started to be it, and gives
+// its exit code.
+func routerRole() (int, bool) {
+	if pyshim.Role() != "router" {
+		return 0, false
+	}
+	// The supervisor reads descriptor 2: hclog's JSON lines are records.
+	logger := hclog.New(&hclog.LoggerOptions{Level: hclog.Info, Output: os.Stderr, JSONFormat: true})
+	if err := runRouter(logger); err != nil {
+		logger.Error("router failed", "error", err)
+		return exitFailed, true
+	}
+	return exitOK, true
+}
+
+// runRouter serves until the supervisor ends it, over the wire or with a signal.
+func runRouter(logger hclog.Logger) error {
+	fd, err := bootDescriptor("fd.wire")
+	if err != nil {
+		return err
+	}
+	// The supervisor alone decides about the end; Ctrl-C in a terminal reaches
+	// only the supervisor, SIGTERM without it comes from somebody else.
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	return dispatch.Run(ctx, dispatch.Options{
+		Wire:   os.NewFile(uintptr(fd), "wire"),
+		Logger: logger,
+	})
+}
+
+// bootDescriptor gives a descriptor that the boot block names.
+func bootDescriptor(name string) (int, error) {
+	value, ok := pyshim.BootValue(name)
+	if !ok {
+		return 0, fmt.Errorf("the boot block has no %s", name)
+	}
+	fd, err := strconv.Atoi(value)
+	if err != nil || fd < 0 {
+		return 0, fmt.Errorf("the boot block has %s = %q", name, value)
+	}
+	return fd, nil
+}
