@@ -86,6 +86,7 @@ func (p *reply) walk() (replyEnd, bool) {
 			if id != 1 {
 				binary.BigEndian.PutUint16(head[2:], id)
 			}
+			p.skip = false
 			p.r += protocol.HeaderLen
 			p.content, p.padding = h.ContentLength, h.PaddingLength
 		case protocol.EndRequest:

@@ -40,6 +40,7 @@ type Router struct {
 	order     []*group
 	script    *dispatchScript
 	listeners []*listener
+	https     []*httpListener
 	fronts    *frontSet
 	keeper    *keeper
 	startHost func(wire.Embedded) (ScriptHost, error)
@@ -93,6 +94,9 @@ func Run(ctx context.Context, o Options) error {
 func newRouter(ctx context.Context, o Options, conn *wire.Conn, config *wire.RouterConfig) *Router {
 	r := &Router{log: o.Logger, config: config, wire: conn, startHost: o.StartHost,
 		stopped: make(chan struct{}), fronts: newFrontSet(config.Limits.MaxConnections)}
+	if level := hclog.LevelFromString(config.LogLevel); level != hclog.NoLevel {
+		r.log.SetLevel(level)
+	}
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
 	r.keeper = newKeeper(r)
 	var random [5]byte
@@ -126,9 +130,24 @@ func (r *Router) start() error {
 		}
 		r.listeners = append(r.listeners, l)
 	}
-	r.background(r.keeper.run)
 	for _, l := range r.listeners {
-		r.serveListener(l)
+		if l.Kind != wire.ListenHTTP {
+			continue
+		}
+		h, err := newHTTPListener(r, l)
+		if err != nil {
+			return err
+		}
+		r.https = append(r.https, h)
+	}
+	r.background(r.keeper.run)
+	for _, h := range r.https {
+		r.background(h.run)
+	}
+	for _, l := range r.listeners {
+		if l.Kind != wire.ListenHTTP {
+			r.background(func() { r.accept(l) })
+		}
 	}
 	if err := r.wire.Send(&wire.Message{Type: wire.TypeReady}); err != nil {
 		return err
@@ -240,6 +259,9 @@ func (r *Router) stop(grace time.Duration) {
 		r.stopping.Store(true)
 		r.closeListeners()
 		r.log.Info("router is stopping", "in_flight", r.inFlight(), "grace", grace)
+		for _, h := range r.https {
+			r.background(func() { h.drain(r.ctx) })
+		}
 		r.background(func() { r.drain(grace) })
 	})
 }
@@ -292,6 +314,9 @@ func (r *Router) end() {
 	})
 	r.waitForFronts()
 	r.cancel(nil)
+	for _, h := range r.https {
+		h.close()
+	}
 	for _, g := range r.order {
 		g.close()
 	}
@@ -375,9 +400,4 @@ func (r *Router) status() *wire.RouterStatus {
 		s.Groups = append(s.Groups, g.status())
 	}
 	return s
-}
-
-// serveListener accepts in a goroutine of its own.
-func (r *Router) serveListener(l *listener) {
-	r.background(func() { r.accept(l) })
 }

@@ -17,7 +17,12 @@ import (
 	"github.com/wsgid/wsgid/internal/wire"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if role, ok := isBenchChild(); ok {
+		benchChild(role)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func shortDir(t testing.TB) string {
 	t.Helper()

@@ -1,0 +1,349 @@
+package dispatch
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/wsgid/wsgid/internal/errcode"
+	"github.com/wsgid/wsgid/protocol"
+)
+
+// maxResponseHeader bounds the header block of an application's answer.
+const maxResponseHeader = 256 << 10
+
+// httpListener serves HTTP on one listener, for development and small sites:
+// a request becomes parameters and goes the way of all others.
+type httpListener struct {
+	router  *Router
+	l       *listener
+	server  *http.Server
+	statics []staticDir
+	spare   sync.Pool // of *httpFront
+}
+
+func newHTTPListener(r *Router, l *listener) (*httpListener, error) {
+	h := &httpListener{router: r, l: l}
+	for _, s := range l.Static {
+		dir, err := openStatic(s)
+		if err != nil {
+			return nil, err
+		}
+		h.statics = append(h.statics, dir)
+	}
+	h.spare.New = func() any { return &httpFront{buf: make([]byte, 32<<10)} }
+	h.server = &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: l.HeaderTimeout,
+		IdleTimeout:       l.IdleTimeout,
+		MaxHeaderBytes:    r.config.Limits.MaxHeaderBytes,
+		ErrorLog:          log.New(httpLog{r.log}, "", 0),
+	}
+	return h, nil
+}
+
+// httpLog takes what net/http wants to say: about broken clients, at debug.
+type httpLog struct{ log hclog.Logger }
+
+// Write logs one line.
+func (h httpLog) Write(p []byte) (int, error) {
+	h.log.Debug("http front", "message", strings.TrimSpace(string(p)))
+	return len(p), nil
+}
+
+// run serves until the listener is closed.
+func (h *httpListener) run() {
+	err := h.server.Serve(&gate{h.l.socket, h.router, h.l})
+	if err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+		h.router.log.Error("http front ended", "listener", h.l.Address, "error", err)
+	}
+}
+
+// drain closes idle connections and waits for the others, at most until ctx ends.
+func (h *httpListener) drain(ctx context.Context) {
+	if h.server.Shutdown(ctx) != nil {
+		h.server.Close()
+	}
+}
+
+func (h *httpListener) close() {
+	h.server.Close()
+	for _, s := range h.statics {
+		s.root.Close()
+	}
+}
+
+// gate is the listener of an http.Server: it admits and checks peers.
+type gate struct {
+	net.Listener
+	router *Router
+	l      *listener
+}
+
+// Accept waits for a connection that is allowed.
+func (g *gate) Accept() (net.Conn, error) {
+	for {
+		if !g.router.fronts.admit(g.router.ctx) {
+			return nil, net.ErrClosed
+		}
+		c, err := g.Listener.Accept()
+		if err != nil {
+			g.router.fronts.leave()
+			return nil, err
+		}
+		if err := g.l.allows(c); err != nil {
+			g.router.log.Warn(entries[errcode.PeerForbidden].Title, "code", errcode.PeerForbidden.String(),
+				"listener", g.l.Address, "peer", peerName(c), "error", err)
+			c.Close()
+			g.router.fronts.leave()
+			continue
+		}
+		return &countedConn{Conn: c, leave: g.router.fronts.leave}, nil
+	}
+}
+
+// countedConn gives its place back when it is closed.
+type countedConn struct {
+	net.Conn
+	once  sync.Once
+	leave func()
+}
+
+// Close closes the connection, once.
+func (c *countedConn) Close() error {
+	err := net.ErrClosed
+	c.once.Do(func() {
+		err = c.Conn.Close()
+		c.leave()
+	})
+	return err
+}
+
+// ServeHTTP serves one request: a static file, or an application.
+func (h *httpListener) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	for i := range h.statics {
+		if h.statics[i].serve(w, req) {
+			return
+		}
+	}
+	f := h.spare.Get().(*httpFront)
+	o := f.serve(h, w, req)
+	if o == left {
+		return // whoever answered may still use f
+	}
+	f.reset()
+	h.spare.Put(f)
+	if o == broken {
+		panic(http.ErrAbortHandler) // net/http's way to cut a response
+	}
+}
+
+// httpFront is one HTTP request as the front of an exchange.
+type httpFront struct {
+	x      exchange
+	w      http.ResponseWriter
+	rc     *http.ResponseController
+	req    *http.Request
+	params []byte
+	buf    []byte // a piece of the body
+	ended  bool   // the body has been read to its end
+
+	// What is left of the current STDOUT record in the next call of forward.
+	content, padding int
+	head             []byte // the answer's header block while it is incomplete
+	headDone         bool
+}
+
+func (f *httpFront) serve(h *httpListener, w http.ResponseWriter, req *http.Request) outcome {
+	r := h.router
+	f.w, f.req, f.rc = w, req, http.NewResponseController(w)
+	f.x.router, f.x.listener, f.x.front = r, h.l, f
+	f.ended = req.Body == nil || req.Body == http.NoBody
+	f.x.arrive()
+	r.fronts.add(&f.x)
+	defer r.fronts.drop(&f.x)
+	defer f.x.depart()
+	f.params = appendHTTPParams(f.params[:0], req, r.config.Version)
+	o := f.x.serve(f.params, protocol.Limits{Total: 2*r.config.Limits.MaxHeaderBytes + 4096})
+	if o != left {
+		r.requests.Add(1)
+	}
+	return o
+}
+
+func (f *httpFront) reset() {
+	f.w, f.req, f.rc = nil, nil, nil
+	f.content, f.padding, f.head, f.headDone = 0, 0, f.head[:0], false
+	if cap(f.x.body) > keepScratch {
+		f.x.body = nil
+	}
+	if cap(f.x.out) > keepScratch {
+		f.x.out = nil
+	}
+}
+
+func (f *httpFront) id() uint16       { return 1 }
+func (f *httpFront) bodyComing(int64) {}
+func (f *httpFront) bodyReady() bool  { return f.ended }
+func (f *httpFront) gone() bool       { return f.req.Context().Err() != nil }
+
+func (f *httpFront) interrupt() {
+	// It fails only when the connection is gone, which ends reading as well.
+	_ = f.rc.SetReadDeadline(past)
+}
+
+func (f *httpFront) nextBody() ([]byte, error) {
+	if f.ended {
+		return nil, io.EOF
+	}
+	for {
+		n, err := f.req.Body.Read(f.buf)
+		f.x.since.Store(time.Now().UnixNano())
+		if err == io.EOF {
+			f.ended = true
+		}
+		switch {
+		case n > 0:
+			return f.buf[:n], nil
+		case err == nil:
+		case err == io.EOF:
+			return nil, io.EOF
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return nil, protocol.ErrInterrupted
+		default:
+			return nil, err
+		}
+	}
+}
+
+// forward takes the content out of STDOUT records. A record header is never
+// cut in two: reply.walk passes it as a whole.
+func (f *httpFront) forward(b []byte, last bool) error {
+	for len(b) > 0 {
+		if f.content == 0 && f.padding == 0 {
+			h, err := protocol.ParseHeader(b)
+			if err != nil {
+				return err
+			}
+			b = b[protocol.HeaderLen:]
+			if h.Type == protocol.EndRequest {
+				return f.finish()
+			}
+			f.content, f.padding = h.ContentLength, h.PaddingLength
+		}
+		n := min(f.content, len(b))
+		if n > 0 {
+			if err := f.output(b[:n]); err != nil {
+				return err
+			}
+		}
+		f.content -= n
+		b = b[n:]
+		n = min(f.padding, len(b))
+		if f.content == 0 {
+			f.padding -= n
+			b = b[n:]
+		}
+	}
+	if f.headDone && !last {
+		return f.rc.Flush()
+	}
+	return nil
+}
+
+// output takes part of the CGI response: a header block, then the body.
+func (f *httpFront) output(b []byte) error {
+	if !f.headDone {
+		f.head = append(f.head, b...)
+		at, size := headerEnd(f.head)
+		if at < 0 {
+			if len(f.head) > maxResponseHeader {
+				return errors.New("response header is too long")
+			}
+			return nil
+		}
+		f.sendHeader(f.head[:at])
+		b = f.head[at+size:]
+	}
+	if len(b) == 0 {
+		return nil
+	}
+	_, err := f.w.Write(b)
+	if errors.Is(err, http.ErrBodyNotAllowed) || errors.Is(err, http.ErrContentLength) {
+		return nil // HEAD, 204, 304; more than the application announced
+	}
+	return err
+}
+
+func (f *httpFront) finish() error {
+	if !f.headDone {
+		return errors.New("response has no header")
+	}
+	return nil
+}
+
+// headerEnd finds the empty line after a header block and its length.
+func headerEnd(b []byte) (at, size int) {
+	crlf, lf := bytes.Index(b, []byte("\r\n\r\n")), bytes.Index(b, []byte("\n\n"))
+	if crlf >= 0 && (lf < 0 || crlf < lf) {
+		return crlf, 4
+	}
+	return lf, 2
+}
+
+// sendHeader turns a CGI header block into the head of an HTTP response.
+func (f *httpFront) sendHeader(block []byte) {
+	f.headDone = true
+	status := http.StatusOK
+	out := f.w.Header()
+	for line := range bytes.SplitSeq(block, []byte("\n")) {
+		name, value, ok := strings.Cut(strings.TrimSuffix(string(line), "\r"), ":")
+		if !ok || name == "" {
+			continue
+		}
+		value = strings.TrimSpace(value)
+		switch key := http.CanonicalHeaderKey(name); key {
+		case "Status":
+			digits, _, _ := strings.Cut(value, " ")
+			if n, err := strconv.Atoi(digits); err == nil && n >= 200 && n <= 999 {
+				status = n
+			}
+		case "Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
+			// between the application's server and its peer, which is us
+		default:
+			out[key] = append(out[key], value)
+		}
+	}
+	if out["Content-Type"] == nil {
+		out["Content-Type"] = nil // none is invented
+	}
+	f.w.WriteHeader(status)
+}
+
+// answer sends a response of the router itself.
+func (f *httpFront) answer(header, body string) error {
+	block := strings.TrimSuffix(header, "\r\n\r\n")
+	f.sendHeader([]byte(block))
+	_, err := io.WriteString(f.w, body)
+	if errors.Is(err, http.ErrBodyNotAllowed) {
+		return nil
+	}
+	return err
+}
+
+// abandon ends the answer that was sent for a request caught in Python.
+func (f *httpFront) abandon() {
+	// A client that is gone needs no end.
+	_ = f.rc.Flush()
+}
