@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
 
 	"github.com/wsgid/wsgid/dispatch"
 	"github.com/wsgid/wsgid/pyshim"
@@ -34,6 +35,14 @@ func runRouter(logger hclog.Logger) error {
 	fd, err := bootDescriptor("fd.wire")
 	if err != nil {
 		return err
+	}
+	// Non-blocking, so that closing it ends a read that is under way.
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return fmt.Errorf("preparing the wire to the supervisor: %w", err)
+	}
+	// Without this a reader of the wire could not be woken at the end.
+	if err := syscall.SetNonblock(fd, true); err != nil {
+		return fmt.Errorf("making the wire pollable: %w", err)
 	}
 	// The supervisor alone decides about the end; Ctrl-C in a terminal reaches
 	// only the supervisor, SIGTERM without it comes from somebody else.
