@@ -253,6 +253,14 @@ void wsgid_interpreter_leave(struct wsgid_interpreter *interpreter)
 	py.PyEval_SaveThread();
 }
 
+void wsgid_interpreter_probe(void)
+{
+	struct wsgid_interpreter *interpreter = wsgid_interpreter_enter("", 0);
+
+	if (interpreter != NULL)
+		wsgid_interpreter_leave(interpreter);
+}
+
 void wsgid_gil_release(void)
 {
 	released = py.PyEval_SaveThread();

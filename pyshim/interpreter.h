@@ -53,6 +53,9 @@ const char *wsgid_python_library(void);
  * it could not be created (a line was logged); the GIL is then not held. */
 struct wsgid_interpreter *wsgid_interpreter_enter(const char *name, size_t length);
 
+/* Enters the main interpreter and leaves it. */
+void wsgid_interpreter_probe(void);
+
 /* The interpreter called name if it exists, else NULL. No GIL needed. */
 struct wsgid_interpreter *wsgid_interpreter_find(const char *name, size_t length);
 

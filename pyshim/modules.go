@@ -1,31 +1,33 @@
+//go:build cgo
+
 package pyshim
 
 import (
 	"embed"
-	"path"
+	"fmt"
 	"strconv"
 	"strings"
 )
 
 //go:embed wsgid/*.py
-var pythonSide embed.FS
+var modules embed.FS
 
-// Modules is the Python side of pyshim as the archive of docs/internals.md
-// section 6, which the supervisor hands to each child in a sealed memfd.
+// Modules is the Python side as an archive (docs/internals.md section 6), for
+// the supervisor to hand over to every child.
 func Modules() []byte {
-	entries, err := pythonSide.ReadDir("wsgid")
+	entries, err := modules.ReadDir("wsgid")
 	if err != nil {
-		panic("pyshim: the embedded modules are gone: " + err.Error())
+		panic(fmt.Sprintf("embedded Python modules: %v", err)) // the binary is broken
 	}
 	var archive []byte
 	for _, entry := range entries {
-		source, err := pythonSide.ReadFile(path.Join("wsgid", entry.Name()))
+		source, err := modules.ReadFile("wsgid/" + entry.Name())
 		if err != nil {
-			panic("pyshim: the embedded modules are gone: " + err.Error())
+			panic(fmt.Sprintf("embedded Python modules: %v", err))
 		}
 		name := "wsgid"
-		if base := strings.TrimSuffix(entry.Name(), ".py"); base != "__init__" {
-			name += "." + base
+		if entry.Name() != "__init__.py" {
+			name += "." + strings.TrimSuffix(entry.Name(), ".py")
 		}
 		archive = append(archive, name...)
 		archive = append(archive, 0)

@@ -1,23 +1,31 @@
+//go:build cgo
+
+// Package pyshim is the bridge to CPython. Its C part is a worker process as a
+// whole (a constructor takes the process over before the Go runtime starts)
+// and, inside the router, the interpreter for dispatch scripts and embedded
+// applications. libpython is loaded at run time.
+//
+// It must not know of configuration, mounts, queues or the FastCGI front: it is
+// told what to run and runs it.
 package pyshim
 
-/*
-#cgo CFLAGS: -std=gnu11 -O2 -Wall -Wextra -Wno-unused-parameter
-#cgo LDFLAGS: -ldl -lpthread
-#include "boot.h"
-*/
+// #cgo CFLAGS: -std=gnu11 -O2 -fno-strict-aliasing
+// #cgo LDFLAGS: -ldl -lpthread
+// #include <stdlib.h>
+// #include "boot.h"
 import "C"
 
 import "unsafe"
 
-// Role is what the C constructor found this process to be: "" for the command
-// line and the supervisor, "router" for the router. A worker never gets here.
+// Role of this process as the C constructor found it: "" (the command line) or
+// "router". A worker never gets here.
 func Role() string {
 	role, _ := BootValue("role")
 	return role
 }
 
-// BootValue is the first value of a name in the boot block that the supervisor
-// handed over (docs/internals.md section 1); false without block or name.
+// BootValue is the first value of name in the boot block (docs/internals.md
+// section 1), for example "fd.wire".
 func BootValue(name string) (string, bool) {
 	values := BootList(name)
 	if len(values) == 0 {
@@ -26,17 +34,21 @@ func BootValue(name string) (string, bool) {
 	return values[0], true
 }
 
-// BootList is every value of a name in the boot block, in order.
+// BootList is every value of name in the boot block, in order.
 func BootList(name string) []string {
-	block := C.wsgid_boot_block()
-	if block == nil {
+	boot := C.wsgid_boot_block()
+	if boot == nil {
 		return nil
 	}
+	cname := C.CString(name)
+	defer C.free(unsafe.Pointer(cname))
 	var values []string
-	for _, pair := range unsafe.Slice(block.pairs, int(block.count)) {
-		if C.GoString(pair.name) == name {
-			values = append(values, C.GoString(pair.value))
+	var position C.size_t
+	for {
+		value := C.wsgid_boot_next(boot, cname, &position)
+		if value == nil {
+			return values
 		}
+		values = append(values, C.GoString(value))
 	}
-	return values
 }

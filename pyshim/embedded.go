@@ -1,0 +1,78 @@
+//go:build cgo
+
+package pyshim
+
+// #include "embedded_threads.h"
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+)
+
+// EmbeddedOptions describe the threads of embedded applications (process group
+// %{GLOBAL}).
+type EmbeddedOptions struct {
+	Threads      int
+	Scripts      []ScriptRule // what they may run
+	Multiprocess bool         // wsgi.multiprocess
+}
+
+// ScriptRule allows one file, or the files below a directory.
+type ScriptRule struct {
+	Path      string
+	Directory bool
+}
+
+// ServeEmbedded starts the threads, each of which serves one end of a socket
+// pair as a worker's thread serves a connection (docs/internals.md section 5).
+// It returns the other ends: non-blocking, close-on-exec, owned by the caller.
+// A thread ends when its connection is closed.
+func (h *Host) ServeEmbedded(o EmbeddedOptions) ([]int, error) {
+	if o.Threads < 1 {
+		return nil, errors.New("embedded applications need at least one thread")
+	}
+	server := C.wsgid_embedded_new(C.int(o.Threads), C.bool(o.Multiprocess), C.size_t(len(o.Scripts)))
+	if server == nil {
+		return nil, errors.New("embedded applications: no memory")
+	}
+	for i, rule := range o.Scripts {
+		if C.wsgid_embedded_rule(server, C.size_t(i), chars(rule.Path), C.size_t(len(rule.Path)), C.bool(rule.Directory)) != 0 {
+			return nil, errors.New("embedded applications: no memory")
+		}
+	}
+	fds := make([]int, 0, o.Threads)
+	for i := range o.Threads {
+		fd, err := startEmbedded(server, i)
+		if err != nil {
+			for _, open := range fds {
+				_ = syscall.Close(open) // its thread ends with it
+			}
+			return nil, fmt.Errorf("embedded thread %d: %w", i, err)
+		}
+		fds = append(fds, fd)
+	}
+	return fds, nil
+}
+
+// startEmbedded makes a socket pair, gives one end to a new thread and returns
+// the other.
+func startEmbedded(server *C.struct_wsgid_server, thread int) (int, error) {
+	ends, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("socket pair: %w", err)
+	}
+	err = syscall.SetNonblock(ends[0], true)
+	if err == nil {
+		if code := C.wsgid_embedded_start(server, C.int(thread), C.int(ends[1])); code != 0 {
+			err = fmt.Errorf("start: %w", syscall.Errno(code))
+		}
+	}
+	if err != nil {
+		_ = syscall.Close(ends[0])
+		_ = syscall.Close(ends[1])
+		return -1, err
+	}
+	return ends[0], nil
+}

@@ -1,0 +1,88 @@
+//go:build cgo
+
+package pyshim
+
+// #include <stdlib.h>
+// #include "interpreter.h"
+// #include "log.h"
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"unsafe"
+)
+
+// HostOptions say which Python the router loads. At most one of Python (an
+// executable) and PythonHome (a virtual environment or prefix) is set; with
+// neither it is the system's python3.
+type HostOptions struct {
+	Python, PythonHome string
+	PythonPath         []string // added in front of sys.path
+	ModulesFD          int      // archive of the Python side
+	LogFD              int      // channel for log records, -1: lines on descriptor 2
+}
+
+// Host is the Python inside the router. There is at most one in a process.
+type Host struct {
+	mu    sync.Mutex
+	slots []*slot // free ones
+}
+
+// errStarted: CPython cannot be initialised twice in one process.
+var errStarted = errors.New("python was started before in this process")
+
+// started belongs to the process as CPython itself does.
+var started sync.Mutex
+
+// StartHost loads and initialises Python. The error says what to do.
+func StartHost(o HostOptions) (*Host, error) {
+	if !started.TryLock() {
+		return nil, errStarted
+	}
+	if o.LogFD >= 0 {
+		C.wsgid_log_open(C.int(o.LogFD))
+	}
+	var options C.struct_wsgid_python_options
+	options.router = true
+	options.modules_fd = C.int(o.ModulesFD)
+	if o.Python != "" {
+		options.python = C.CString(o.Python)
+		defer C.free(unsafe.Pointer(options.python))
+	}
+	if o.PythonHome != "" {
+		options.python_home = C.CString(o.PythonHome)
+		defer C.free(unsafe.Pointer(options.python_home))
+	}
+	paths := C.calloc(C.size_t(len(o.PythonPath)+1), C.size_t(unsafe.Sizeof((*C.char)(nil))))
+	defer C.free(paths)
+	list := unsafe.Slice((**C.char)(paths), len(o.PythonPath)+1)
+	for i, path := range o.PythonPath {
+		list[i] = C.CString(path)
+		defer C.free(unsafe.Pointer(list[i]))
+	}
+	options.python_path = (**C.char)(paths)
+	const size = 4096
+	text := C.calloc(1, size)
+	defer C.free(text)
+	if C.wsgid_python_start(&options, (*C.char)(text), size) != 0 {
+		return nil, fmt.Errorf("start python: %s", C.GoString((*C.char)(text)))
+	}
+	return &Host{}, nil
+}
+
+// Version of the loaded Python, "3.11.2".
+func (h *Host) Version() string { return C.GoString(C.wsgid_python_version()) }
+
+// Prefix is sys.prefix of the main interpreter.
+func (h *Host) Prefix() string { return C.GoString(C.wsgid_python_prefix()) }
+
+// Library is the path of the loaded libpython.
+func (h *Host) Library() string { return C.GoString(C.wsgid_python_library()) }
+
+// Probe takes and releases the GIL of the main interpreter once. It does not
+// return while the GIL is never released: that is what the caller watches for.
+func (h *Host) Probe() {
+	C.wsgid_interpreter_probe()
+}
