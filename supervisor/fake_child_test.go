@@ -119,7 +119,8 @@ func (w *fakeWorker) run() {
 		fmt.Fprintln(os.Stderr, "Traceback (most recent call last):\n  File \"x.py\", line 1\nImportError: no")
 		syscall.Exit(5)
 	case "never-ready":
-		select {}
+		<-terminated
+		syscall.Exit(0)
 	}
 	w.board.SetPython("3.11.2")
 	w.event("event", "started", "python", "3.11.2", "prefix", "/usr", "library", "libpython3.11.so")

@@ -61,10 +61,8 @@ func (r *router) run() {
 	defer close(r.done)
 	everReady := false
 	for {
-		select {
-		case <-r.stop:
+		if !r.pause() {
 			return
-		case <-time.After(r.backoff.delay(time.Now())):
 		}
 		ready, err := r.runOnce()
 		everReady = everReady || ready
@@ -72,6 +70,22 @@ func (r *router) run() {
 			r.err = err
 			return
 		}
+	}
+}
+
+// pause waits out the back-off; false: there is to be no further router.
+func (r *router) pause() bool {
+	timer := time.NewTimer(r.backoff.delay(time.Now()))
+	defer timer.Stop()
+	select {
+	case <-r.stop:
+	case <-timer.C:
+	}
+	select {
+	case <-r.stop: // both may have been true
+		return false
+	default:
+		return true
 	}
 }
 
@@ -105,7 +119,7 @@ func (r *router) runOnce() (ready bool, err error) {
 		failure = r.receive(conn, s, becameReady, log)
 	}()
 
-	stopped := r.await(s, out, becameReady, log)
+	intent := r.await(s, out, becameReady, log)
 	conn.Close()
 	<-messages
 	out.close()
@@ -116,8 +130,8 @@ func (r *router) runOnce() (ready bool, err error) {
 		ready = true
 	default:
 	}
-	r.ended(s, stopped, failure, log)
-	if !stopped {
+	r.ended(s, intent, failure, log)
+	if !stopping(intent) {
 		r.backoff.failed(s.child.started, time.Now(), ready)
 	}
 	return ready, failure
@@ -164,8 +178,8 @@ func (r *router) start() (*session, *wire.Conn, error) {
 const firstListener = 3
 
 // await waits for the end of the process, ending it when it is time. It
-// reports whether the supervisor stopped it.
-func (r *router) await(s *session, out *outbox, ready <-chan struct{}, log hclog.Logger) (stopped bool) {
+// returns why the supervisor did so, None if it did not.
+func (r *router) await(s *session, out *outbox, ready <-chan struct{}, log hclog.Logger) (intent exitreason.Reason) {
 	startup := time.NewTimer(routerStartup)
 	defer startup.Stop()
 	good := time.NewTimer(goodLife)
@@ -173,7 +187,7 @@ func (r *router) await(s *session, out *outbox, ready <-chan struct{}, log hclog
 	for {
 		select {
 		case <-s.child.exited:
-			return false
+			return intent
 		case <-ready:
 			ready = nil
 			startup.Stop()
@@ -183,27 +197,33 @@ func (r *router) await(s *session, out *outbox, ready <-chan struct{}, log hclog
 			}
 		case <-startup.C:
 			log.Error("router is not ready in time", "timeout", routerStartup.String())
+			intent = exitreason.StartupTimeout
 			s.child.killGroup()
 		case <-r.stop:
 			r.setState(s, stateStopping.String())
-			r.end(s, out)
-			return true
+			return r.end(s, out)
 		}
 	}
 }
 
+// stopping says whether the router ended because wsgid does.
+func stopping(intent exitreason.Reason) bool {
+	return intent == exitreason.ShutdownSignal || intent == exitreason.ShutdownTimeout
+}
+
 // end stops the router: message, SIGTERM, SIGKILL.
-func (r *router) end(s *session, out *outbox) {
+func (r *router) end(s *session, out *outbox) exitreason.Reason {
 	out.put(&wire.Message{Type: wire.TypeStop, Stop: &wire.Stop{Grace: r.grace}})
 	if exitedWithin(s.child, r.grace+routerMargin) {
-		return
+		return exitreason.ShutdownSignal
 	}
 	s.child.signal(syscall.SIGTERM)
 	if exitedWithin(s.child, routerMargin) {
-		return
+		return exitreason.ShutdownSignal
 	}
 	s.child.killGroup()
 	<-s.child.exited
+	return exitreason.ShutdownTimeout
 }
 
 func exitedWithin(c *child, d time.Duration) bool {
@@ -257,11 +277,8 @@ func (r *router) setState(s *session, text string) {
 }
 
 // ended records the exit.
-func (r *router) ended(s *session, stopped bool, failure error, log hclog.Logger) {
-	facts := exitFacts{state: s.child.state, failed: failure != nil, oom: r.oom.happened}
-	if stopped {
-		facts.intent = exitreason.ShutdownSignal
-	}
+func (r *router) ended(s *session, intent exitreason.Reason, failure error, log hclog.Logger) {
+	facts := exitFacts{state: s.child.state, intent: intent, failed: failure != nil, oom: r.oom.happened}
 	reason := exitReason(facts)
 	text := ""
 	if failure != nil {
@@ -274,7 +291,7 @@ func (r *router) ended(s *session, stopped bool, failure error, log hclog.Logger
 	r.lastExit = exit
 	r.mu.Unlock()
 	level := hclog.Error
-	if stopped {
+	if stopping(intent) {
 		level = hclog.Info
 	}
 	log.Log(level, "router exited", "reason", exit.Reason, "status", exit.Status, "signal", exit.Signal)
