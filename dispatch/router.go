@@ -97,6 +97,9 @@ func newRouter(ctx context.Context, o Options, conn *wire.Conn, config *wire.Rou
 	if level := hclog.LevelFromString(config.LogLevel); level != hclog.NoLevel {
 		r.log.SetLevel(level)
 	}
+	if level := hclog.LevelFromString(config.LogLevel); level != hclog.NoLevel {
+		r.log.SetLevel(level)
+	}
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
 	r.keeper = newKeeper(r)
 	var random [5]byte

@@ -173,7 +173,7 @@ func (s *dispatchScript) look(now time.Time) (oldest time.Duration, err error) {
 		case c.writtenOff || late < 0:
 		case !c.interrupted:
 			c.interrupted = true
-			s.host.Interrupt(c.call)
+			go s.host.Interrupt(c.call) // not waited for: it needs the lock that the call may hold
 		case late > writeOffAfter:
 			c.writtenOff = true
 			s.lost++

@@ -10,7 +10,8 @@ type ScriptHost interface {
 	// Dispatch runs the callables of a dispatch script. It blocks; errors are
 	// *ScriptError.
 	Dispatch(c *ScriptCall) (ScriptDecision, error)
-	// Interrupt raises an exception in a running call.
+	// Interrupt raises an exception in a running call. It may wait for Python's
+	// lock, even for ever.
 	Interrupt(c *ScriptCall)
 	// ServeEmbedded starts n threads that serve applications and returns the
 	// router's ends of their socket pairs.

@@ -1,0 +1,89 @@
+package dispatch
+
+import (
+	"errors"
+
+	"github.com/wsgid/wsgid/internal/wire"
+	"github.com/wsgid/wsgid/pyshim"
+)
+
+// pythonHost is the ScriptHost of a real router: CPython in this process.
+type pythonHost struct {
+	host    *pyshim.Host
+	scripts []pyshim.ScriptRule
+}
+
+// StartPython loads Python into this process, once. modules and log are the
+// descriptors fd.modules and fd.log of the boot block.
+func StartPython(embedded wire.Embedded, modules, log int) (ScriptHost, error) {
+	host, err := pyshim.StartHost(pyshim.HostOptions{
+		Python: embedded.Python, PythonHome: embedded.PythonHome, PythonPath: embedded.PythonPath,
+		ModulesFD: modules, LogFD: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	h := &pythonHost{host: host}
+	for _, rule := range embedded.Scripts {
+		h.scripts = append(h.scripts, pyshim.ScriptRule{Path: rule.Path, Directory: rule.Directory})
+	}
+	return h, nil
+}
+
+// Version of Python.
+func (h *pythonHost) Version() string { return h.host.Version() }
+
+// Probe takes and releases the lock of the main interpreter.
+func (h *pythonHost) Probe() { h.host.Probe() }
+
+// ServeEmbedded starts the threads of applications. There is one router, so
+// that no other process serves them.
+func (h *pythonHost) ServeEmbedded(n int) ([]int, error) {
+	return h.host.ServeEmbedded(pyshim.EmbeddedOptions{Threads: n, Scripts: h.scripts})
+}
+
+// callOf gives the state of a call inside pyshim. Whoever comes first, Dispatch
+// or Interrupt, makes it, so that an early interrupt is not lost.
+func callOf(c *ScriptCall) *pyshim.Call {
+	c.Handle.CompareAndSwap(nil, &pyshim.Call{})
+	call, _ := c.Handle.Load().(*pyshim.Call) // nothing else is ever stored
+	return call
+}
+
+// Dispatch runs the callables of a dispatch script.
+func (h *pythonHost) Dispatch(c *ScriptCall) (ScriptDecision, error) {
+	call := callOf(c)
+	call.Script, call.ApplicationGroup, call.Params = c.Script, c.ApplicationGroup, c.Params
+	call.RequestID, call.Check, call.KeepLastGood = c.RequestID, c.Check, c.KeepLastGood
+	d, err := h.host.Dispatch(call)
+	if err != nil {
+		return ScriptDecision{}, scriptError(err)
+	}
+	return ScriptDecision{
+		ProcessGroup: Override(d.ProcessGroup), ApplicationGroup: Override(d.ApplicationGroup),
+		CallableObject: Override(d.CallableObject), LoadError: d.LoadError,
+	}, nil
+}
+
+// Interrupt raises an exception in a running call.
+func (h *pythonHost) Interrupt(c *ScriptCall) { h.host.Interrupt(callOf(c)) }
+
+var scriptErrorKinds = map[pyshim.ErrorKind]ScriptErrorKind{
+	pyshim.Load:        ScriptLoad,
+	pyshim.Exception:   ScriptRaised,
+	pyshim.Value:       ScriptValue,
+	pyshim.Interrupted: ScriptInterrupted,
+	pyshim.Interpreter: ScriptInterpreter,
+}
+
+// scriptError translates an error of pyshim.
+func scriptError(err error) error {
+	var e *pyshim.ScriptError
+	if !errors.As(err, &e) {
+		return err
+	}
+	return &ScriptError{
+		Kind: scriptErrorKinds[e.Kind], Script: e.Script, Function: e.Function, Line: e.Line,
+		Message: e.Message, Traceback: e.Traceback, Value: e.Value,
+	}
+}
