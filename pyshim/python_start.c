@@ -127,15 +127,12 @@ static int initialise_router(const char *executable, char *error, size_t error_s
 	return 0;
 }
 
-/* sys.argv as mod_wsgi sets it, and the prefix for status and log. */
+/* What only a running Python tells; the prefix is for status and log. */
 static int settle(char *error, size_t error_size)
 {
-	PyObject *arguments = py.Py_BuildValue("[s]", "mod_wsgi");
 	PyObject *path = NULL, *bytes = NULL;
 	int result = -1;
 
-	if (arguments == NULL || py.PySys_SetObject("argv", arguments) != 0)
-		goto done;
 	if (wsgid_python_api_measure() != 0)
 		goto done;
 	path = py.PySys_GetObject("prefix"); /* borrowed */
@@ -150,7 +147,6 @@ done:
 		snprintf(error, error_size, "Python started but has no usable sys module");
 	py.PyErr_Clear();
 	Py_XDECREF(bytes);
-	Py_XDECREF(arguments);
 	return result;
 }
 

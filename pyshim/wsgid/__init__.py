@@ -44,5 +44,6 @@ sys.meta_path.insert(0, _Finder())
 
 from wsgid import compat, path  # noqa: E402  (needs the finder)
 
+sys.argv = ["mod_wsgi"]
 path.prepare(__settings__["python_path"], __settings__["home"])
 compat.install(__settings__)
