@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/wsgid/wsgid/dispatch"
+	"github.com/wsgid/wsgid/internal/wire"
 	"github.com/wsgid/wsgid/pyshim"
 )
 
@@ -49,9 +50,23 @@ func runRouter(logger hclog.Logger) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	return dispatch.Run(ctx, dispatch.Options{
-		Wire:   os.NewFile(uintptr(fd), "wire"),
-		Logger: logger,
+		Wire:      os.NewFile(uintptr(fd), "wire"),
+		Logger:    logger,
+		StartHost: startHost,
 	})
+}
+
+// startHost loads Python into the router.
+func startHost(embedded wire.Embedded) (dispatch.ScriptHost, error) {
+	modules, err := bootDescriptor("fd.modules")
+	if err != nil {
+		return nil, err
+	}
+	log, err := bootDescriptor("fd.log")
+	if err != nil {
+		return nil, err
+	}
+	return dispatch.StartPython(embedded, modules, log)
 }
 
 // bootDescriptor gives a descriptor that the boot block names.
