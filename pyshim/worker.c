@@ -335,6 +335,12 @@ static void stop(struct worker *w)
 	wsgid_streams_flush_thread();
 }
 
+/* sys.stdout and the rest are there before anything of the application runs. */
+static int prepare_interpreter(struct wsgid_interpreter *interpreter)
+{
+	return wsgid_side_of(interpreter) ? 0 : -1;
+}
+
 int wsgid_worker_main(const struct wsgid_boot *boot)
 {
 	/* Threads that are still there at the end look at it: it is never freed. */
@@ -354,6 +360,7 @@ int wsgid_worker_main(const struct wsgid_boot *boot)
 	wsgid_log_open((int)wsgid_boot_number(boot, "fd.log", -1));
 	if (configure(w, &error) < 0)
 		return failed(w, error);
+	wsgid_interpreter_on_new(prepare_interpreter);
 	if (start_python(w, text, sizeof text) < 0)
 		return failed(w, text);
 	if (wsgid_fork_prepare(&w->server, w->listen_fd) < 0)

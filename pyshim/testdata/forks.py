@@ -1,0 +1,44 @@
+import multiprocessing
+import os
+import signal
+import subprocess
+
+
+def ok(start_response, text):
+    start_response("200 OK", [])
+    return [str(text).encode()]
+
+
+def child(queue):
+    queue.put((signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()))
+    signal.pause()
+
+
+def processes(environ, start_response):
+    """A forked child is ended by terminate, as under plain Python."""
+    context = multiprocessing.get_context("fork")
+    queue = context.SimpleQueue()
+    p = context.Process(target=child, args=(queue,))
+    p.start()
+    seen = queue.get()
+    p.terminate()
+    p.join()
+    return ok(start_response, (seen, p.exitcode))
+
+
+def descriptors(environ, start_response):
+    """A program that is executed sees none of our descriptors."""
+    out = subprocess.run(["/usr/bin/python3", "-c", "import os,sys,signal;print(sorted(os.listdir('/proc/self/fd'))[:-1],"
+                          "sys.stdin.read(), signal.getsignal(15) == signal.SIG_DFL,"
+                          "signal.getsignal(2) == signal.default_int_handler, signal.getsignal(1) == signal.SIG_DFL)"],
+                         stdout=subprocess.PIPE, close_fds=False, check=True).stdout
+    return ok(start_response, out.decode().strip())
+
+
+def falls_out(environ, start_response):
+    """A child that returns into the server must not answer."""
+    pid = os.fork()
+    if pid == 0:
+        return ok(start_response, "child")
+    _, status = os.waitpid(pid, 0)
+    return ok(start_response, "parent %d" % status)
