@@ -17,7 +17,7 @@ type exitFacts struct {
 	intent  exitreason.Reason // why we ended it, None: we did not
 	failed  bool              // it said that it cannot start
 	claimed exitreason.Reason // what the scoreboard says
-	oom     func() bool       // whether the kernel's OOM killer was at work
+	oom     bool              // the kernel's OOM killer has been at work
 }
 
 // exitReason decides why a process ended. What it says itself is only
@@ -32,7 +32,7 @@ func exitReason(f exitFacts) exitreason.Reason {
 		if f.intent == exitreason.ShutdownTimeout || f.intent == exitreason.StartupTimeout {
 			return f.intent
 		}
-		if f.oom() {
+		if f.oom {
 			return exitreason.OutOfMemory
 		}
 		return exitreason.Crash

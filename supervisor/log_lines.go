@@ -41,7 +41,7 @@ func (j *lineJoiner) write(data []byte) {
 			j.keep(data)
 			return
 		}
-		if len(j.partial) == 0 {
+		if len(j.partial) == 0 && end <= maxEvent {
 			j.line(string(data[:end]))
 		} else {
 			j.keep(data[:end])

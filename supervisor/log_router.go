@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/go-hclog"
@@ -58,6 +59,9 @@ func routerValue(value any) any {
 		return escape.Text(v)
 	case json.Number:
 		if n, err := v.Int64(); err == nil {
+			return n
+		}
+		if n, err := strconv.ParseUint(v.String(), 10, 64); err == nil {
 			return n
 		}
 		if f, err := v.Float64(); err == nil {

@@ -251,7 +251,7 @@ func (r *router) receive(conn *wire.Conn, s *session, ready chan<- struct{}, log
 			isReady = true
 			close(ready)
 			r.setState(s, stateReady.String())
-			log.Info("router ready")
+			log.Debug("router ready")
 			select {
 			case <-r.ready:
 			default:
@@ -278,7 +278,7 @@ func (r *router) setState(s *session, text string) {
 
 // ended records the exit.
 func (r *router) ended(s *session, intent exitreason.Reason, failure error, log hclog.Logger) {
-	facts := exitFacts{state: s.child.state, intent: intent, failed: failure != nil, oom: r.oom.happened}
+	facts := exitFacts{state: s.child.state, intent: intent, failed: failure != nil, oom: r.oom.happened()}
 	reason := exitReason(facts)
 	text := ""
 	if failure != nil {

@@ -167,18 +167,16 @@ func TestStartupTimeout(t *testing.T) {
 func TestStopWhileStarting(t *testing.T) {
 	w := newWorld(t)
 	w.group("web", "never-ready")
-	w.fds = openDescriptors(t)
-	go func() {
-		w.log.find(t, "process started")
-		w.cancel()
-	}()
+	w.note()
 	s, err := New(w.config, Options{Logger: testLogger(w.log), Modules: []byte("modules")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := testContext()
-	w.cancel, w.done = cancel, make(chan error, 1)
-	w.done <- s.Run(ctx)
+	w.done = make(chan error, 1)
+	go func() { w.done <- s.Run(ctx) }()
+	w.log.find(t, "process started")
+	cancel()
 	w.ended()
 }
 

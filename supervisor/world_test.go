@@ -45,6 +45,7 @@ type world struct {
 	cancel context.CancelFunc
 	done   chan error
 	fds    int
+	before goleak.Option // goroutines that were there
 }
 
 // newWorld has a listener and no group yet.
@@ -92,7 +93,7 @@ func (w *world) group(name, mode string, change ...func(*config.DaemonProcess)) 
 // start runs the supervisor until it is ready; the test's end stops it.
 func (w *world) start() {
 	w.t.Helper()
-	w.fds = openDescriptors(w.t)
+	w.note()
 	ready := make(chan struct{})
 	var err error
 	w.s, err = New(w.config, Options{
@@ -114,6 +115,12 @@ func (w *world) start() {
 	case <-time.After(patience):
 		w.t.Fatalf("not ready\n%s", w.log)
 	}
+}
+
+// note remembers what there is before the start, to find what is left at the end.
+func (w *world) note() {
+	w.t.Helper()
+	w.fds, w.before = openDescriptors(w.t), goleak.IgnoreCurrent()
 }
 
 // stop ends the supervisor and checks that it leaves nothing.
@@ -144,7 +151,7 @@ func (w *world) ended() {
 	for _, entry := range entries {
 		w.t.Errorf("%s is left", entry.Name())
 	}
-	goleak.VerifyNone(w.t, goleak.IgnoreCurrent(), goleak.IgnoreTopFunction("testing.(*T).Run"))
+	goleak.VerifyNone(w.t, w.before)
 	if now := openDescriptors(w.t); now > w.fds {
 		w.t.Errorf("%d descriptors, %d before", now, w.fds)
 	}
