@@ -1,0 +1,95 @@
+package pyshim_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/wsgid/wsgid/pyshim"
+)
+
+func fcgiRecord(kind byte, content []byte) []byte {
+	b := []byte{1, kind, 0, 1, 0, 0, 0, 0}
+	binary.BigEndian.PutUint16(b[4:], uint16(len(content)))
+	return append(b, content...)
+}
+
+// embeddedRequest sends a GET and returns STDOUT.
+func embeddedRequest(t *testing.T, f *os.File, nameValues ...string) string {
+	t.Helper()
+	request := fcgiRecord(1, []byte{0, 1, 1, 0, 0, 0, 0, 0})
+	request = append(request, fcgiRecord(4, pairs(append([]string{"REQUEST_METHOD", "GET", "SERVER_PROTOCOL", "HTTP/1.1",
+		"REQUEST_URI", "/", "SCRIPT_NAME", "", "PATH_INFO", "/", "SERVER_NAME", "x", "SERVER_PORT", "80"}, nameValues...)...))...)
+	request = append(request, fcgiRecord(4, nil)...)
+	request = append(request, fcgiRecord(5, nil)...)
+	if _, err := f.Write(request); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	for {
+		header := make([]byte, 8)
+		if _, err := io.ReadFull(f, header); err != nil {
+			t.Fatalf("%v after %q", err, out.String())
+		}
+		content := make([]byte, int(binary.BigEndian.Uint16(header[4:]))+int(header[6]))
+		if _, err := io.ReadFull(f, content); err != nil {
+			t.Fatal(err)
+		}
+		switch header[1] {
+		case 3:
+			return out.String()
+		case 6:
+			out.Write(content[:len(content)-int(header[6])])
+		}
+	}
+}
+
+func TestServeEmbedded(t *testing.T) {
+	h := host(t)
+	dir := t.TempDir()
+	script := filepath.Join(dir, "app.wsgi")
+	app := func(version string) string {
+		return "import os\ndef application(environ, start_response):\n    body = ('%s|%d|%s|" + version +
+			"' % (environ['mod_wsgi.process_group'], os.getpid(), environ['mod_wsgi.application_group'])).encode()\n" +
+			"    start_response('200 OK', [('Content-Type', 'text/plain'), ('Content-Length', str(len(body)))])\n    return [body]\n"
+	}
+	replaceScript(t, script, app("one"))
+	if _, err := h.ServeEmbedded(pyshim.EmbeddedOptions{}); err == nil {
+		t.Error("no threads accepted")
+	}
+	fds, err := h.ServeEmbedded(pyshim.EmbeddedOptions{Threads: 2, Scripts: []pyshim.ScriptRule{{Path: dir, Directory: true}}})
+	if err != nil || len(fds) != 2 {
+		t.Fatalf("%v %v", fds, err)
+	}
+	var files []*os.File
+	for _, fd := range fds {
+		f := os.NewFile(uintptr(fd), "embedded")
+		if err := f.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, f)
+		defer func() { _ = f.Close() }()
+	}
+	for _, f := range files {
+		for _, group := range []string{"", "sub"} {
+			out := embeddedRequest(t, f, "WSGID_SCRIPT", script, "WSGID_APPLICATION_GROUP", group, "WSGID_CALLABLE", "application", "WSGID_REQUEST_ID", "r1")
+			if !strings.HasPrefix(out, "Status: 200") || !strings.Contains(out, "|"+group+"|one") {
+				t.Errorf("group %q: %q", group, out)
+			}
+		}
+	}
+	// a change is imported in place, by the request that sees it
+	replaceScript(t, script, app("two"))
+	out := embeddedRequest(t, files[1], "WSGID_SCRIPT", script, "WSGID_APPLICATION_GROUP", "sub", "WSGID_CALLABLE", "application", "WSGID_REQUEST_ID", "r2")
+	if !strings.Contains(out, "|sub|two") {
+		t.Errorf("after the change: %q", out)
+	}
+	if out := embeddedRequest(t, files[0], "WSGID_SCRIPT", "/etc/passwd", "WSGID_APPLICATION_GROUP", "", "WSGID_CALLABLE", "application", "WSGID_REQUEST_ID", "r4"); !strings.Contains(out, "WSGID-1101") {
+		t.Errorf("forbidden script: %q", out)
+	}
+}
