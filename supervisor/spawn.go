@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -172,7 +173,7 @@ func (l *launcher) start(spec *launch) (*child, error) {
 func (c *child) wait(r *reaper) {
 	for {
 		err := unix.Waitid(unix.P_PID, c.pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
-		if err != unix.EINTR { //nolint:errorlint // a bare errno from the system call
+		if !errors.Is(err, unix.EINTR) {
 			break
 		}
 	}

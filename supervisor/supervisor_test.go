@@ -101,7 +101,7 @@ func TestCrashedWorkerIsReplaced(t *testing.T) {
 		t.Error("the child of the dead worker lives on")
 	}
 	w.command("web", "exit 0")
-	s = w.await("exit", func(s *status.Snapshot) bool { return s.Groups[0].Restarts["exited"] == 1 && s.Groups[0].Ready == 1 })
+	w.await("exit", func(s *status.Snapshot) bool { return s.Groups[0].Restarts["exited"] == 1 && s.Groups[0].Ready == 1 })
 	w.command("web", "exit 7")
 	s = w.await("crash", func(s *status.Snapshot) bool { return s.Groups[0].Restarts["crash"] == 2 && s.Groups[0].Ready == 1 })
 	if s.Groups[0].LastExit.Status != 7 {
