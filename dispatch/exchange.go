@@ -226,7 +226,7 @@ func (x *exchange) collectBody() (*refusal, outcome) {
 	x.setReading(true)
 	defer x.setReading(false)
 	for first := true; ; first = false {
-		if first && !x.front.bodyReady() {
+		if !x.front.bodyReady() {
 			x.enter(phaseBody)
 		}
 		if x.bodyRead >= limit && limit > 0 && x.bodyRead != length {

@@ -1,0 +1,162 @@
+package dispatch
+
+import (
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/wsgid/wsgid/internal/wire"
+	"github.com/wsgid/wsgid/protocol"
+)
+
+func TestRefusals(t *testing.T) {
+	r, _ := oneGroup(t, func(c *wire.RouterConfig) {
+		c.Mounts[0].Prefix = "/app"
+		c.Mounts[0].MaxBodyBytes = 10
+		c.Mounts = append(c.Mounts, fileMount("/lost", "/srv/lost.wsgi", "nobody"), fileMount("/embedded", "/srv/e.wsgi", "%{GLOBAL}"))
+		c.Embedded.Needed = true
+	}, echoPath, 1)
+	for _, tt := range []struct {
+		path, status, code string
+		more               []string
+		body               string
+	}{
+		{"/other", "404 Not Found", "WSGID-1003", nil, ""},
+		{"/lost", "500 Internal Server Error", "WSGID-1006", nil, ""},
+		{"/embedded", "500 Internal Server Error", "WSGID-1021", nil, ""},
+		{"/app", "400 Bad Request", "WSGID-1007", []string{"CONTENT_LENGTH", "x"}, ""},
+		{"/app", "413 Request Entity Too Large", "WSGID-1009", []string{"CONTENT_LENGTH", "11"}, "01234567890"},
+		{"/app", "413 Request Entity Too Large", "WSGID-1009", nil, "01234567890"},
+		{"/app", "501 Not Implemented", "WSGID-1010", []string{"HTTP_TRANSFER_ENCODING", "gzip, chunked"}, ""},
+		{"/app", "400 Bad Request", "WSGID-1011", []string{"CONTENT_LENGTH", "3"}, "01"},
+	} {
+		f := r.front()
+		kv := append([]string{"REQUEST_METHOD", "POST", "SCRIPT_NAME", tt.path, "UNIQUE_ID", "my-id"}, tt.more...)
+		f.Write(requestBytes(1, protocol.FlagKeepConn, []byte(tt.body), kv...))
+		a, err := f.read()
+		if err != nil || a.status() != tt.status || !strings.Contains(a.header, "X-WSGID-Error: "+tt.code) ||
+			!strings.Contains(a.body, "my-id") || !a.ended {
+			t.Errorf("%s %v: %+v %v, want %s", tt.path, tt.more, a, err, tt.code)
+		}
+		if a := r.mustGet(f, "/app"); a.status() != "200 OK" {
+			t.Errorf("after %s: %+v", tt.code, a)
+		}
+	}
+}
+
+func TestHeaderTooLargeAndMalformed(t *testing.T) {
+	r, _ := oneGroup(t, nil, echoPath, 1)
+	f := r.front()
+	f.send(requestBytes(1, 1, nil, "REQUEST_METHOD", "GET", "HTTP_BIG", strings.Repeat("x", 70000)))
+	if a, err := f.read(); err != nil || !strings.Contains(a.header, "WSGID-1002") || !strings.HasPrefix(a.status(), "431") {
+		t.Errorf("%+v %v", a, err)
+	}
+	f = r.front()
+	b := protocol.AppendBeginRequest(nil, 1, protocol.Responder, 1)
+	b = protocol.AppendStream(b, protocol.Params, 1, []byte{9, 9, 'x'})
+	f.send(protocol.AppendStreamEnd(b, protocol.Params, 1))
+	if a, err := f.read(); err != nil || !strings.Contains(a.header, "WSGID-1001") {
+		t.Errorf("%+v %v", a, err)
+	}
+}
+
+func TestTimeouts(t *testing.T) {
+	r, _ := oneGroup(t, func(c *wire.RouterConfig) {
+		c.Listeners = []wire.Listener{{Kind: wire.ListenUnix, HeaderTimeout: 150 * time.Millisecond, BodyTimeout: 150 * time.Millisecond}}
+	}, func(q *fakeRequest) {
+		if q.want {
+			q.accept()
+		}
+		if _, whole := q.body(); whole {
+			q.reply("whole")
+		}
+	}, 1)
+	f := r.front()
+	f.Write(protocol.AppendBeginRequest(nil, 1, protocol.Responder, 1))
+	if _, err := f.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("half a request head: %v", err)
+	}
+	for _, n := range []int{5, 100000} {
+		f = r.front()
+		whole := postBytes(bigBody(n), "200000")
+		f.send(whole[:len(whole)-protocol.HeaderLen]) // the stream stays open
+		a, err := f.read()
+		if err != nil || !strings.HasPrefix(a.status(), "408") || !strings.Contains(a.header, "WSGID-1024") {
+			t.Errorf("body that stalls after %d bytes: %+v %v", n, a, err)
+		}
+	}
+	f = r.front()
+	time.Sleep(300 * time.Millisecond) // an idle connection is nobody's concern
+	if a := r.mustGet(f, "/"); a.body != "whole" {
+		t.Errorf("%+v", a)
+	}
+}
+
+func TestPeers(t *testing.T) {
+	r, _ := oneGroup(t, func(c *wire.RouterConfig) {
+		c.Listeners = []wire.Listener{
+			{Kind: wire.ListenUnix, AllowedUIDs: []int{os.Getuid() + 1}},
+			{Kind: wire.ListenTCP, AllowedClients: []string{"192.0.2.0/24"}},
+			{Kind: wire.ListenTCP, AllowedClients: []string{"127.0.0.0/8"}},
+		}
+	}, echoPath, 1)
+	if n, err := r.front().Read(make([]byte, 1)); n != 0 || err == nil {
+		t.Error("a peer outside allowed_uids was served")
+	}
+	r.wantLog("WSGID-1026")
+}
+
+func TestConnectionsBeyondTheLimitWait(t *testing.T) {
+	r, _ := oneGroup(t, func(c *wire.RouterConfig) { c.Limits.MaxConnections = 2 }, echoPath, 1)
+	a, b, c := r.front(), r.front(), r.front()
+	r.mustGet(a, "/")
+	r.mustGet(b, "/")
+	c.begin("/")
+	a.Close()
+	if got, err := c.read(); err != nil || got.status() != "200 OK" {
+		t.Errorf("%+v %v", got, err)
+	}
+}
+
+// TestRecordedRequests replays what the web servers really sent.
+func TestRecordedRequests(t *testing.T) {
+	traces, err := filepath.Glob("../protocol/testdata/fcgi/*.request.bin")
+	if err != nil || len(traces) == 0 {
+		t.Fatalf("no traces: %v", err)
+	}
+	r, _ := oneGroup(t, nil, func(q *fakeRequest) {
+		if q.want {
+			q.accept()
+		}
+		q.body()
+		q.reply(q.env["SCRIPT_NAME"] + q.env["PATH_INFO"])
+	}, 2)
+	for _, name := range traces {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := r.front()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			f.Write(b)
+			f.Conn.(*net.UnixConn).CloseWrite()
+		}()
+		f.SetReadDeadline(time.Now().Add(20 * time.Second))
+		for {
+			if _, err := f.read(); err != nil {
+				if err, ok := err.(net.Error); ok && err.Timeout() {
+					t.Errorf("%s: no end", filepath.Base(name))
+				}
+				break
+			}
+		}
+		<-done
+	}
+	r.await("all ending", func(s *wire.RouterStatus) bool { return s.InFlight == 0 && s.Groups[0].Busy == 0 })
+}

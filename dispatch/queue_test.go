@@ -1,0 +1,206 @@
+package dispatch
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/wsgid/wsgid/internal/wire"
+	"github.com/wsgid/wsgid/protocol"
+)
+
+// blocking gives handlers that wait, and what lets one of them go on.
+func blocking() (handle func(*fakeRequest), release chan struct{}) {
+	release = make(chan struct{})
+	return func(q *fakeRequest) {
+		q.body()
+		<-release
+		q.reply("done")
+	}, release
+}
+
+func (f *fakeFront) begin(path string) {
+	f.t.Helper()
+	if _, err := f.Write(requestBytes(1, protocol.FlagKeepConn, nil, "REQUEST_METHOD", "GET", "PATH_INFO", path, "SCRIPT_NAME", "")); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func TestQueueIsBoundedAndFirstInFirstOut(t *testing.T) {
+	handle, release := blocking()
+	r, _ := oneGroup(t, func(c *wire.RouterConfig) { c.Groups[0].QueueLength = 2 }, handle, 1)
+	fronts := make([]*fakeFront, 3)
+	for i := range fronts {
+		fronts[i] = r.front()
+		fronts[i].begin("/")
+		r.await("waiting", func(s *wire.RouterStatus) bool { return s.Groups[0].Busy == 1 && s.Groups[0].Queued == i })
+	}
+	a := r.mustGet(r.front(), "/")
+	if a.status() != "503 Service Unavailable" || !strings.Contains(a.header, "WSGID-1012") || !strings.Contains(a.header, "Retry-After: 1") {
+		t.Errorf("queue full: %+v", a)
+	}
+	for _, f := range fronts {
+		release <- struct{}{}
+		if a, err := f.read(); err != nil || a.body != "done" {
+			t.Errorf("%+v %v", a, err)
+		}
+	}
+	if s := r.query(); s.Groups[0].Rejected != 1 || s.Groups[0].Queued != 0 || s.Errors != 1 {
+		t.Errorf("status %+v", s)
+	}
+}
+
+func TestQueueTimeout(t *testing.T) {
+	handle, release := blocking()
+	r, _ := oneGroup(t, func(c *wire.RouterConfig) { c.Groups[0].QueueTimeout = 50 * time.Millisecond }, handle, 1)
+	busy := r.front()
+	busy.begin("/")
+	r.await("running", func(s *wire.RouterStatus) bool { return s.Groups[0].Busy == 1 })
+	a := r.mustGet(r.front(), "/")
+	if a.status() != "504 Gateway Timeout" || !strings.Contains(a.header, "WSGID-1013") {
+		t.Errorf("%+v", a)
+	}
+	close(release)
+	if a, err := busy.read(); err != nil || a.body != "done" {
+		t.Errorf("%+v %v", a, err)
+	}
+}
+
+func TestWaitingClientGivesUp(t *testing.T) {
+	handle, release := blocking()
+	r, _ := oneGroup(t, nil, handle, 1)
+	busy := r.front()
+	busy.begin("/")
+	r.await("running", func(s *wire.RouterStatus) bool { return s.Groups[0].Busy == 1 })
+	gone := r.front()
+	gone.begin("/")
+	r.await("waiting", func(s *wire.RouterStatus) bool { return s.Groups[0].Queued == 1 })
+	gone.Close()
+	r.await("giving up", func(s *wire.RouterStatus) bool { return s.Groups[0].Queued == 0 })
+	close(release)
+	if a, err := busy.read(); err != nil || a.body != "done" {
+		t.Errorf("%+v %v", a, err)
+	}
+}
+
+func TestUnavailableGroup(t *testing.T) {
+	r, _ := oneGroup(t, nil, echoPath)
+	f := r.front()
+	f.begin("/")
+	r.await("waiting", func(s *wire.RouterStatus) bool { return s.Groups[0].Queued == 1 })
+	r.send(&wire.Message{Type: wire.TypeGroup, Group: &wire.GroupState{Name: "web", RetryAfter: 7 * time.Second, Reason: "crash loop"}})
+	a, err := f.read()
+	if err != nil || a.status() != "503 Service Unavailable" || !strings.Contains(a.header, "WSGID-1014") || !strings.Contains(a.header, "Retry-After: 7") {
+		t.Errorf("who waited: %+v %v", a, err)
+	}
+	if a := r.mustGet(f, "/"); !strings.Contains(a.header, "WSGID-1014") {
+		t.Errorf("who comes later: %+v", a)
+	}
+}
+
+func TestFewestInFlightThenLastUsed(t *testing.T) {
+	handle, release := blocking()
+	pids := make(chan int, 10)
+	r, _ := oneGroup(t, nil, func(q *fakeRequest) {
+		pids <- q.pid
+		handle(q)
+	}, 2, 2)
+	a, b := r.front(), r.front()
+	a.begin("/")
+	b.begin("/")
+	if first, second := <-pids, <-pids; first == second {
+		t.Errorf("both requests went to process %d", first)
+	}
+	close(release)
+	a.read()
+	b.read()
+	r.await("idle", func(s *wire.RouterStatus) bool { return s.Groups[0].Busy == 0 })
+	r.mustGet(a, "/")
+	last := <-pids
+	for range 5 {
+		r.mustGet(a, "/")
+		if pid := <-pids; pid != last {
+			t.Errorf("an idle group moved from process %d to %d", last, pid)
+		}
+	}
+}
+
+func TestRetire(t *testing.T) {
+	handle, release := blocking()
+	r, g := oneGroup(t, nil, handle, 2)
+	f := r.front()
+	f.begin("/")
+	r.await("running", func(s *wire.RouterStatus) bool { return s.Groups[0].Busy == 1 })
+	g.mu.Lock()
+	g.procs[100].dead = true // its threads accept nothing any more
+	g.mu.Unlock()
+	r.process("web", 100, 0, wire.ProcessRetire)
+	r.await("closing idle connections", func(s *wire.RouterStatus) bool { return s.Groups[0].Connections == 1 })
+	select {
+	case p := <-r.retired:
+		t.Errorf("%+v retired while a request runs", p)
+	default:
+	}
+	close(release)
+	if a, err := f.read(); err != nil || a.body != "done" {
+		t.Errorf("%+v %v", a, err)
+	}
+	select {
+	case p := <-r.retired:
+		if p.PID != 100 || p.Group != "web" {
+			t.Errorf("%+v", p)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("no answer to retire")
+	}
+	r.process("web", 999, 0, wire.ProcessRetire)
+	select {
+	case p := <-r.retired:
+		if p.PID != 999 {
+			t.Errorf("%+v", p)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("no answer for an unknown process")
+	}
+}
+
+func TestStopLetsRequestsFinish(t *testing.T) {
+	handle, release := blocking()
+	r, _ := oneGroup(t, nil, handle, 1)
+	idle, f := r.front(), r.front()
+	f.begin("/")
+	r.await("running", func(s *wire.RouterStatus) bool { return s.Groups[0].Busy == 1 && s.Connections == 2 })
+	r.send(&wire.Message{Type: wire.TypeStop, Stop: &wire.Stop{Grace: 20 * time.Second}})
+	if _, err := idle.Read(make([]byte, 1)); err == nil {
+		t.Error("an idle connection got something")
+	}
+	close(release)
+	if a, err := f.read(); err != nil || a.body != "done" {
+		t.Errorf("%+v %v", a, err)
+	}
+	if err := <-r.done; err != nil {
+		t.Error(err)
+	}
+	r.done <- nil
+}
+
+func TestStopEndsWhatDoesNotFinish(t *testing.T) {
+	handle, release := blocking()
+	defer close(release)
+	r, _ := oneGroup(t, nil, handle, 1)
+	running, waiting := r.front(), r.front()
+	running.begin("/")
+	r.await("running", func(s *wire.RouterStatus) bool { return s.Groups[0].Busy == 1 })
+	waiting.begin("/")
+	r.await("waiting", func(s *wire.RouterStatus) bool { return s.Groups[0].Queued == 1 })
+	r.send(&wire.Message{Type: wire.TypeStop, Stop: &wire.Stop{Grace: 50 * time.Millisecond}})
+	for _, f := range []*fakeFront{running, waiting} {
+		if a, err := f.read(); err != nil || !strings.Contains(a.header, "WSGID-1025") {
+			t.Errorf("%+v %v", a, err)
+		}
+	}
+	if err := <-r.done; err != nil {
+		t.Error(err)
+	}
+	r.done <- nil
+}

@@ -1,0 +1,165 @@
+package dispatch
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/wsgid/wsgid/internal/wire"
+)
+
+// fakeHost is a dispatch script written in Go.
+type fakeHost struct {
+	decide func(env map[string]string, c *ScriptCall) (ScriptDecision, error)
+
+	mu    sync.Mutex
+	stops map[*ScriptCall]chan struct{}
+}
+
+func (h *fakeHost) Version() string { return "3.99.0" }
+func (h *fakeHost) Probe()          {}
+
+func (h *fakeHost) ServeEmbedded(int) ([]int, error) {
+	return nil, &ScriptError{Message: "not here"}
+}
+
+func (h *fakeHost) stop(c *ScriptCall) chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.stops == nil {
+		h.stops = map[*ScriptCall]chan struct{}{}
+	}
+	if h.stops[c] == nil {
+		h.stops[c] = make(chan struct{})
+	}
+	return h.stops[c]
+}
+
+func (h *fakeHost) Dispatch(c *ScriptCall) (ScriptDecision, error) {
+	return h.decide(pairMap(c.Params), c)
+}
+
+func (h *fakeHost) Interrupt(c *ScriptCall) { close(h.stop(c)) }
+
+// dispatching runs a router with groups web and admin and a dispatch script.
+func dispatching(t *testing.T, h *fakeHost, change func(*wire.DispatchScript)) *running {
+	t.Helper()
+	dir := shortDir(t)
+	handle := func(q *fakeRequest) {
+		q.body()
+		q.reply(strings.Join([]string{map[int]string{100: "web", 200: "admin"}[q.pid], q.env["WSGID_APPLICATION_GROUP"], q.env["WSGID_CALLABLE"]}, "|"))
+	}
+	web, admin := newFakeGroup(t, dir, "web", handle), newFakeGroup(t, dir, "admin", handle)
+	web.start(100, 2)
+	admin.start(200, 2)
+	config := baseConfig(wire.Group{Name: "web", Socket: web.socket}, wire.Group{Name: "admin", Socket: admin.socket})
+	config.Mounts = []wire.Mount{fileMount("/", "/srv/site.wsgi", "web")}
+	config.DispatchScript = &wire.DispatchScript{Path: "/etc/d.py", Concurrency: 2, Timeout: time.Minute, OnLoadError: wire.LoadErrorLastGood}
+	if change != nil {
+		change(config.DispatchScript)
+	}
+	r := startRouter(t, config, func(wire.Embedded) (ScriptHost, error) { return h, nil })
+	r.process("web", 100, 2, wire.ProcessReady)
+	r.process("admin", 200, 2, wire.ProcessReady)
+	return r
+}
+
+func text(s string) Override { return Override{Set: true, Value: s} }
+
+func TestDispatchScriptDecides(t *testing.T) {
+	h := &fakeHost{decide: func(env map[string]string, c *ScriptCall) (d ScriptDecision, err error) {
+		if env["WSGID_SCRIPT"] != "" || env["SCRIPT_FILENAME"] != "/srv/site.wsgi" || c.RequestID == "" {
+			t.Errorf("environ %v", env)
+		}
+		switch env["PATH_INFO"] {
+		case "/admin":
+			d.ProcessGroup = text("admin")
+		case "/app":
+			d.ApplicationGroup, d.CallableObject = text("other"), text("handler")
+		case "/env":
+			d.ProcessGroup, d.ApplicationGroup = text("%{ENV:HTTP_X_GROUP}"), text("%{RESOURCE}")
+		case "/unknown":
+			d.ProcessGroup = text("nobody")
+		case "/raise":
+			err = &ScriptError{Kind: ScriptRaised, Script: c.Script, Function: "process_group", Line: 7, Message: "ValueError: no", Traceback: "Traceback"}
+		case "/value":
+			err = &ScriptError{Kind: ScriptValue, Script: c.Script, Function: "process_group", Value: "42", Message: "wrong type"}
+		case "/load":
+			err = &ScriptError{Kind: ScriptLoad, Script: c.Script, Message: "SyntaxError"}
+		case "/old":
+			d.LoadError = "SyntaxError: later"
+		}
+		return d, err
+	}}
+	r := dispatching(t, h, nil)
+	f := r.front()
+	for path, want := range map[string]string{"/": "web||application", "/admin": "admin||application", "/app": "web|other|handler",
+		"/env": "admin|site.test||application", "/old": "web||application"} {
+		a := r.mustGet(f, path, "HTTP_X_GROUP", "admin", "SERVER_NAME", "site.test")
+		if a.body != want {
+			t.Errorf("%s: %+v, want %q", path, a, want)
+		}
+	}
+	if s := r.query(); s.DispatchCalls != 5 || s.Python != "3.99.0" {
+		t.Errorf("status %+v", s)
+	}
+	for path, code := range map[string]string{"/unknown": "WSGID-1006", "/raise": "WSGID-1017", "/value": "WSGID-1018", "/load": "WSGID-1019"} {
+		a := r.mustGet(f, path)
+		if a.status() != "500 Internal Server Error" || !strings.Contains(a.header, code) || !strings.Contains(a.body, code) {
+			t.Errorf("%s: %+v", path, a)
+		}
+	}
+	r.wantLog("process_group=nobody", "line=7", "ValueError: no", "value=42", "SyntaxError: later")
+}
+
+func TestDispatchScriptThatCannotLoadIsStatic(t *testing.T) {
+	h := &fakeHost{decide: func(map[string]string, *ScriptCall) (ScriptDecision, error) {
+		return ScriptDecision{}, &ScriptError{Kind: ScriptLoad, Message: "SyntaxError"}
+	}}
+	r := dispatching(t, h, func(d *wire.DispatchScript) { d.OnLoadError = wire.LoadErrorStatic })
+	if a := r.mustGet(r.front(), "/"); a.body != "web||application" {
+		t.Errorf("%+v", a)
+	}
+	if s := r.query(); s.DispatchError != "SyntaxError" {
+		t.Errorf("status %+v", s)
+	}
+}
+
+func TestDispatchScriptIsInterrupted(t *testing.T) {
+	h := &fakeHost{}
+	h.decide = func(_ map[string]string, c *ScriptCall) (ScriptDecision, error) {
+		<-h.stop(c)
+		return ScriptDecision{}, &ScriptError{Kind: ScriptInterrupted, Script: c.Script, Message: "timed out"}
+	}
+	r := dispatching(t, h, func(d *wire.DispatchScript) { d.Timeout = 50 * time.Millisecond })
+	a := r.mustGet(r.front(), "/")
+	if a.status() != "504 Gateway Timeout" || !strings.Contains(a.header, "WSGID-1020") {
+		t.Errorf("%+v", a)
+	}
+}
+
+func TestDispatchCallThatDoesNotComeBackIsWrittenOff(t *testing.T) {
+	release := make(chan struct{})
+	returned := make(chan struct{})
+	h := &fakeHost{}
+	h.decide = func(env map[string]string, _ *ScriptCall) (ScriptDecision, error) {
+		if env["PATH_INFO"] == "/stuck" {
+			defer close(returned)
+			<-release
+		}
+		return ScriptDecision{}, nil
+	}
+	r := dispatching(t, h, func(d *wire.DispatchScript) { d.Timeout, d.Concurrency = 50*time.Millisecond, 3 })
+	f := r.front()
+	a := r.mustGet(f, "/stuck")
+	if a.status() != "504 Gateway Timeout" || !strings.Contains(a.header, "WSGID-1020") {
+		t.Errorf("%+v", a)
+	}
+	if a := r.mustGet(r.front(), "/"); a.body != "web||application" {
+		t.Errorf("another request: %+v", a)
+	}
+	close(release)
+	<-returned
+	r.await("coming back", func(s *wire.RouterStatus) bool { return s.InFlight == 0 })
+}
