@@ -117,6 +117,7 @@ PidFile $dir/httpd.pid
 ErrorLog $dir/httpd.log
 LoadModule mpm_event_module modules/mod_mpm_event.so
 LoadModule authz_core_module modules/mod_authz_core.so
+LoadModule env_module modules/mod_env.so
 LoadModule proxy_module modules/mod_proxy.so
 LoadModule proxy_fcgi_module modules/mod_proxy_fcgi.so
 $front_group
