@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -131,7 +132,7 @@ func benchClient(socket string, n, conns int) error {
 				for got := 0; got < len(helloReply); {
 					k, err := syscall.Read(fd, buf)
 					if k <= 0 {
-						errs <- fmt.Errorf("reading the answer: %d %v", k, err)
+						errs <- fmt.Errorf("reading the answer: %d bytes, %w", k, errors.Join(err, io.ErrUnexpectedEOF))
 						return
 					}
 					got += k

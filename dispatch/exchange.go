@@ -233,7 +233,7 @@ func (x *exchange) collectBody() (*refusal, outcome) {
 			return nil, answered // the rest is streamed
 		}
 		piece, err := x.front.nextBody()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			x.bodyEnded = true
 			break
 		}

@@ -279,7 +279,7 @@ func (x *exchange) nextStream(b []byte) ([]byte, error) {
 		x.enter(phaseBody)
 		piece, err := x.front.nextBody()
 		x.enter(phaseRunning)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			if x.env.length >= 0 && x.bodyRead < x.env.length {
 				return b, errShortBody
 			}

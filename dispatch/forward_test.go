@@ -3,6 +3,7 @@ package dispatch
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"io"
 	"strconv"
 	"strings"
@@ -250,7 +251,7 @@ func TestDeathOfAWorker(t *testing.T) {
 	r.process("web", 102, 0, wire.ProcessGone)
 	g.start(103, 1)
 	r.process("web", 103, 1, wire.ProcessReady)
-	if a, err := f.get("/half"); err != io.EOF || a.ended || a.body != "half" {
+	if a, err := f.get("/half"); !errors.Is(err, io.EOF) || a.ended || a.body != "half" {
 		t.Errorf("died while answering: %+v %v", a, err)
 	}
 	r.wantLog("the request ended two processes", "worker died while sending its response", "trying another")
@@ -275,7 +276,7 @@ func TestTruncatedResponseIsCut(t *testing.T) {
 	}, 1)
 	for range 2 { // the connection to the worker is used again
 		f := r.front()
-		if a, err := f.get("/"); err != io.EOF || a.ended || a.body != "part" {
+		if a, err := f.get("/"); !errors.Is(err, io.EOF) || a.ended || a.body != "part" {
 			t.Errorf("%+v %v", a, err)
 		}
 	}

@@ -188,7 +188,7 @@ func (f *fastcgiFront) close() {
 func (f *fastcgiFront) logEnd(err error) {
 	log := f.x.router.log
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 	case errors.Is(err, protocol.ErrInterrupted) && f.x.killedBy() == headTimeout:
 		log.Warn("request parameters did not arrive in time", "listener", f.x.listener.Address, "peer", peerName(f.conn))
 	case errors.Is(err, protocol.ErrInterrupted), errors.Is(err, protocol.ErrIdleTimeout):

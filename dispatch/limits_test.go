@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -150,7 +151,7 @@ func TestRecordedRequests(t *testing.T) {
 		f.SetReadDeadline(time.Now().Add(20 * time.Second))
 		for {
 			if _, err := f.read(); err != nil {
-				if err, ok := err.(net.Error); ok && err.Timeout() {
+				if errors.Is(err, os.ErrDeadlineExceeded) {
 					t.Errorf("%s: no end", filepath.Base(name))
 				}
 				break

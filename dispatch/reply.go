@@ -65,10 +65,7 @@ func (p *reply) run() replyEnd {
 // END_REQUEST, moves to the start of the buffer.
 func (p *reply) walk() (replyEnd, bool) {
 	id := p.x.front.id()
-	for {
-		if !p.pass() {
-			break
-		}
+	for p.pass() {
 		head := p.buf[p.r:p.n]
 		if len(head) < protocol.HeaderLen {
 			break

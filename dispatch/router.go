@@ -211,7 +211,7 @@ func (r *Router) receive() {
 	for {
 		m, err := r.wire.Receive()
 		if err != nil {
-			if err != io.EOF && r.ctx.Err() == nil {
+			if !errors.Is(err, io.EOF) && r.ctx.Err() == nil {
 				r.log.Error("cannot read from the supervisor", "error", err)
 			}
 			r.cancel(errSupervisorGone)
