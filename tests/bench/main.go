@@ -53,6 +53,7 @@ type options struct {
 	write     string
 	wsgid     string
 	keep      bool
+	verbose   bool
 }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
@@ -65,6 +66,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	f.StringVar(&o.write, "write", "", "also write the page to this file, such as docs/benchmarks.md")
 	f.StringVar(&o.wsgid, "wsgid", "bin/wsgid", "binary under test")
 	f.BoolVar(&o.keep, "keep", false, "keep the directory with configurations and logs")
+	f.BoolVar(&o.verbose, "verbose", false, "say how much CPU time each process behind Apache takes a request")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -85,7 +87,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err := missing(o.wsgid, chosen); err != nil {
 		return err
 	}
-	log := hclog.New(&hclog.LoggerOptions{Name: "bench", Output: os.Stderr})
+	level := hclog.Info
+	if o.verbose {
+		level = hclog.Debug
+	}
+	log := hclog.New(&hclog.LoggerOptions{Name: "bench", Output: os.Stderr, Level: level})
 	r, err := runAll(ctx, log, o, works, chosen)
 	if err != nil {
 		return err
@@ -143,6 +149,9 @@ func runAll(ctx context.Context, log hclog.Logger, o options, works []workload, 
 				}
 				if got.errors > 0 {
 					log.Warn("errors", "server", p.name, "workload", w.name, "count", got.errors, "first", got.note)
+				}
+				for pid, used := range got.each {
+					log.Debug("process", "server", p.name, "command", commandLine(pid), "pid", pid, "cpu_us", fmt.Sprintf("%.1f", used))
 				}
 				r.add(w, p, got)
 			}

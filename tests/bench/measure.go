@@ -17,7 +17,8 @@ type sample struct {
 	cpu, back float64 // µs of CPU a request: all servers; those behind Apache
 	p50, p99  float64 // ms
 	errors    int
-	note      string // what the first error was
+	note      string          // what the first error was
+	each      map[int]float64 // µs of CPU a request of each process behind Apache
 }
 
 // measure runs the load against the peer for d and reads the servers' clocks
@@ -70,6 +71,10 @@ func (b *bed) measure(ctx context.Context, p peer, w workload, d time.Duration) 
 	}
 	if o.Total > 0 {
 		s.back = perRequest(backAfter.since(backBefore), o.Total)
+		s.each = map[int]float64{}
+		for pid := range backAfter {
+			s.each[pid] = perRequest(backAfter[pid]-backBefore[pid], o.Total)
+		}
 		s.cpu = s.back + perRequest(frontAfter.since(frontBefore), o.Total)
 	}
 	return s, nil
