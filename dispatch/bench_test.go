@@ -265,3 +265,80 @@ func isBenchChild() (string, bool) {
 	role := os.Getenv(benchRole)
 	return role, strings.TrimSpace(role) != ""
 }
+
+// BenchmarkRelayFloor is the same exchange without a router in it: net.Conn,
+// four system calls a request and nothing looked at. What BenchmarkRouterHello
+// takes beyond it is the router's own; both move with the machine.
+func BenchmarkRelayFloor(b *testing.B) {
+	for _, conns := range []int{1, 16, 64} {
+		b.Run(fmt.Sprintf("conns=%d", conns), func(b *testing.B) { benchFloor(b, conns) })
+	}
+}
+
+func benchFloor(b *testing.B, conns int) {
+	dir := shortDir(b)
+	worker, front := filepath.Join(dir, "web.sock"), filepath.Join(dir, "front.sock")
+	startBenchWorker(b, worker)
+	ln, err := net.Listen("unix", front)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	wg.Add(1)
+	go func() {
+		defer wg.Done()
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				relay(c, worker)
+			}()
+		}
+	}()
+	runBenchClient(b, front, 100, conns)
+	b.ResetTimer()
+	before := cpuTime(b)
+	runBenchClient(b, front, b.N, conns)
+	used := cpuTime(b) - before
+	b.StopTimer()
+	b.ReportMetric(float64(used.Microseconds())/float64(b.N), "cpu-µs/op")
+	ln.Close()
+	wg.Wait()
+}
+
+func relay(front net.Conn, worker string) {
+	defer front.Close()
+	w, err := net.Dial("unix", worker)
+	if err != nil {
+		return
+	}
+	defer w.Close()
+	size := 0
+	for _, p := range apacheRequest() {
+		size += len(p)
+	}
+	buf := make([]byte, 16<<10)
+	for {
+		for got := 0; got < size; {
+			n, err := front.Read(buf[got:])
+			if err != nil {
+				return
+			}
+			got += n
+		}
+		if _, err := w.Write(buf[:size]); err != nil {
+			return
+		}
+		n, err := w.Read(buf)
+		if err != nil {
+			return
+		}
+		if _, err := front.Write(buf[:n]); err != nil {
+			return
+		}
+	}
+}

@@ -80,7 +80,7 @@ func (h *httpListener) drain(ctx context.Context) {
 func (h *httpListener) close() {
 	h.server.Close()
 	for _, s := range h.statics {
-		s.root.Close()
+		_ = s.root.Close() // it was only read
 	}
 }
 

@@ -78,7 +78,7 @@ func TestTimeouts(t *testing.T) {
 	}, 1)
 	f := r.front()
 	f.Write(protocol.AppendBeginRequest(nil, 1, protocol.Responder, 1))
-	if _, err := f.Read(make([]byte, 1)); err != io.EOF {
+	if _, err := f.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("half a request head: %v", err)
 	}
 	for _, n := range []int{5, 100000} {

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -276,7 +277,7 @@ func TestFrontWithoutKeepConnectionIsClosed(t *testing.T) {
 	if err != nil || a.body != "|/x|/srv/site.wsgi" {
 		t.Fatalf("%+v %v", a, err)
 	}
-	if _, err := f.Read(make([]byte, 1)); err != io.EOF {
+	if _, err := f.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Fatalf("after the answer: %v", err)
 	}
 }

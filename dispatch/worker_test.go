@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"path/filepath"
@@ -257,7 +258,7 @@ func (f *fakeFront) read() (frontReply, error) {
 		h, err := f.rd.Next()
 		if err != nil {
 			header, body, _ := bytes.Cut(all, []byte("\r\n\r\n"))
-			if err == io.ErrUnexpectedEOF {
+			if errors.Is(err, io.ErrUnexpectedEOF) {
 				err = io.EOF
 			}
 			return frontReply{string(header), string(body), false}, err

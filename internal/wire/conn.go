@@ -75,9 +75,9 @@ func (c *Conn) readLine() ([]byte, error) {
 		case err == nil:
 			return line, nil
 		case errors.Is(err, bufio.ErrBufferFull):
-		case err == io.EOF && len(line) == 0:
+		case errors.Is(err, io.EOF) && len(line) == 0:
 			return nil, io.EOF
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return nil, fmt.Errorf("receiving message: %w", io.ErrUnexpectedEOF)
 		default:
 			return nil, fmt.Errorf("receiving message: %w", err)

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -38,7 +39,7 @@ func TestConnCarriesMessagesOfSeveralGoroutines(t *testing.T) {
 	}
 	wg.Wait()
 	sender.Close()
-	if _, err := receiver.Receive(); err != io.EOF {
+	if _, err := receiver.Receive(); !errors.Is(err, io.EOF) {
 		t.Fatalf("after close: %v", err)
 	}
 }
