@@ -17,6 +17,7 @@ static struct {
 	struct wsgid_server *server;
 	int listen_fd;
 	int signal_fd;
+	pid_t pid; /* of the worker itself */
 	struct sigaction terminate, interrupt, hangup; /* as Python left them */
 } state = {.signal_fd = -1};
 
@@ -24,7 +25,14 @@ static void on_terminate(int number)
 {
 	uint64_t one = 1;
 	int saved = errno;
-	(void)number;
+	if (getpid() != state.pid) {
+		/* A forked child that in_child has not reached yet: the event
+		 * descriptor is still the worker's. Die as plain Python would. */
+		sigaction(number, &state.terminate, NULL);
+		raise(number);
+		errno = saved;
+		return;
+	}
 	if (write(state.signal_fd, &one, sizeof one) < 0)
 		errno = 0;
 	errno = saved;
@@ -72,6 +80,7 @@ int wsgid_fork_prepare(struct wsgid_server *server, int listen_fd)
 		return -1;
 	state.listen_fd = listen_fd;
 	state.server = server;
+	state.pid = getpid();
 	memset(&action, 0, sizeof action);
 	action.sa_flags = SA_RESTART;
 	sigemptyset(&action.sa_mask);

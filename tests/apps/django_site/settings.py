@@ -26,3 +26,10 @@ DATABASES = {"default": {
     "ENGINE": "django.db.backends.sqlite3", "NAME": DATA_DIR / "db.sqlite3", "OPTIONS": {"timeout": 60},
 }}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+# Without this Django mails tracebacks and logs nothing.
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"console": {"class": "logging.StreamHandler"}},
+    "root": {"handlers": ["console"], "level": "WARNING"},
+}

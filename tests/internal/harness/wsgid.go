@@ -51,9 +51,9 @@ func (w *World) Start(options Options) *Wsgid {
 	case <-d.notify.ready:
 	case <-d.exited:
 		<-d.Log.Closed()
-		w.T.Fatalf("wsgid ended instead of being ready: %v\n%s", d.command.ProcessState, d.Log.Tail(60))
+		w.T.Fatalf("wsgid ended instead of being ready: %v", d.command.ProcessState)
 	case <-time.After(Patience):
-		w.T.Fatalf("wsgid does not say READY=1\n%s", d.Log.Tail(60))
+		w.T.Fatal("wsgid does not say READY=1")
 	}
 	d.base = Descriptors(d.PID)
 	d.NoteSessions()
@@ -115,7 +115,7 @@ func (d *Wsgid) AwaitExit() int {
 	case <-d.exited:
 		return d.command.ProcessState.ExitCode()
 	case <-time.After(Patience):
-		d.world.T.Fatalf("wsgid does not end\n%s", d.Log.Tail(60))
+		d.world.T.Fatal("wsgid does not end")
 		return -1
 	}
 }
@@ -166,7 +166,7 @@ func (d *Wsgid) Stop() {
 		}
 	}
 	if status := d.AwaitExit(); status != 0 {
-		d.world.T.Errorf("wsgid ended with %v after SIGTERM\n%s", d.command.ProcessState, d.Log.Tail(60))
+		d.world.T.Errorf("wsgid ended with %v after SIGTERM", d.command.ProcessState)
 	}
 	d.AssertGone()
 }
@@ -222,6 +222,10 @@ func isCrash(r Record) bool {
 	}
 	return false
 }
+
+// NoteDescriptors makes the present count the one to come back to, for a test
+// in which not every process runs when wsgid says that it is ready.
+func (d *Wsgid) NoteDescriptors() { d.base = Descriptors(d.PID) }
 
 // AwaitDescriptors waits until the supervisor holds no more descriptors than
 // when it was ready. A supervisor that has ended holds none.
