@@ -254,7 +254,7 @@ static struct entry *apply(struct wsgid_environ_cache *cache, struct entry *last
 		++*seen;
 	}
 	if (e->value && e->remembered && e->value_length == value_length &&
-	    memcmp(e->bytes, value, value_length) == 0)
+	    (value_length == 0 || memcmp(e->bytes, value, value_length) == 0))
 		return e;
 	return change(cache, e, value, value_length) < 0 ? NULL : e;
 }
