@@ -84,7 +84,7 @@ func newFastCGIFront(r *Router, l *listener, conn net.Conn) *fastcgiFront {
 	f := &fastcgiFront{conn: conn}
 	f.x.router, f.x.listener, f.x.front = r, l, f
 	f.limits = protocol.Limits{Total: r.config.Limits.MaxHeaderBytes}
-	f.sc = protocol.NewServerConn(timedConn{conn, &f.x}, protocol.Config{
+	f.sc = protocol.NewServerConn(timedConn{direct(conn), &f.x}, protocol.Config{
 		BufferSize:  idleBuffer,
 		Limits:      f.limits,
 		IdleTimeout: r.config.Limits.IdleTimeout,

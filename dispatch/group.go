@@ -202,7 +202,7 @@ func (g *group) adopt(d *dial, c net.Conn, pid int) error {
 		g.processes = append(g.processes, p)
 	}
 	p.conns++
-	p.idle = append(p.idle, &workerConn{Conn: c, group: g, process: p})
+	p.idle = append(p.idle, &workerConn{Conn: direct(c), group: g, process: p})
 	g.dropDial(d)
 	g.serveQueue()
 	return nil

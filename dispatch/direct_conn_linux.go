@@ -1,0 +1,118 @@
+package dispatch
+
+import (
+	"io"
+	"net"
+	"syscall"
+	"unsafe"
+)
+
+// directConn reads and writes a socket without telling the scheduler about
+// each system call. The descriptor is non-blocking, so no call lasts longer
+// than copying; what the ordinary way costs on top is not only its bookkeeping:
+// whenever the kernel runs somebody else in the middle of a write that woke
+// him, the runtime's monitor takes the processor away from the thread, starts
+// another one for it and stays awake for the next such case.
+//
+// Like every connection of the router it has at most one reader and one writer
+// at a time.
+type directConn struct {
+	net.Conn
+	raw   syscall.RawConn
+	read  transfer
+	write transfer
+	// ready are made once: a closure for each call would be an allocation.
+	readReady, writeReady func(fd uintptr) bool
+}
+
+// transfer is one call under way.
+type transfer struct {
+	buf   []byte
+	n     int
+	errno syscall.Errno
+}
+
+// direct wraps c if it is a socket of the system.
+func direct(c net.Conn) net.Conn {
+	s, ok := c.(syscall.Conn)
+	if !ok {
+		return c
+	}
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return c
+	}
+	d := &directConn{Conn: c, raw: raw}
+	d.readReady, d.writeReady = d.tryRead, d.tryWrite
+	return d
+}
+
+// tryRead reports whether the read is over.
+func (c *directConn) tryRead(fd uintptr) bool {
+	for {
+		n, _, errno := syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(&c.read.buf[0])), uintptr(len(c.read.buf)))
+		switch errno {
+		case syscall.EINTR:
+			continue
+		case syscall.EAGAIN:
+			return false
+		case 0:
+			c.read.n = int(n)
+		default:
+			c.read.errno = errno
+		}
+		return true
+	}
+}
+
+// Read is that of net.Conn.
+func (c *directConn) Read(b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
+	c.read = transfer{buf: b}
+	err := c.raw.Read(c.readReady)
+	n, errno := c.read.n, c.read.errno
+	c.read.buf = nil
+	switch {
+	case err != nil:
+		return 0, err
+	case errno != 0:
+		return 0, &net.OpError{Op: "read", Net: "unix", Err: errno}
+	case n == 0:
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// tryWrite reports whether all is written, or nothing more can be.
+func (c *directConn) tryWrite(fd uintptr) bool {
+	w := &c.write
+	for w.n < len(w.buf) {
+		rest := w.buf[w.n:]
+		n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, fd, uintptr(unsafe.Pointer(&rest[0])), uintptr(len(rest)))
+		switch errno {
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			return false
+		case 0:
+			w.n += int(n)
+		default:
+			w.errno = errno
+			return true
+		}
+	}
+	return true
+}
+
+// Write is that of net.Conn.
+func (c *directConn) Write(b []byte) (int, error) {
+	c.write = transfer{buf: b}
+	err := c.raw.Write(c.writeReady)
+	n, errno := c.write.n, c.write.errno
+	c.write.buf = nil
+	if err == nil && errno != 0 {
+		err = &net.OpError{Op: "write", Net: "unix", Err: errno}
+	}
+	return n, err
+}
