@@ -4,6 +4,7 @@
 #include "connection.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -320,11 +321,24 @@ static int begin(struct wsgid_connection *c, const struct fcgi_record *record)
 	return result;
 }
 
+/* Waits until the peer has sent something or gone. A thread that sleeps in
+ * recv is also woken each time the router takes a part of the last response
+ * from the socket (the kernel tells all sleepers that there is room again);
+ * poll is told by what it waits for, which saves a wake-up a request on both
+ * sides. */
+static void await_input(struct wsgid_connection *c)
+{
+	struct pollfd input = {.fd = c->fd, .events = POLLIN};
+	while (c->in_start == c->in_end && poll(&input, 1, -1) < 0 && errno == EINTR)
+		;
+}
+
 /* Waits for the next record header; idle while nothing has come. */
 static int next_header(struct wsgid_connection *c)
 {
 	int expected = WSGID_ACTIVITY_BUSY;
 	atomic_compare_exchange_strong(&c->activity, &expected, WSGID_ACTIVITY_IDLE);
+	await_input(c);
 	int filled = wsgid_connection_fill(c, 1);
 	expected = WSGID_ACTIVITY_IDLE;
 	atomic_compare_exchange_strong(&c->activity, &expected, WSGID_ACTIVITY_BUSY);
