@@ -159,6 +159,34 @@ static bool parse(struct wsgid_request *r, const uint8_t *params, size_t size)
 	return good && r->script[0] && r->callable[0];
 }
 
+/* The script was allowed and loaded before, by this thread in the interpreter
+ * of this name. Not when embedded: there a changed script is imported in place. */
+static bool checked_before(const struct wsgid_request *r, size_t length)
+{
+	if (r->connection->server->embedded)
+		return false;
+	for (size_t i = 0; i < WSGID_CHECKED; i++) {
+		const struct wsgid_checked *c = &r->local->checked[i];
+		if (c->length == length && c->interpreter && memcmp(c->path, r->script, length) == 0 &&
+		    strcmp(c->interpreter->name, r->application) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void remember_checked(struct wsgid_request *r)
+{
+	size_t length = strlen(r->script);
+	if (checked_before(r, length))
+		return;
+	struct wsgid_checked *c = &r->local->checked[r->local->next_checked++ % WSGID_CHECKED];
+	char *path = strdup(r->script);
+	if (!path)
+		return;
+	free(c->path);
+	*c = (struct wsgid_checked){r->interpreter, length, path};
+}
+
 /* Finds the application object. *verdict is set when NULL is returned. */
 static PyObject *find_application(struct wsgid_request *r, enum verdict *verdict)
 {
@@ -170,6 +198,7 @@ static PyObject *find_application(struct wsgid_request *r, enum verdict *verdict
 	*verdict = SERVED;
 	switch (wsgid_script_load(r->interpreter, r->script, r->script, flags, &module)) {
 	case WSGID_SCRIPT_OK:
+		remember_checked(r);
 		break;
 	case WSGID_SCRIPT_MISSING:
 		wsgid_error_page(r, WSGID_E_SCRIPT_MISSING);
@@ -320,7 +349,7 @@ static enum verdict run(struct wsgid_request *r, const uint8_t *params, size_t s
 	    .script = r->script,
 	    .request = r->id,
 	};
-	if (!wsgid_script_allowed(c->server, r->script)) {
+	if (!checked_before(r, strlen(r->script)) && !wsgid_script_allowed(c->server, r->script)) {
 		struct wsgid_log_context coded = r->context;
 		coded.code = wsgid_error(WSGID_E_SCRIPT_FORBIDDEN)->text;
 		wsgid_logf("error", &coded, "script not permitted for this process group: %s", r->script);

@@ -36,8 +36,20 @@ struct wsgid_side {
 
 struct wsgid_environ_cache;
 
+/* A script that this thread has run: it was checked against the script table
+ * and its module is loaded, so that what its path now leads to cannot matter. */
+struct wsgid_checked {
+	const struct wsgid_interpreter *interpreter;
+	size_t length;
+	char *path;
+};
+
+enum { WSGID_CHECKED = 8 };
+
 /* What one OS thread keeps between requests. */
 struct wsgid_thread {
+	struct wsgid_checked checked[WSGID_CHECKED];
+	unsigned next_checked;
 	struct fcgi_pair *pairs;
 	size_t pair_capacity;
 	struct wsgid_buffer head;

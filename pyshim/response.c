@@ -369,10 +369,20 @@ int wsgid_response_commit(struct wsgid_request *r)
 		r->invalid = true;
 		return refuse(py.PyExc_ValueError, r->bad_length);
 	}
-	int size = r->announced >= 0
-	               ? snprintf(line, sizeof line, "Content-Length: %lld\r\n\r\n", (long long)r->announced)
-	               : snprintf(line, sizeof line, "\r\n");
-	if (wsgid_buffer_add(head, line, (size_t)size) < 0) {
+	char *at = line + sizeof line;
+	*--at = '\n';
+	*--at = '\r';
+	if (r->announced >= 0) {
+		int64_t n = r->announced;
+		*--at = '\n';
+		*--at = '\r';
+		do
+			*--at = (char)('0' + n % 10);
+		while (n /= 10);
+		at -= 16;
+		memcpy(at, "Content-Length: ", 16);
+	}
+	if (wsgid_buffer_add(head, at, (size_t)(line + sizeof line - at)) < 0) {
 		py.PyErr_NoMemory();
 		return -1;
 	}
