@@ -272,22 +272,31 @@ func (u *upload) stop() bool {
 	return !u.failed
 }
 
-// nextStream appends the next part of the body to b as STDIN records: all that
-// is there, up to the capacity of b. CONTENT_LENGTH bounds it.
+// minPiece is the least room that asks for another piece of the body: Apache
+// sends records of 8 KiB.
+const minPiece = 10 << 10
+
+// nextStream puts the next part of the body into b, which is empty, as one
+// STDIN record (more only when a piece does not fit): all that is there. Large
+// records let the worker receive straight into the application's buffer.
+// CONTENT_LENGTH bounds it.
 func (x *exchange) nextStream(b []byte) ([]byte, error) {
-	for first := true; first || (cap(b)-len(b) > bufferSize/2 && x.front.bodyReady()); first = false {
-		x.enter(phaseBody)
-		piece, err := x.front.nextBody()
-		x.enter(phaseRunning)
-		if errors.Is(err, io.EOF) {
+	b = b[:protocol.HeaderLen]
+	for first := true; first || (cap(b)-len(b) >= minPiece && x.front.bodyReady()); first = false {
+		piece, err := x.nextPiece()
+		if err == io.EOF {
 			if x.env.length >= 0 && x.bodyRead < x.env.length {
-				return b, errShortBody
+				return nil, errShortBody
 			}
 			x.bodyEnded = true
 			break
 		}
 		if err != nil {
-			return b, err
+			if !errors.Is(err, protocol.ErrInterrupted) {
+				// what arrived before may still reach the application
+				_, _ = x.worker.Write(closeStdin(b))
+			}
+			return nil, err
 		}
 		if length := x.env.length; length >= 0 && x.bodyRead+int64(len(piece)) >= length {
 			piece = piece[:length-x.bodyRead]
@@ -295,14 +304,37 @@ func (x *exchange) nextStream(b []byte) ([]byte, error) {
 		}
 		x.bodyRead += int64(len(piece))
 		if limit := x.target.mount.MaxBodyBytes; limit > 0 && x.bodyRead > limit {
-			return b, errBodyTooLarge
+			return nil, errBodyTooLarge
 		}
-		b = protocol.AppendStream(b, protocol.Stdin, 1, piece)
+		if len(b)+len(piece) > cap(b) {
+			return protocol.AppendStream(closeStdin(b), protocol.Stdin, 1, piece), nil
+		}
+		b = append(b, piece...)
 		if x.bodyEnded {
 			break
 		}
 	}
-	return b, nil
+	return closeStdin(b), nil
+}
+
+// nextPiece is nextBody; a wait for it counts against body_timeout.
+func (x *exchange) nextPiece() ([]byte, error) {
+	if x.front.bodyReady() {
+		return x.front.nextBody()
+	}
+	x.enter(phaseBody)
+	defer x.enter(phaseRunning)
+	return x.front.nextBody()
+}
+
+// closeStdin writes the header of the record that b holds, of at most
+// bufferSize bytes; without content there is none.
+func closeStdin(b []byte) []byte {
+	if len(b) == protocol.HeaderLen {
+		return b[:0]
+	}
+	protocol.PutHeader(b, protocol.Stdin, 1, len(b)-protocol.HeaderLen, 0)
+	return b
 }
 
 var (
