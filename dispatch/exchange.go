@@ -44,6 +44,7 @@ const (
 	clientGone               // the front server closed or aborted
 	headTimeout              // PARAMS took longer than header_timeout
 	bodyTimeout              // no STDIN for body_timeout
+	bodyTooLarge             // a streamed body went over max_body_bytes
 	graceOver                // the router stops and has waited long enough
 	writtenOff               // the dispatch script did not come back; answered by the watchdog
 	scriptTimeout            // the dispatch script is past its deadline and was interrupted

@@ -187,6 +187,9 @@ func (x *exchange) killedAttempt() attempt {
 	case bodyTimeout:
 		x.refuse(refuse(errcode.BodyTimeout, "received", x.bodyRead))
 		return attemptDone
+	case bodyTooLarge:
+		x.refuse(refuse(errcode.BodyTooLarge, "received", x.bodyRead, "limit", x.target.mount.MaxBodyBytes))
+		return attemptDone
 	case graceOver:
 		x.refuse(refuse(errcode.RouterStopping))
 		return attemptDone
@@ -254,6 +257,10 @@ func (u *upload) broken(err error) {
 		return // the answer was complete before the body; the worker drops the rest
 	}
 	u.failed = true
+	if errors.Is(err, errBodyTooLarge) {
+		u.x.kill(bodyTooLarge)
+		return
+	}
 	u.x.router.log.Warn("request body broke off", "request", string(u.x.requestID),
 		"received", u.x.bodyRead, "error", err)
 	u.x.kill(clientGone)

@@ -50,6 +50,20 @@ func (b *backoff) failed(started, now time.Time, wasReady bool) {
 	b.until = now.Add(delay)
 }
 
+// paceRetire is the least time between two starts of processes that retire at
+// once: no process spins, and waiting requests hardly notice.
+const paceRetire = 200 * time.Millisecond
+
+// pace spaces the start that follows a planned replacement. It is no failure
+// and makes nothing wait longer the next time.
+func (b *backoff) pace(now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if until := now.Add(paceRetire); until.After(b.until) {
+		b.until = until
+	}
+}
+
 // delay is how long the next start has to wait; 0 or less: not at all.
 func (b *backoff) delay(now time.Time) time.Duration {
 	b.mu.Lock()

@@ -39,6 +39,7 @@ type group struct {
 	lastExit    *status.Exit
 	ended       totals // of processes that are gone
 	startFailed bool   // the last process that ended had not been ready
+	crashed     bool   // the last process that ended was not meant to
 	announced   wire.GroupState
 }
 
@@ -164,7 +165,7 @@ func (g *group) drain(p *process) {
 	p.intend(reason)
 	if time.Since(p.child.started) < time.Second {
 		// A process that retires at once, again and again, must not spin.
-		g.backoff.failed(p.child.started, time.Now(), true)
+		g.backoff.pace(time.Now())
 	}
 	g.changed()
 	retired := g.feed.retire(g.config.Name, p.child.pid)
@@ -199,6 +200,7 @@ func (g *group) gone(p *process, exit status.Exit, planned, wasReady bool) {
 	g.ended.requests += p.final.Finished
 	g.ended.errors += p.final.Failed
 	g.ended.refused += p.final.Refused
+	g.crashed = !planned
 	if !wasReady && !g.stopped() {
 		g.startFailed = true
 	}
@@ -240,7 +242,7 @@ func (g *group) changed() {
 	defer g.mu.Unlock()
 	ready := g.countReady()
 	delay := g.backoff.delay(time.Now())
-	now := wire.GroupState{Name: g.config.Name, Available: ready > 0 || !g.startFailed && delay <= 0}
+	now := wire.GroupState{Name: g.config.Name, Available: ready > 0 || !g.startFailed && (delay <= 0 || !g.crashed)}
 	if !now.Available {
 		// A client asked to come back at once would only be refused again.
 		now.RetryAfter = max(delay, time.Second).Round(time.Second)

@@ -21,7 +21,7 @@ func TestApplicationErrors(t *testing.T) {
 		{"/exit", "WSGID-1105", "SystemExit"},
 		{"/none", "WSGID-110", "TypeError"},
 		{"/text", "WSGID-1106", "TypeError"},
-		{"/no-start", "WSGID-1106", "start_response"},
+		{"/no-start", "WSGID-1106", "response has not been started"},
 		{"/bad-status", "WSGID-110", "ValueError"},
 		{"/bad-header", "WSGID-110", "ValueError"},
 	} {

@@ -201,7 +201,7 @@ func TestDispatchFails(t *testing.T) {
 		t.Error("a callable was called after one that raised")
 	}
 	for _, row := range []struct{ name, callable, code string }{
-		{"unknown callable", "missing", "WSGID-1104"}, {"empty callable", "", "WSGID-1104"},
+		{"unknown callable", "missing", "WSGID-1104"}, {"empty callable", "", "WSGID-1"},
 		{"dotted callable", "os.path", "WSGID-1104"}, {"not a callable", "not_callable", "WSGID-110"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

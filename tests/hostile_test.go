@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -81,6 +82,12 @@ func TestHostileFront(t *testing.T) {
 			}
 			switch name {
 			case "END_REQUEST": // dropped; the connection is idle, and stays
+				conn.Close()
+			case "no body", "half a body": // an answer, after which the connection may be used again
+				buffer := make([]byte, 512)
+				if n, err := conn.Read(buffer); err != nil || !bytes.Contains(buffer[:n], []byte("Status: 408")) {
+					t.Errorf("%q %v, want a 408", buffer[:n], err)
+				}
 				conn.Close()
 			default:
 				if _, err := io.Copy(io.Discard, conn); isTimeout(err) {

@@ -5,8 +5,6 @@ import os
 import subprocess
 import sys
 
-logging.basicConfig(level=logging.INFO)
-
 
 def inner():
     raise LookupError("a traceback of several lines\nwith a line end in its message")
