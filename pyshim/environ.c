@@ -33,8 +33,21 @@ struct entry {
 	uint64_t seen;           /* serial of the last request that had it */
 };
 
+/* A value that is in the template, remade when its bytes change. */
+struct memo {
+	bool set;
+	size_t length;
+	char bytes[256];
+};
+
+/* Variables that every environ has. */
+enum { ALWAYS = 3 };
+static const char *const always[ALWAYS] = {"SCRIPT_NAME", "PATH_INFO", "QUERY_STRING"};
+
 struct wsgid_environ_cache {
 	struct wsgid_environ_cache *next;
+	struct entry *always[ALWAYS];
+	struct memo callable, server_pid;
 	struct wsgid_interpreter *interpreter;
 	PyObject *template;
 	struct entry *buckets[BUCKETS];
@@ -109,6 +122,23 @@ static int fill_template(PyObject *t, const struct wsgid_request *r)
 	return 0;
 }
 
+static struct entry *entry_of(struct wsgid_environ_cache *cache, const char *name, uint32_t length);
+
+/* A cache that could not be completed: its entries have no values yet. */
+static void free_cache(struct wsgid_environ_cache *cache)
+{
+	for (size_t i = 0; i < ALWAYS; i++) {
+		struct entry *e = cache->always[i];
+		if (!e)
+			continue;
+		Py_DECREF(e->key);
+		free(e->name);
+		free(e);
+	}
+	Py_DECREF(cache->template);
+	free(cache);
+}
+
 /* The cache of this thread and interpreter. */
 static struct wsgid_environ_cache *cache_of(struct wsgid_request *r)
 {
@@ -127,6 +157,16 @@ static struct wsgid_environ_cache *cache_of(struct wsgid_request *r)
 	}
 	cache->interpreter = r->interpreter;
 	cache->template = template;
+	/* The first entries: they have room whatever clients send. */
+	for (size_t i = 0; i < ALWAYS; i++) {
+		cache->always[i] = entry_of(cache, always[i], (uint32_t)strlen(always[i]));
+		if (!cache->always[i]) {
+			if (!py.PyErr_Occurred())
+				py.PyErr_NoMemory();
+			free_cache(cache);
+			return NULL;
+		}
+	}
 	cache->next = r->local->caches;
 	r->local->caches = cache;
 	return cache;
@@ -281,19 +321,27 @@ static int update(struct wsgid_request *r, struct wsgid_environ_cache *cache, Py
 		}
 		last = e;
 	}
-	static const char *const always[] = {"SCRIPT_NAME", "PATH_INFO", "QUERY_STRING"};
-	for (size_t i = 0; i < 3; i++) {
-		struct entry *e = entry_of(cache, always[i], (uint32_t)strlen(always[i]));
-		if (e && e->seen != cache->serial)
-			e = apply(cache, last, always[i], e->name_length, "", 0, &seen);
-		if (!e) {
-			if (!py.PyErr_Occurred())
-				py.PyErr_NoMemory();
+	for (size_t i = 0; i < ALWAYS; i++) {
+		struct entry *e = cache->always[i];
+		if (e->seen != cache->serial &&
+		    !apply(cache, last, e->name, e->name_length, "", 0, &seen))
 			return -1;
-		}
 		values[i] = e->value;
 	}
 	return seen == cache->live ? 0 : forget(cache);
+}
+
+/* Puts a text into the template unless it is there. */
+static int memoise(struct wsgid_environ_cache *cache, struct memo *memo, PyObject *key, const char *data,
+                   size_t length)
+{
+	if (memo->set && memo->length == length && memcmp(memo->bytes, data, length) == 0)
+		return 0;
+	memo->set = length <= sizeof memo->bytes;
+	memo->length = length;
+	if (memo->set)
+		memcpy(memo->bytes, data, length);
+	return put(cache->template, key, native(data, length));
 }
 
 PyObject *wsgid_environ_new(struct wsgid_request *r)
@@ -304,11 +352,9 @@ PyObject *wsgid_environ_new(struct wsgid_request *r)
 	size_t extras;
 	if (!cache)
 		return NULL;
-	/* These three have room even when a client filled the cache: they come first. */
-	if (!cache->entries && (!entry_of(cache, "SCRIPT_NAME", 11) || !entry_of(cache, "PATH_INFO", 9) ||
-	                        !entry_of(cache, "QUERY_STRING", 12)))
-		return NULL;
-	if (update(r, cache, values, &extras) < 0)
+	if (update(r, cache, values, &extras) < 0 ||
+	    memoise(cache, &cache->callable, side->key_callable, r->callable, strlen(r->callable)) < 0 ||
+	    memoise(cache, &cache->server_pid, side->key_server_pid, r->server_pid.data, r->server_pid.length) < 0)
 		return NULL;
 	PyObject *environ = py.PyDict_Copy(cache->template);
 	if (!environ)
@@ -327,9 +373,7 @@ PyObject *wsgid_environ_new(struct wsgid_request *r)
 	    py.PyDict_SetItem(environ, side->key_errors, r->errors) < 0 ||
 	    py.PyDict_SetItem(environ, side->key_script_name, values[0]) < 0 ||
 	    py.PyDict_SetItem(environ, side->key_path_info, values[1]) < 0 ||
-	    put(environ, side->key_callable, native(r->callable, strlen(r->callable))) < 0 ||
 	    put(environ, side->key_request_id, native(r->id, strlen(r->id))) < 0 ||
-	    put(environ, side->key_server_pid, native(r->server_pid.data, r->server_pid.length)) < 0 ||
 	    put(environ, side->key_request_start, py.PyFloat_FromDouble(wsgid_seconds(r->request_start))) < 0 ||
 	    put(environ, side->key_queue_start, py.PyFloat_FromDouble(wsgid_seconds(r->queue_start))) < 0 ||
 	    put(environ, side->key_daemon_start, py.PyFloat_FromDouble(wsgid_seconds(r->daemon_start))) < 0 ||

@@ -6,7 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 )
 
 // cpuNanoseconds sums the run time of all threads of a process.
@@ -48,10 +50,16 @@ func benchParams(b testing.TB) params {
 }
 
 // BenchmarkWorkerHello measures the CPU time of a worker for a hello request
-// of the router: one write to it, one read from it.
+// of the router: one write to it, one read from it. With one connection each
+// request includes putting the thread to sleep and waking it.
 func BenchmarkWorkerHello(b *testing.B) {
-	w := startWorker(b, workerOptions{threads: 1})
-	c := w.dial()
+	for _, connections := range []int{1, 4} {
+		b.Run(fmt.Sprint("connections=", connections), func(b *testing.B) { benchmarkHello(b, connections) })
+	}
+}
+
+func benchmarkHello(b *testing.B, connections int) {
+	w := startWorker(b, workerOptions{threads: connections})
 	var requests [16][]byte
 	for i := range requests {
 		p := benchParams(b)
@@ -61,30 +69,44 @@ func BenchmarkWorkerHello(b *testing.B) {
 		p["WSGID_REQUEST_START"] = fmt.Sprint(1700000000000000 + i)
 		requests[i] = request(p, nil, true)
 	}
-	c.Write(requests[0])
-	first, err := c.response()
-	if err != nil || !strings.HasPrefix(string(first.body), "Hello") {
-		b.Fatal(err, first)
-	}
-	// The answer has always the same length.
-	size := 8 + len(first.raw) + 4 + len(first.body) + 8 + 16
-	answer := make([]byte, size)
-	one := func(i int) {
-		if _, err := c.Write(requests[i%len(requests)]); err != nil {
-			b.Fatal(err)
+	conns := make([]*conn, connections)
+	size := 0
+	for i := range conns {
+		conns[i] = w.dial()
+		conns[i].Write(requests[0])
+		first, err := conns[i].response()
+		if err != nil || !strings.HasPrefix(string(first.body), "Hello") {
+			b.Fatal(err, first)
 		}
-		if _, err := io.ReadFull(c, answer); err != nil {
-			b.Fatal(err)
+		// The answer has always the same length.
+		size = 8 + len(first.raw) + 4 + len(first.body) + 8 + 16
+		conns[i].SetDeadline(time.Time{})
+	}
+	run := func(n int) {
+		var group sync.WaitGroup
+		for i, c := range conns {
+			group.Add(1)
+			go func() {
+				defer group.Done()
+				answer := make([]byte, size)
+				for at := i; at < n; at += connections {
+					if _, err := c.Write(requests[at/connections%len(requests)]); err != nil {
+						b.Error(err)
+						return
+					}
+					if _, err := io.ReadFull(c, answer); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			}()
 		}
+		group.Wait()
 	}
-	for i := range 1000 {
-		one(i)
-	}
+	run(1000)
 	before := cpuNanoseconds(b, w.cmd.Process.Pid)
 	b.ResetTimer()
-	for i := range b.N {
-		one(i)
-	}
+	run(b.N)
 	b.StopTimer()
 	used := cpuNanoseconds(b, w.cmd.Process.Pid) - before
 	b.ReportMetric(float64(used)/float64(b.N)/1000, "worker-cpu-µs/op")
