@@ -45,6 +45,15 @@ var (
 	buildErr  error
 )
 
+// TestMain removes the program that the tests have compiled.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if buildPath != "" {
+		os.RemoveAll(filepath.Dir(buildPath))
+	}
+	os.Exit(code)
+}
+
 // workerBinary compiles the C files of the package into a program of its own:
 // what the constructor runs is then the same as in wsgid, with sanitizers when
 // WSGID_TEST_ASAN=1.
