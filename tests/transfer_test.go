@@ -158,6 +158,38 @@ func TestStreaming(t *testing.T) {
 	}
 }
 
+// TestLateException: an exception after a part of the response has reached the
+// client is a cut that the client can see, and a traceback in the log.
+func TestLateException(t *testing.T) {
+	w := newWorld(t)
+	w.App("stream.py")
+	gate := w.Write("gate", "")
+	w.Configure(group("only", "#64001", 1, 2) + mount("/", "apps/stream.py"))
+	wsgid := w.Start(harness.Options{})
+	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+	for range rounds(3, 30) {
+		if err := os.WriteFile(gate, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		response, err := apache.HTTP.Get(apache.Base + "/?count=2&fail=1&gate=" + gate)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := make([]byte, len("chunk 0\n"))
+		if _, err := io.ReadFull(response.Body, first); err != nil || string(first) != "chunk 0\n" {
+			t.Errorf("%q %v", first, err)
+		}
+		if err := os.WriteFile(gate, []byte("x"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if rest, err := io.ReadAll(response.Body); err == nil || len(rest) != 0 {
+			t.Errorf("the client sees no cut: %q %v", rest, err)
+		}
+		response.Body.Close()
+	}
+	wsgid.Log.Await(t, "the traceback", harness.Containing("ValueError: raised in the middle", "WSGID-1105"))
+}
+
 // TestRefusedUpload: the first request after the script has changed is a 10 MiB
 // POST. The process that has the old code refuses it; it arrives byte by byte
 // in one with the new code, with a length and chunked.
