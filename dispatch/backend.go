@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -119,21 +120,33 @@ func (g *group) startEmbedded(n int) error {
 	if err != nil {
 		return fmt.Errorf("starting embedded threads: %w", err)
 	}
+	var errs []error
 	for _, fd := range fds {
-		f := os.NewFile(uintptr(fd), "embedded")
-		c, err := net.FileConn(f)
-		f.Close()
-		if err != nil {
-			return fmt.Errorf("connecting to an embedded thread: %w", err)
-		}
-		pid, err := handshake(g.router.ctx, c)
-		if err == nil {
-			err = g.adopt(nil, c, pid)
-		}
-		if err != nil {
-			c.Close()
-			return fmt.Errorf("connecting to an embedded thread: %w", err)
+		if err := g.connectEmbedded(fd); err != nil {
+			errs = append(errs, fmt.Errorf("connecting to an embedded thread: %w", err))
 		}
 	}
-	return nil
+	if len(errs) < len(fds) && len(errs) > 0 { // the group works, with fewer threads
+		g.log.Error("embedded threads are missing", "missing", len(errs), "error", errors.Join(errs...))
+		return nil
+	}
+	return errors.Join(errs...)
+}
+
+// connectEmbedded takes over the router's end of the socket pair of one thread.
+func (g *group) connectEmbedded(fd int) error {
+	f := os.NewFile(uintptr(fd), "embedded")
+	c, err := net.FileConn(f)
+	f.Close()
+	if err != nil {
+		return err
+	}
+	pid, err := handshake(g.router.ctx, c)
+	if err == nil {
+		err = g.adopt(nil, c, pid)
+	}
+	if err != nil {
+		c.Close()
+	}
+	return err
 }

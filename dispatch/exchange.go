@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"strconv"
@@ -23,17 +24,22 @@ type front interface {
 	bodyReady() bool
 	// bodyComing tells that n bytes of body (-1: unknown) will be read.
 	bodyComing(n int64)
-	// forward passes on whole or partial STDOUT records as they came; last
-	// says that they end with END_REQUEST.
-	forward(records []byte, last bool) error
+	// forward passes on STDOUT records as they came; whole says that they end
+	// with a record, last that it is END_REQUEST.
+	forward(records []byte, whole, last bool) error
+	// aborted acknowledges that the client aborted the request, so that the
+	// connection can be used again. It fails where that is not possible.
+	aborted() error
 	// answer sends a whole response of the router itself.
 	answer(header, body string) error
 	// id is the request id that the front server uses in records.
 	id() uint16
+	// hurry makes writes fail that cannot be done at once.
+	hurry()
 	// interrupt ends a waiting nextBody.
 	interrupt()
-	// gone asks, without waiting, whether the client gave up.
-	gone() bool
+	// gone asks, without waiting, whether the client gave up, and how.
+	gone() killReason
 }
 
 // killReason says why somebody else ended an exchange.
@@ -41,7 +47,10 @@ type killReason uint32
 
 const (
 	notKilled     killReason = iota
-	clientGone               // the front server closed or aborted
+	clientGone               // the front server closed the connection
+	clientAborted            // ABORT_REQUEST came
+	bodyOver                 // the streamed body exceeds max_body_bytes
+	bodyCut                  // the streamed body ended before its length
 	headTimeout              // PARAMS took longer than header_timeout
 	bodyTimeout              // no STDIN for body_timeout
 	bodyTooLarge             // a streamed body went over max_body_bytes
@@ -67,6 +76,7 @@ type outcome uint8
 
 const (
 	answered outcome = iota // a whole response was sent
+	finished                // there is no response, but the connection can go on
 	broken                  // close without END_REQUEST: the client shall see a cut
 	left                    // somebody else has the connection now, touch nothing
 )
@@ -93,10 +103,15 @@ type exchange struct {
 
 	phase atomic.Uint32
 	since atomic.Int64 // nanoseconds since the epoch: start of the phase, or last progress
+	// answering is since when a write of the answer to the front is under way,
+	// ns, or 0; kept while an upload runs.
+	answering atomic.Int64
+	ended     atomic.Bool // END_REQUEST is on its way to the front
 
 	mu      sync.Mutex // the fields below, against kill
 	killed  killReason
 	worker  *workerConn
+	upload  *upload
 	cancel  chan struct{} // closed by kill while waiting
 	reading bool          // a nextBody may be waiting
 }
@@ -156,6 +171,7 @@ func (x *exchange) begin() {
 	x.body, x.bodyRead, x.bodyEnded = x.body[:0], 0, false
 	x.path, x.out = x.path[:0], x.out[:0]
 	x.target, x.route = target{}, route{}
+	x.ended.Store(false)
 	x.mu.Lock()
 	x.killed, x.worker, x.cancel = notKilled, nil, nil
 	x.mu.Unlock()
@@ -186,6 +202,9 @@ func (x *exchange) serve(params []byte, limits protocol.Limits) outcome {
 // prepare does everything that needs no thread: mapping, body, settings.
 func (x *exchange) prepare() (*refusal, outcome) {
 	x.path = x.env.urlPath(x.path)
+	if bytes.IndexByte(x.path, 0) >= 0 {
+		return refuse(errcode.MalformedParams, "reason", "NUL in the path"), answered
+	}
 	var r *refusal
 	if x.target, r = x.router.mounts.find(&x.env, x.path); r != nil {
 		return r, answered
@@ -223,14 +242,14 @@ func (x *exchange) collectBody() (*refusal, outcome) {
 			return nil, answered
 		}
 	}
-	limit := m.RequestBuffer
+	limit := max(1, m.RequestBuffer) // at 0, the first piece tells whether there is a body
 	x.setReading(true)
 	defer x.setReading(false)
 	for first := true; ; first = false {
 		if !x.front.bodyReady() {
 			x.enter(phaseBody)
 		}
-		if x.bodyRead >= limit && limit > 0 && x.bodyRead != length {
+		if x.bodyRead >= limit && x.bodyRead != length {
 			return nil, answered // the rest is streamed
 		}
 		piece, err := x.front.nextBody()
@@ -277,7 +296,18 @@ func (x *exchange) bodyError(err error) (*refusal, outcome) {
 		return refuse(errcode.RouterStopping), answered
 	}
 	x.router.log.Debug("front server gave up while sending the body", "request", string(x.requestID), "error", err)
+	if errors.Is(err, protocol.ErrAbortRecord) {
+		return nil, x.aborted()
+	}
 	return nil, broken
+}
+
+// aborted ends a request that the client aborted.
+func (x *exchange) aborted() outcome {
+	if x.front.aborted() != nil {
+		return broken
+	}
+	return finished
 }
 
 // refuse answers the request with r and logs it.

@@ -37,10 +37,10 @@ func (x *exchange) forwardRequest() outcome {
 	now := time.Now()
 	wantAccept := !x.bodyEnded
 	x.finishHead(now.UnixMicro(), wantAccept)
-	head := len(x.out)
-	inline := wantAccept || head+len(x.body) <= maxWhole
-	if inline {
-		x.out = protocol.AppendStream(x.out, protocol.Stdin, 1, x.body)
+	rest := x.body // what is written beside the reading
+	if first := min(len(rest), max(0, maxWhole-len(x.out))); wantAccept || first == len(rest) {
+		x.out = protocol.AppendStream(x.out, protocol.Stdin, 1, rest[:first])
+		rest = rest[first:]
 		if !wantAccept {
 			x.out = protocol.AppendStreamEnd(x.out, protocol.Stdin, 1)
 		}
@@ -58,7 +58,7 @@ func (x *exchange) forwardRequest() outcome {
 		if o != answered {
 			return o
 		}
-		result := x.try(w, wantAccept, !inline)
+		result := x.try(w, wantAccept, rest)
 		avoid = w.process.pid
 		switch result {
 		case attemptDone:
@@ -96,42 +96,41 @@ func (x *exchange) died(deaths, pid int) *refusal {
 }
 
 // try sends the request to one worker and passes its answer on.
-func (x *exchange) try(w *workerConn, wantAccept, bodyBeside bool) attempt {
+func (x *exchange) try(w *workerConn, wantAccept bool, rest []byte) attempt {
 	x.enter(phaseRunning)
 	g := w.group
 	if !x.setWorker(w) {
 		g.release(w)
 		return x.killedAttempt()
 	}
-	if _, err := w.Write(x.out); err != nil {
+	if n, err := w.Write(x.out); err != nil {
 		x.setWorker(nil)
-		stale := errors.Is(err, syscall.EPIPE)
+		stale := n == 0 && (errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET))
 		g.discard(w, x.killedBy() == notKilled)
 		if x.killedBy() != notKilled {
 			return x.killedAttempt()
 		}
 		if stale {
-			return attemptAgain // it had ended before: it has seen nothing of the request
+			return attemptAgain // it had ended before: not one byte of the request was taken
 		}
 		return attemptDied
 	}
 	buf := buffers.Get().(*[bufferSize]byte)
 	defer buffers.Put(buf)
 	p := reply{x: x, w: w, buf: buf[:]}
-	var up *upload
 	switch {
 	case wantAccept:
-		p.accepted = func() { up = x.startUpload(w, nil) }
-	case bodyBeside:
-		up = x.startUpload(w, x.body)
+		p.accepted = func() { p.up = x.startUpload(w, rest) }
+	case len(rest) > 0:
+		p.up = x.startUpload(w, rest)
 	}
 	end := p.run()
 	usable := true
-	if up != nil {
-		usable = up.stop()
+	if p.up != nil {
+		usable = p.up.stop()
 	}
 	x.setWorker(nil)
-	return x.settle(&p, end, usable, up != nil && wantAccept)
+	return x.settle(&p, end, usable, p.up != nil && wantAccept)
 }
 
 // settle gives the connection back and says what the end of the answer means.
@@ -161,8 +160,10 @@ func (x *exchange) settle(p *reply, end replyEnd, usable, streamed bool) attempt
 		return attemptAgain
 	}
 	switch {
+	case killed == clientAborted && p.midRecord:
+		return attemptBroken
 	case killed != notKilled:
-		if p.started {
+		if p.started && killed != clientAborted {
 			return attemptBroken
 		}
 		return x.killedAttempt()
@@ -193,90 +194,20 @@ func (x *exchange) killedAttempt() attempt {
 	case graceOver:
 		x.refuse(refuse(errcode.RouterStopping))
 		return attemptDone
+	case bodyOver:
+		x.refuse(refuse(errcode.BodyTooLarge, "limit", x.target.mount.MaxBodyBytes))
+		return attemptDone
+	case bodyCut:
+		x.refuse(refuse(errcode.ShortBody, "content_length", x.env.length, "received", x.bodyRead))
+		return attemptDone
+	case clientAborted:
+		if x.aborted() == finished {
+			return attemptDone
+		}
+		return attemptBroken
 	}
 	x.router.log.Debug("client gave up", "request", string(x.requestID))
 	return attemptBroken
-}
-
-// upload streams a body to a worker beside the reading of its answer.
-type upload struct {
-	x    *exchange
-	w    *workerConn
-	done chan struct{}
-	// failed: the stream to the worker was cut inside a record, or the body is
-	// incomplete.
-	failed bool
-}
-
-// startUpload begins to send rest and then what comes from the front server.
-func (x *exchange) startUpload(w *workerConn, rest []byte) *upload {
-	u := &upload{x: x, w: w, done: make(chan struct{})}
-	x.setReading(true)
-	go u.run(rest)
-	return u
-}
-
-func (u *upload) run(rest []byte) {
-	defer close(u.done)
-	buf := buffers.Get().(*[bufferSize]byte)
-	defer buffers.Put(buf)
-	x := u.x
-	for len(rest) > 0 {
-		n := min(len(rest), bufferSize-protocol.HeaderLen)
-		if !u.write(protocol.AppendStream(buf[:0], protocol.Stdin, 1, rest[:n])) {
-			return
-		}
-		rest = rest[n:]
-	}
-	for !x.bodyEnded {
-		b, err := x.nextStream(buf[:0])
-		// What arrived before an error may still reach the application.
-		if len(b) > 0 && !u.write(b) {
-			return
-		}
-		if err != nil {
-			u.broken(err)
-			return
-		}
-	}
-	u.write(protocol.AppendStreamEnd(buf[:0], protocol.Stdin, 1))
-}
-
-func (u *upload) write(b []byte) bool {
-	_, err := u.w.Write(b)
-	if err != nil {
-		u.failed = true
-	}
-	return err == nil
-}
-
-// broken: the body ends early. The worker is told by the end of its
-// connection, which makes the application's read raise.
-func (u *upload) broken(err error) {
-	if errors.Is(err, protocol.ErrInterrupted) && u.x.killedBy() == notKilled {
-		return // the answer was complete before the body; the worker drops the rest
-	}
-	u.failed = true
-	if errors.Is(err, errBodyTooLarge) {
-		u.x.kill(bodyTooLarge)
-		return
-	}
-	u.x.router.log.Warn("request body broke off", "request", string(u.x.requestID),
-		"received", u.x.bodyRead, "error", err)
-	u.x.kill(clientGone)
-}
-
-// stop ends the upload after the answer and reports whether the connection to
-// the worker can be used again.
-func (u *upload) stop() bool {
-	select {
-	case <-u.done:
-	default:
-		u.x.front.interrupt()
-		<-u.done
-	}
-	u.x.setReading(false)
-	return !u.failed
 }
 
 // minPiece is the least room that asks for another piece of the body: Apache

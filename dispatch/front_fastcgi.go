@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/wsgid/wsgid/internal/errcode"
@@ -30,7 +31,8 @@ type fastcgiFront struct {
 	conn   net.Conn
 	sc     *protocol.ServerConn
 	req    *protocol.Request
-	small  []byte // the idle buffer while a borrowed one is in use
+	reqID  atomic.Uint32 // that of req, for the housekeeper
+	small  []byte        // the idle buffer while a borrowed one is in use
 	large  *[bufferSize]byte
 	limits protocol.Limits
 }
@@ -90,6 +92,7 @@ func newFastCGIFront(r *Router, l *listener, conn net.Conn) *fastcgiFront {
 		IdleTimeout: r.config.Limits.IdleTimeout,
 		MaxConns:    r.config.Limits.MaxConnections,
 		MaxReqs:     r.config.Limits.MaxConnections,
+		Dropped:     f.x.depart,
 	})
 	return f
 }
@@ -106,6 +109,7 @@ func (f *fastcgiFront) run() {
 			return
 		}
 		f.req = req
+		f.reqID.Store(uint32(req.ID))
 		var o outcome
 		if err != nil {
 			o = f.reject(err)
@@ -168,7 +172,7 @@ func (f *fastcgiFront) giveBack() {
 }
 
 // pending reports whether bytes of another request have arrived.
-func (f *fastcgiFront) pending() bool { return f.x.phase.Load() != phaseIdle }
+func (f *fastcgiFront) pending() bool { return f.x.phase.Load() != phaseIdle || readable(f.conn) }
 
 // finish ends a connection whose front server does not keep it.
 func (f *fastcgiFront) finish() {
@@ -189,6 +193,11 @@ func (f *fastcgiFront) logEnd(err error) {
 	log := f.x.router.log
 	switch {
 	case errors.Is(err, io.EOF):
+	case errors.Is(err, protocol.ErrHTTP) && f.x.listener.sawHTTP.Swap(true):
+		log.Debug("front server speaks http", "listener", f.x.listener.Address, "peer", peerName(f.conn))
+	case errors.Is(err, protocol.ErrHTTP):
+		log.Warn("somebody speaks http to a fastcgi listener; further cases are logged at level debug",
+			"listener", f.x.listener.Address, "peer", peerName(f.conn))
 	case errors.Is(err, protocol.ErrInterrupted) && f.x.killedBy() == headTimeout:
 		log.Warn("request parameters did not arrive in time", "listener", f.x.listener.Address, "peer", peerName(f.conn))
 	case errors.Is(err, protocol.ErrInterrupted), errors.Is(err, protocol.ErrIdleTimeout):
@@ -222,13 +231,22 @@ func (f *fastcgiFront) bodyComing(n int64) {
 	f.large, f.small = large, small
 }
 
-func (f *fastcgiFront) forward(records []byte, last bool) error {
+func (f *fastcgiFront) forward(records []byte, whole, last bool) error {
 	var err error
-	if last {
+	switch {
+	case last:
 		_, err = f.sc.WriteEnd(records)
-	} else {
+	case whole:
 		_, err = f.sc.Write(records)
+	default:
+		_, err = f.sc.WritePart(records)
 	}
+	return err
+}
+
+// aborted answers ABORT_REQUEST (FastCGI 1.0 section 5.4).
+func (f *fastcgiFront) aborted() error {
+	_, err := f.sc.WriteEnd(protocol.AppendEndRequest(nil, f.req.ID, 0, protocol.RequestComplete))
 	return err
 }
 
@@ -240,7 +258,21 @@ func (f *fastcgiFront) answer(header, body string) error {
 	return err
 }
 
+// hurry bounds what is still written: the housekeeper must not wait for it.
+func (f *fastcgiFront) hurry() { _ = f.conn.SetWriteDeadline(time.Now().Add(tick)) }
+
 // abandon ends the connection while its goroutine is caught in Python.
 func (f *fastcgiFront) abandon() { f.conn.Close() }
 
-func (f *fastcgiFront) gone() bool { return hungUp(f.conn, f.req.ID) }
+// gone looks for ABORT_REQUEST only while nobody reads: inside a body any
+// bytes may come.
+func (f *fastcgiFront) gone() killReason {
+	f.x.mu.Lock()
+	reading := f.x.reading
+	f.x.mu.Unlock()
+	id := uint16(f.reqID.Load())
+	if reading {
+		id = 0
+	}
+	return hungUp(f.conn, id)
+}

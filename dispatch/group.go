@@ -39,7 +39,8 @@ type group struct {
 	last      *process // the connection used last was to it
 	queue     waitQueue
 	dials     []*dial
-	lost      int // embedded threads that ended with a request
+	lost      int       // embedded threads that ended with a request
+	busySince time.Time // of an embedded group; see busyFor
 	filled    bool
 	closed    bool
 

@@ -60,7 +60,7 @@ func (k *keeper) run() {
 		select {
 		case now := <-t.C:
 			k.router.fronts.each(func(x *exchange) { k.look(x, now) })
-			k.router.lookAtScripts(now)
+			k.router.lookAtPython(now)
 		case <-k.router.ctx.Done():
 			return
 		}
@@ -85,8 +85,11 @@ func (k *keeper) look(x *exchange, now time.Time) {
 			x.kill(bodyTimeout)
 		}
 	case phaseWaiting, phaseRunning:
-		if lasted > lookAfter && x.front.gone() {
-			x.kill(clientGone)
+		if lasted > lookAfter {
+			if why := x.front.gone(); why != notKilled {
+				x.kill(why)
+			}
 		}
 	}
+	x.unjam(now)
 }

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -109,15 +110,35 @@ func (g *gate) Accept() (net.Conn, error) {
 			g.router.fronts.leave()
 			continue
 		}
-		return &countedConn{Conn: c, leave: g.router.fronts.leave}, nil
+		return &countedConn{Conn: c, leave: g.router.fronts.leave, patience: g.l.BodyTimeout}, nil
 	}
 }
 
-// countedConn gives its place back when it is closed.
+// countedConn gives its place back when it is closed. A client that takes
+// nothing of an answer for longer than patience (0: for ever) loses it: it
+// holds a thread of an application.
 type countedConn struct {
 	net.Conn
-	once  sync.Once
-	leave func()
+	once     sync.Once
+	leave    func()
+	patience time.Duration
+	hurried  atomic.Bool // somebody has set another deadline
+}
+
+// SetWriteDeadline is that of net.Conn.
+func (c *countedConn) SetWriteDeadline(t time.Time) error {
+	c.hurried.Store(!t.IsZero())
+	return c.Conn.SetWriteDeadline(t)
+}
+
+// Write sends b, a piece of an answer.
+func (c *countedConn) Write(b []byte) (int, error) {
+	if c.patience > 0 && !c.hurried.Load() {
+		if err := c.Conn.SetWriteDeadline(time.Now().Add(c.patience)); err != nil {
+			return 0, err
+		}
+	}
+	return c.Conn.Write(b)
 }
 
 // Close closes the connection, once.
@@ -170,6 +191,11 @@ func (f *httpFront) serve(h *httpListener, w http.ResponseWriter, req *http.Requ
 	f.w, f.req, f.rc = w, req, http.NewResponseController(w)
 	f.x.router, f.x.listener, f.x.front = r, h.l, f
 	f.ended = req.Body == nil || req.Body == http.NoBody
+	if !f.ended {
+		// Else net/http eats what is left of the body when the answer begins.
+		// HTTP/1, the only version here, supports it.
+		_ = f.rc.EnableFullDuplex()
+	}
 	f.x.arrive()
 	r.fronts.add(&f.x)
 	defer r.fronts.drop(&f.x)
@@ -196,7 +222,17 @@ func (f *httpFront) reset() {
 func (f *httpFront) id() uint16       { return 1 }
 func (f *httpFront) bodyComing(int64) {}
 func (f *httpFront) bodyReady() bool  { return f.ended }
-func (f *httpFront) gone() bool       { return f.req.Context().Err() != nil }
+func (f *httpFront) hurry()           { _ = f.rc.SetWriteDeadline(time.Now().Add(tick)) }
+
+// aborted is never possible: only a closed connection says so.
+func (f *httpFront) aborted() error { return errors.ErrUnsupported }
+
+func (f *httpFront) gone() killReason {
+	if f.req.Context().Err() != nil {
+		return clientGone
+	}
+	return notKilled
+}
 
 func (f *httpFront) interrupt() {
 	// It fails only when the connection is gone, which ends reading as well.
@@ -229,7 +265,7 @@ func (f *httpFront) nextBody() ([]byte, error) {
 
 // forward takes the content out of STDOUT records. A record header is never
 // cut in two: reply.walk passes it as a whole.
-func (f *httpFront) forward(b []byte, last bool) error {
+func (f *httpFront) forward(b []byte, _, last bool) error {
 	for len(b) > 0 {
 		if f.content == 0 && f.padding == 0 {
 			h, err := protocol.ParseHeader(b)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/wsgid/wsgid/internal/errcode"
@@ -19,6 +20,7 @@ type listener struct {
 	wire.Listener
 	socket  net.Listener
 	clients []netip.Prefix
+	sawHTTP atomic.Bool // somebody spoke HTTP to a FastCGI listener
 }
 
 func openListener(c wire.Listener) (*listener, error) {

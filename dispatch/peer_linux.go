@@ -11,20 +11,20 @@ import (
 )
 
 // hungUp asks, without waiting, whether the peer has closed c, or has sent
-// ABORT_REQUEST for id as the next record. On a unix socket a peer that only
-// ended its own direction still reads the answer; TCP cannot tell the two
-// apart, and no front server ends one direction.
-func hungUp(c net.Conn, id uint16) bool {
+// ABORT_REQUEST for id as the next record; id 0 does not look for that. On a
+// unix socket a peer that only ended its own direction still reads the answer;
+// TCP cannot tell the two apart, and no front server ends one direction.
+func hungUp(c net.Conn, id uint16) killReason {
 	sc, ok := c.(syscall.Conn)
 	if !ok {
-		return false
+		return notKilled
 	}
 	raw, err := sc.SyscallConn()
 	if err != nil {
-		return true
+		return clientGone
 	}
 	_, isUnix := c.(*net.UnixConn)
-	gone := false
+	why := notKilled
 	err = raw.Control(func(fd uintptr) {
 		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN | unix.POLLRDHUP}}
 		n, err := unix.Poll(p, 0)
@@ -33,7 +33,10 @@ func hungUp(c net.Conn, id uint16) bool {
 		}
 		got := p[0].Revents
 		if got&(unix.POLLHUP|unix.POLLERR|unix.POLLNVAL) != 0 || (!isUnix && got&unix.POLLRDHUP != 0) {
-			gone = true
+			why = clientGone
+			return
+		}
+		if id == 0 {
 			return
 		}
 		var head [protocol.HeaderLen]byte
@@ -42,9 +45,33 @@ func hungUp(c net.Conn, id uint16) bool {
 			return
 		}
 		h, err := protocol.ParseHeader(head[:])
-		gone = err == nil && id != 0 && h.Type == protocol.AbortRequest && h.ID == id
+		if err == nil && h.Type == protocol.AbortRequest && h.ID == id {
+			why = clientAborted
+		}
 	})
-	return gone || err != nil
+	if err != nil {
+		return clientGone
+	}
+	return why
+}
+
+// readable reports whether a read of c would return at once.
+func readable(c net.Conn) bool {
+	sc, ok := c.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return false
+	}
+	is := false
+	err = raw.Control(func(fd uintptr) {
+		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		n, err := unix.Poll(p, 0)
+		is = err == nil && n > 0
+	})
+	return is && err == nil
 }
 
 // peerUID is the user of the process at the other end of a unix socket.

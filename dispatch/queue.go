@@ -119,6 +119,8 @@ func (g *group) fill() *refusal {
 	}
 	g.mu.Lock()
 	g.filled = false
+	g.reason = "embedded Python not available"
+	g.queue.failAll() // those who waited for the threads
 	g.mu.Unlock()
 	return refuse(errcode.EmbeddedMissing, "error", err)
 }

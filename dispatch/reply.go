@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/wsgid/wsgid/protocol"
 )
@@ -11,6 +12,13 @@ import (
 // truncated is the appStatus of a response that failed half-way
 // (docs/internals.md section 5).
 const truncated = 0x57534731
+
+// endLen is the length of END_REQUEST, and maxNoise how much STDERR a worker
+// may send in one answer: only an empty record has a meaning.
+const (
+	endLen   = 8
+	maxNoise = 1 << 20
+)
 
 // replyEnd says how the answer of a worker ended.
 type replyEnd uint8
@@ -38,8 +46,13 @@ type reply struct {
 	padding int  // likewise
 	skip    bool // the current record is not passed on
 	started bool // STDOUT has begun
-	final   bool // END_REQUEST was passed on
-	err     error
+	closed  bool // STDOUT has ended
+	noise   int  // bytes of STDERR records
+	// midRecord: what was passed on ends inside a record.
+	midRecord bool
+	err       error
+	// up is the upload that runs beside, or nil.
+	up *upload
 	// accepted is called when the worker says that it takes the request.
 	accepted func()
 }
@@ -72,14 +85,15 @@ func (p *reply) walk() (replyEnd, bool) {
 		}
 		h, err := protocol.ParseHeader(head)
 		if err != nil || h.ID != 1 {
-			p.err = fmt.Errorf("%w: bad record header", errReply)
-			return replyLost, true
+			return p.violated("bad record header")
 		}
 		switch h.Type {
 		case protocol.Stdout:
-			if h.ContentLength > 0 {
-				p.started = true
+			if p.closed {
+				return p.violated("STDOUT after its end")
 			}
+			p.started = p.started || h.ContentLength > 0
+			p.closed = h.ContentLength == 0
 			if id != 1 {
 				binary.BigEndian.PutUint16(head[2:], id)
 			}
@@ -87,6 +101,9 @@ func (p *reply) walk() (replyEnd, bool) {
 			p.r += protocol.HeaderLen
 			p.content, p.padding = h.ContentLength, h.PaddingLength
 		case protocol.EndRequest:
+			if h.ContentLength != endLen {
+				return p.violated("END_REQUEST of a wrong length")
+			}
 			whole := protocol.HeaderLen + h.ContentLength + h.PaddingLength
 			if len(head) < whole {
 				if !p.flush(false) {
@@ -96,11 +113,14 @@ func (p *reply) walk() (replyEnd, bool) {
 				return 0, false
 			}
 			return p.end(h, whole, id)
-		default: // STDERR; the worker sends no other type
+		case protocol.Stderr:
+			if p.noise += protocol.HeaderLen + h.ContentLength; p.noise > maxNoise {
+				return p.violated("STDERR without end")
+			}
 			if !p.flush(false) {
 				return replyBlocked, true
 			}
-			if h.Type == protocol.Stderr && h.ContentLength == 0 && p.accepted != nil {
+			if h.ContentLength == 0 && p.accepted != nil {
 				p.accepted()
 				p.accepted = nil
 			}
@@ -108,6 +128,8 @@ func (p *reply) walk() (replyEnd, bool) {
 			p.r += protocol.HeaderLen
 			p.content, p.padding = h.ContentLength, h.PaddingLength
 			p.from = p.r
+		default:
+			return p.violated("record of type " + h.Type.String())
 		}
 	}
 	if !p.flush(false) {
@@ -146,8 +168,7 @@ func (p *reply) end(h protocol.Header, whole int, id uint16) (replyEnd, bool) {
 	content := p.buf[p.r+protocol.HeaderLen:]
 	status, code, err := protocol.EndContent(content[:h.ContentLength])
 	if err != nil {
-		p.err = fmt.Errorf("%w: %w", errReply, err)
-		return replyLost, true
+		return p.violated(err.Error())
 	}
 	if code == protocol.Overloaded && !p.started {
 		p.from = p.r
@@ -161,9 +182,11 @@ func (p *reply) end(h protocol.Header, whole int, id uint16) (replyEnd, bool) {
 		p.r += whole
 		return replyTruncated, true
 	}
-	if !p.started {
-		p.err = fmt.Errorf("%w: END_REQUEST without a response", errReply)
-		return replyLost, true
+	switch {
+	case !p.started:
+		return p.violated("END_REQUEST without a response")
+	case code != protocol.RequestComplete:
+		return p.violated("END_REQUEST that takes back a response")
 	}
 	if id != 1 {
 		binary.BigEndian.PutUint16(p.buf[p.r+2:], id)
@@ -183,15 +206,27 @@ func (p *reply) flush(last bool) bool {
 	b := p.buf[p.from:p.r]
 	p.from = p.r
 	if last {
-		// Whoever kills the exchange from here on must not touch the worker:
-		// the front server may begin the next request at once.
-		p.final = true
+		// The front server may begin the next request at once, which must not
+		// look like a broken body to the upload.
+		p.x.ended.Store(true)
 	}
-	if err := p.x.front.forward(b, last); err != nil {
+	if p.up != nil {
+		p.x.answering.Store(time.Now().UnixNano())
+		defer p.x.answering.Store(0)
+	}
+	p.midRecord = !p.skip && (p.content > 0 || p.padding > 0)
+	if err := p.x.front.forward(b, !p.midRecord, last); err != nil {
+		p.midRecord = true // who knows what was sent
 		p.err = err
 		return false
 	}
 	return true
+}
+
+// violated ends the answer of a worker that cannot be believed.
+func (p *reply) violated(what string) (replyEnd, bool) {
+	p.err = fmt.Errorf("%w: %s", errReply, what)
+	return replyLost, true
 }
 
 func (p *reply) compact() {

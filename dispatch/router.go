@@ -49,6 +49,7 @@ type Router struct {
 	host    ScriptHost
 	hostErr error
 	probing atomic.Int64 // start of a probe that is under way, ns, or 0
+	probed  time.Time    // when the last probe began; the housekeeper's
 
 	wait      sync.WaitGroup // everything but front connections
 	frontWait sync.WaitGroup
@@ -94,9 +95,6 @@ func Run(ctx context.Context, o Options) error {
 func newRouter(ctx context.Context, o Options, conn *wire.Conn, config *wire.RouterConfig) *Router {
 	r := &Router{log: o.Logger, config: config, wire: conn, startHost: o.StartHost,
 		stopped: make(chan struct{}), fronts: newFrontSet(config.Limits.MaxConnections)}
-	if level := hclog.LevelFromString(config.LogLevel); level != hclog.NoLevel {
-		r.log.SetLevel(level)
-	}
 	if level := hclog.LevelFromString(config.LogLevel); level != hclog.NoLevel {
 		r.log.SetLevel(level)
 	}
@@ -349,39 +347,6 @@ func (r *Router) abandoned(x *exchange) {
 }
 
 func (r *Router) inFlight() int { return int(r.keeper.active.Load()) }
-
-// lookAtScripts is the housekeeper's part for Python: calls past their
-// deadline, and the lock of the interpreter that nobody can get any more.
-func (r *Router) lookAtScripts(now time.Time) {
-	if r.script == nil {
-		return
-	}
-	oldest, err := r.script.look(now)
-	if err == nil && oldest > probeAfter {
-		err = r.probe(now)
-	}
-	if err != nil {
-		r.log.Error("router has to be replaced", "error", err)
-		r.cancel(err)
-	}
-}
-
-// probe asks for Python's lock beside everything else, one question at a time.
-func (r *Router) probe(now time.Time) error {
-	if since := r.probing.Load(); since != 0 {
-		limit := r.script.config.DeadlockTimeout
-		if held := now.Sub(time.Unix(0, since)); limit > 0 && held > limit {
-			return fmt.Errorf("python's interpreter lock could not be had for %s", held.Round(time.Second))
-		}
-		return nil
-	}
-	r.probing.Store(now.UnixNano())
-	go func() { // not waited for: it may never come back
-		r.script.host.Probe()
-		r.probing.Store(0)
-	}()
-	return nil
-}
 
 func (r *Router) status() *wire.RouterStatus {
 	s := &wire.RouterStatus{

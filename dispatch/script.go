@@ -15,10 +15,6 @@ import (
 // that sits in C code without the lock never sees the exception.
 const writeOffAfter = time.Second
 
-// probeAfter is how old a call is before anybody asks whether Python's lock
-// can be had at all.
-const probeAfter = time.Second
-
 // dispatchScript is the script that decides about each request. The goroutine
 // of the request calls into Python itself; a call that does not come back is
 // answered by the housekeeper.
@@ -40,6 +36,7 @@ type dispatchScript struct {
 type runningCall struct {
 	x           *exchange
 	call        *ScriptCall
+	start       time.Time
 	deadline    time.Time
 	interrupted bool
 	writtenOff  bool
@@ -65,7 +62,7 @@ func (s *dispatchScript) evaluate(x *exchange, application string) (ScriptDecisi
 	if s.config.ApplicationGroup != "" {
 		application = x.env.expand(s.config.ApplicationGroup, scriptGroupValue, x.target.scriptName)
 	}
-	c := &runningCall{x: x, deadline: deadline, call: &ScriptCall{
+	c := &runningCall{x: x, start: time.Now(), deadline: deadline, call: &ScriptCall{
 		Script:           s.config.Path,
 		ApplicationGroup: application,
 		Params:           x.out[headLen:],
@@ -164,11 +161,17 @@ func (s *dispatchScript) noteLoad(message string) {
 // look interrupts calls that are past their deadline, writes those off that do
 // not come back, and reports when too many are lost to go on.
 func (s *dispatchScript) look(now time.Time) (oldest time.Duration, err error) {
+	var lost []*exchange
+	defer func() {
+		for _, x := range lost { // outside of the lock: it writes to the client
+			x.abandon(s.config.Path)
+		}
+	}()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.running {
 		late := now.Sub(c.deadline)
-		oldest = max(oldest, late+s.config.Timeout)
+		oldest = max(oldest, now.Sub(c.start))
 		switch {
 		case c.writtenOff || late < 0:
 		case !c.interrupted:
@@ -178,7 +181,7 @@ func (s *dispatchScript) look(now time.Time) (oldest time.Duration, err error) {
 			c.writtenOff = true
 			s.lost++
 			<-s.slots
-			c.x.abandon(s.config.Path)
+			lost = append(lost, c.x)
 		}
 	}
 	if n := cap(s.slots); s.lost > 0 && 2*s.lost >= n {
@@ -191,6 +194,7 @@ func (s *dispatchScript) look(now time.Time) (oldest time.Duration, err error) {
 // script. That goroutine touches nothing of it when it ever comes back.
 func (x *exchange) abandon(script string) {
 	x.router.requests.Add(1)
+	x.front.hurry()
 	x.refuse(refuse(errcode.DispatchTimeout, "script", script, "reason", "the call does not come back"))
 	x.router.abandoned(x)
 }

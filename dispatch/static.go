@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/wsgid/wsgid/internal/wire"
 )
@@ -41,7 +42,8 @@ func (s *staticDir) serve(w http.ResponseWriter, req *http.Request) bool {
 		http.NotFound(w, req)
 		return true
 	}
-	f, err := s.root.Open(name)
+	// Without O_NONBLOCK a named pipe would hold the request for ever.
+	f, err := s.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		http.NotFound(w, req)
 		return true

@@ -38,6 +38,9 @@ type Config struct {
 	BodyTimeout time.Duration
 	// WriteTimeout for one call of Write; 0 waits for ever.
 	WriteTimeout time.Duration
+	// Dropped, if set, is called by ReadRequest after a record that did not
+	// begin a request: a management record, or what is left of an ended one.
+	Dropped func()
 	// MaxConns and MaxReqs are the answers to GET_VALUES; a zero one is left out.
 	MaxConns, MaxReqs int
 }
@@ -146,6 +149,9 @@ func (s *ServerConn) ReadRequest() (*Request, error) {
 		case err == nil && !done:
 			if s.state == stateIdle && s.timing.phase != phaseIdle {
 				s.timing.enter(phaseIdle) // what had begun to arrive was no request
+			}
+			if s.state == stateIdle && s.cfg.Dropped != nil {
+				s.cfg.Dropped()
 			}
 		case err == nil:
 			s.state = stateRunning

@@ -121,6 +121,9 @@ type Embedded struct {
 	PythonPath []string `json:"python_path,omitempty"`
 	// Threads of embedded applications; started with the first such request.
 	Threads int `json:"threads"`
+	// DeadlockTimeout is that of the dispatch script where there is none; 0:
+	// 300 s.
+	DeadlockTimeout time.Duration `json:"deadlock_timeout,omitempty"`
 	// Scripts that %{GLOBAL} may run (the router's own script table).
 	Scripts []ScriptRule `json:"scripts,omitempty"`
 }
