@@ -192,6 +192,8 @@ func (g *group) await(x *exchange, w *waiter, deadline time.Time) (*workerConn, 
 	switch {
 	case killed == graceOver, killed == notKilled && closed:
 		return nil, refuse(errcode.RouterStopping), answered
+	case killed == clientAborted:
+		return nil, nil, x.aborted()
 	case killed != notKilled:
 		g.log.Debug("client gave up while waiting", "request", string(x.requestID))
 		return nil, nil, broken

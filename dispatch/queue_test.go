@@ -204,3 +204,32 @@ func TestStopEndsWhatDoesNotFinish(t *testing.T) {
 	}
 	r.done <- nil
 }
+
+// While all processes are being replaced there is nobody to take a request,
+// but there will be.
+func TestAllRetiringQueues(t *testing.T) {
+	r, g := oneGroup(t, nil, func(q *fakeRequest) {
+		q.body()
+		q.reply("from the new one")
+	}, 1, 1)
+	g.mu.Lock()
+	g.procs[100].dead, g.procs[101].dead = true, true
+	g.mu.Unlock()
+	r.process("web", 100, 0, wire.ProcessRetire)
+	r.process("web", 101, 0, wire.ProcessRetire)
+	for range 2 {
+		select {
+		case <-r.retired:
+		case <-time.After(10 * time.Second):
+			t.Fatal("not retired")
+		}
+	}
+	f := r.front()
+	f.begin("/")
+	r.await("waiting", func(s *wire.RouterStatus) bool { return s.Groups[0].Queued == 1 })
+	g.start(200, 1)
+	r.process("web", 200, 1, wire.ProcessReady)
+	if a, err := f.read(); err != nil || a.body != "from the new one" {
+		t.Errorf("%+v %v", a, err)
+	}
+}

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -21,6 +22,13 @@ import (
 func TestMain(m *testing.M) {
 	if role, ok := isBenchChild(); ok {
 		benchChild(role)
+	}
+	if address := os.Getenv(idleVariable); address != "" {
+		if err := idleChild(address); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	}
 	goleak.VerifyTestMain(m)
 }
