@@ -64,6 +64,7 @@ func TestDispatchDecides(t *testing.T) {
 	w.Write("dispatch.py", "")
 	wsgid := w.Start(harness.Options{})
 	apache := w.StartApache(dispatchFront(w))
+	router := wsgid.Status().RouterPID
 	def := func(name, body string) string { return "def " + name + "(environ):\n    " + body + "\n" }
 	route := def("process_group", "return environ.get('ROUTE')")
 	rows := []struct {
@@ -155,7 +156,7 @@ func TestDispatchDecides(t *testing.T) {
 			if _, ok := v.Environ["X_ADDED"]; ok {
 				t.Error("what the dispatch script added to environ reached the application")
 			}
-			if embedded := v.PID == wsgid.Status().RouterPID; embedded != (row.want.group == "") {
+			if embedded := v.PID == router; embedded != (row.want.group == "") {
 				t.Errorf("answered by pid %d, router %v", v.PID, embedded)
 			}
 		})

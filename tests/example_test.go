@@ -54,6 +54,7 @@ func TestExample(t *testing.T) {
 			wsgid := w.Start(harness.Options{})
 			apache := w.StartApache(harness.ApacheOptions{Config: config})
 			who := accounts()
+			status := wsgid.AwaitReady("admin", "api", "web")
 			for prefix, group := range map[string]string{"/admin/": "admin", "/api/": "api", "/shop/": "web", "/": "web"} {
 				for range rounds(6, 60) {
 					v := look(t, apache.Get(prefix+"x"))
@@ -63,7 +64,7 @@ func TestExample(t *testing.T) {
 					if uid := who[group].uid; v.UID != uid || v.EUID != uid || harness.UID(v.PID) != uid {
 						t.Fatalf("group %s runs as %d/%d/%d, want %d", group, v.UID, v.EUID, harness.UID(v.PID), uid)
 					}
-					if pids := wsgid.Status().PIDs(group); !slices.Contains(pids, v.PID) {
+					if pids := status.PIDs(group); !slices.Contains(pids, v.PID) {
 						t.Fatalf("pid %d is not one of group %s: %v", v.PID, group, pids)
 					}
 					if got := v.env("SCRIPT_NAME") + "|" + v.env("PATH_INFO"); got != "|"+prefix+"x" {
@@ -71,7 +72,6 @@ func TestExample(t *testing.T) {
 					}
 				}
 			}
-			status := wsgid.Status()
 			for group, processes := range map[string]int{"admin": 2, "api": 4, "web": 4} {
 				if got := len(status.PIDs(group)); got != processes {
 					t.Errorf("group %s has %d processes, want %d", group, got, processes)

@@ -52,10 +52,10 @@ func TestSubprocessView(t *testing.T) {
 			}
 		}
 	}
-	var forked struct{ Status, ExitCode int }
+	var forked struct{ Status, ExitCode, Worked int }
 	apache.Get("/fork").JSON(t, &forked)
-	if forked.Status != 7 || forked.ExitCode != -15 {
-		t.Errorf("os.system gave %d, want 7; a terminated process %d, want -15", forked.Status, forked.ExitCode)
+	if forked.Status != 7 || forked.ExitCode != -15 || forked.Worked != 5 {
+		t.Errorf("os.system gave %d, want 7; a terminated process %d, want -15, a working one %d, want 5", forked.Status, forked.ExitCode, forked.Worked)
 	}
 }
 

@@ -89,7 +89,7 @@ func TestQueueLimits(t *testing.T) {
 	w := newWorld(t)
 	w.App("gate.py")
 	openDirectory(t, w, "open")
-	w.Configure(group("only", "#64001", 1, 1, "queue_length = 2", `queue_timeout = "1s"`) + mount("/", "apps/gate.py"))
+	w.Configure(group("only", "#64001", 1, 1, "queue_length = 2", `queue_timeout = "4s"`) + mount("/", "apps/gate.py"))
 	wsgid := w.Start(harness.Options{})
 	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
 	url := func(name string) string {

@@ -11,6 +11,8 @@ import (
 type Binary struct {
 	// Path of the binary; readable and executable by everybody.
 	Path string
+	// CLI is the same without instrumentation, for verbs that only ask.
+	CLI string
 	// Sanitized: built with AddressSanitizer.
 	Sanitized bool
 	dir       string
@@ -34,8 +36,10 @@ func Build() (*Binary, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading WSGID_TEST_BINARY: %w", err)
 		}
+		binary.CLI = binary.Path
 		return binary, os.WriteFile(binary.Path, content, 0o755)
 	}
+	binary.CLI = binary.Path
 	args := []string{"build", "-o", binary.Path}
 	switch {
 	case binary.Sanitized:
@@ -48,9 +52,15 @@ func Build() (*Binary, error) {
 	case os.Getenv("WSGID_TEST_RACE") == "1":
 		args = append(args, "-race")
 	}
-	build := exec.Command("go", append(args, "github.com/wsgid/wsgid/cmd/wsgid")...)
+	build := exec.Command("go", append(append([]string(nil), args...), "github.com/wsgid/wsgid/cmd/wsgid")...)
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("building wsgid: %w\n%s", err, out)
+	}
+	if len(args) > 3 {
+		binary.CLI = filepath.Join(dir, "cli")
+		if out, err := exec.Command("go", "build", "-o", binary.CLI, "github.com/wsgid/wsgid/cmd/wsgid").CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("building wsgid without instrumentation: %w\n%s", err, out)
+		}
 	}
 	return binary, nil
 }

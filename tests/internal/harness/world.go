@@ -18,6 +18,8 @@ type World struct {
 	Dir string
 	// Binary is this world's own link to wsgid: whatever runs from it belongs to this test.
 	Binary string
+	// cli is the binary for verbs other than run and serve.
+	cli string
 	// Socket is the FastCGI listener, Control the control socket, PIDFile the
 	// pid file of the configuration that Configure writes.
 	Socket, Control, PIDFile string
@@ -30,7 +32,7 @@ func New(t testing.TB, binary *Binary) *World {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &World{T: t, Dir: dir}
+	w := &World{T: t, Dir: dir, cli: binary.CLI}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	w.must(os.Chmod(dir, 0o755))
 	w.must(os.Mkdir(w.Path("run"), 0o755))

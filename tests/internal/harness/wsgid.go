@@ -276,7 +276,7 @@ func (w *World) CLI(args ...string) (status int, stdout, stderr string) {
 // CLIAs is CLI as another user.
 func (w *World) CLIAs(uid int, args ...string) (status int, stdout, stderr string) {
 	w.T.Helper()
-	command := exec.Command(w.Binary, args...)
+	command := exec.Command(w.cli, args...)
 	command.Dir = w.Dir
 	command.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	if uid != 0 {
