@@ -26,9 +26,15 @@ func TestPythonMatrix(t *testing.T) {
 		name := fmt.Sprintf("p%d", number)
 		names = append(names, name)
 		body.WriteString(group(name, "#64001", 1, 3, python.Option()))
-		for _, app := range []string{"environ", "body_hash", "say", "errors_in_application", "fork_view", "download"} {
+		for _, app := range []string{"environ", "body_hash", "say", "errors_in_application", "download"} {
 			body.WriteString(mount("/"+name+"/"+app, "apps/"+app+".py", option("process_group", name)))
 		}
+		// CPython itself, up to 3.13 at least, hangs or aborts in a child forked
+		// from a process that has sub-interpreters: the forking application
+		// has a group without any.
+		body.WriteString(group("f"+name, "#64001", 1, 3, python.Option()))
+		body.WriteString(mount("/"+name+"/fork_view", "apps/fork_view.py", option("process_group", "f"+name)))
+		names = append(names, "f"+name)
 		body.WriteString(mount("/"+name+"/inner", "apps/environ.py", option("process_group", name), option("application_group", "inner")))
 	}
 	w.Configure(body.String())
@@ -42,10 +48,10 @@ func TestPythonMatrix(t *testing.T) {
 		wait.Add(1)
 		go func() { // all at once
 			defer wait.Done()
-			checkPython(t, wsgid, apache, names[number], python, content)
+			checkPython(t, wsgid, apache, fmt.Sprintf("p%d", number), python, content)
 		}()
-		if got := status.Group(names[number]).Processes[0].Python; got != python.Version {
-			t.Errorf("status shows Python %q for group %s, want %s", got, names[number], python.Version)
+		if got := status.Group(fmt.Sprintf("p%d", number)).Processes[0].Python; got != python.Version {
+			t.Errorf("status shows Python %q for group p%d, want %s", got, number, python.Version)
 		}
 	}
 	wait.Wait()
