@@ -47,6 +47,14 @@ func direct(c net.Conn) net.Conn {
 	return d
 }
 
+// CloseWrite ends our direction of the connection.
+func (c *directConn) CloseWrite() error {
+	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return nil
+}
+
 // tryRead reports whether the read is over.
 func (c *directConn) tryRead(fd uintptr) bool {
 	for {

@@ -222,7 +222,7 @@ func (x *exchange) nextStream(b []byte) ([]byte, error) {
 	b = b[:protocol.HeaderLen]
 	for first := true; first || (cap(b)-len(b) >= minPiece && x.front.bodyReady()); first = false {
 		piece, err := x.nextPiece()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			if x.env.length >= 0 && x.bodyRead < x.env.length {
 				return nil, errShortBody
 			}

@@ -132,9 +132,7 @@ func TestTenThousandIdleConnections(t *testing.T) {
 	if a := r.mustGet(r.front(), "/"); a.status() != "200 OK" {
 		t.Errorf("one more: %+v", a)
 	}
-	if s := r.query(); s.Groups[0].Connections != 2 || s.Groups[0].Busy != 0 {
-		t.Errorf("%+v", s)
-	}
+	r.await("giving the thread back", func(s *wire.RouterStatus) bool { return s.Groups[0].Connections == 2 && s.Groups[0].Busy == 0 })
 }
 
 func raiseDescriptors(t *testing.T, n uint64) {
@@ -197,6 +195,25 @@ func TestLostConnectionsAreForgotten(t *testing.T) {
 	}
 	if a := r.mustGet(r.front(), "/"); a.status() != "200 OK" {
 		t.Errorf("%+v", a)
+	}
+}
+
+// Lingering ends our direction, so that a peer that waits for it closes too.
+func TestConnectionsEndOneDirection(t *testing.T) {
+	mine, theirs := socketPair(t)
+	defer theirs.Close()
+	c, err := net.FileConn(mine)
+	mine.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := (timedConn{direct(c), nil}).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	theirs.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if n, err := theirs.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+		t.Errorf("%d %v", n, err)
 	}
 }
 
