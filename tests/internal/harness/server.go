@@ -32,7 +32,7 @@ func startServer(t testing.TB, name, address string, argv []string) (started *se
 	s.command = exec.Command(argv[0], argv[1:]...)
 	s.command.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C"}
 	s.command.Stdout, s.command.Stderr = writer, writer
-	s.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	s.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	err = s.command.Start()
 	writer.Close()
 	if err != nil {

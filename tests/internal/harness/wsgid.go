@@ -83,7 +83,7 @@ func (w *World) Launch(options Options) *Wsgid {
 		d.command.Env = append(d.command.Env, "ASAN_OPTIONS="+asan)
 	}
 	d.command.Stderr = writer
-	d.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	d.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	if options.UID != 0 {
 		id := uint32(options.UID)
 		d.command.SysProcAttr.Credential = &syscall.Credential{Uid: id, Gid: id}
