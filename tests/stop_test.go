@@ -150,6 +150,30 @@ func TestSupervisorKilled(t *testing.T) {
 	}
 }
 
+// TestLogReaderGone: when nobody reads standard error any more, service and
+// orderly shutdown go on.
+func TestLogReaderGone(t *testing.T) {
+	w := newWorld(t)
+	w.App("fork_children.py")
+	w.App("flood_stderr.py")
+	w.Configure(group("only", "#64001", 1, 3) + mount("/fork", "apps/fork_children.py") + mount("/", "apps/flood_stderr.py"))
+	wsgid := w.Start(harness.Options{})
+	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+	wsgid.Log.HangUp()
+	for range 3 {
+		if got := apache.Get("/?lines=50"); got.Status != 200 {
+			t.Errorf("%d %s", got.Status, got.Body)
+		}
+	}
+	if got := apache.Get("/fork"); got.Status != 200 {
+		t.Errorf("%d %s", got.Status, got.Body)
+	}
+	if state := wsgid.Status().State; state != "ready" {
+		t.Errorf("wsgid is %s", state)
+	}
+	wsgid.Stop()
+}
+
 // TestSecondInstance: a second wsgid with the same configuration does not take
 // the sockets of a running one away.
 func TestSecondInstance(t *testing.T) {

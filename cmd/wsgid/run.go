@@ -48,7 +48,11 @@ foreground and logs to stderr unless the log block says otherwise.`,
 
 // untilSignal is done with the first SIGTERM or SIGINT. A second one kills:
 // the children die with their parent.
+//
+// SIGPIPE is taken and forgotten: whoever reads our log may go away, and Go
+// would end the process at the next line otherwise, with no orderly shutdown.
 func untilSignal(parent context.Context) (context.Context, context.CancelFunc) {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(parent, syscall.SIGTERM, syscall.SIGINT)
 	context.AfterFunc(ctx, stop)
 	return ctx, stop

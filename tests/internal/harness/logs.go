@@ -43,11 +43,18 @@ type Log struct {
 	records []Record
 	changed chan struct{}
 	closed  chan struct{}
+	source  io.ReadCloser
+}
+
+// HangUp closes the reading end, as a log collector that dies does.
+func (l *Log) HangUp() {
+	l.source.Close()
+	<-l.closed
 }
 
 // newLog reads until the end of source, in a goroutine that Closed tells of.
 func newLog(source io.ReadCloser) *Log {
-	l := &Log{changed: make(chan struct{}), closed: make(chan struct{})}
+	l := &Log{changed: make(chan struct{}), closed: make(chan struct{}), source: source}
 	go func() {
 		defer close(l.closed)
 		defer source.Close()
