@@ -222,7 +222,7 @@ static void set_name(const struct wsgid_boot *boot, const char *role)
 
 __attribute__((constructor)) static void take_role(void)
 {
-	const char *variable = getenv(BOOT_VARIABLE);
+	const char *variable = secure_getenv(BOOT_VARIABLE); /* not for a set-uid copy of the program */
 	char error[1024] = "", *block, *end;
 	const char *role;
 	size_t length;

@@ -12,6 +12,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "fork.h"
 #include "interpreter.h"
 #include "log.h"
 #include "output.h"
@@ -31,7 +32,7 @@ static ssize_t receive(struct wsgid_connection *c, struct iovec *vector, int cou
 {
 	bool python = !wsgid_outside_python;
 	ssize_t got;
-	if (c->broken || c->fd < 0)
+	if (c->broken || c->fd < 0 || wsgid_forked)
 		return -1;
 	if (python) {
 		wsgid_scoreboard_state(c->server, c->thread, WSGID_SLOT_READING);
@@ -252,7 +253,7 @@ void wsgid_connection_abandon(struct wsgid_connection *c)
 {
 	c->broken = true;
 	c->aborted = true;
-	if (c->fd >= 0)
+	if (c->fd >= 0 && !wsgid_forked)
 		shutdown(c->fd, SHUT_RDWR);
 }
 

@@ -39,6 +39,7 @@ struct wsgid_connection {
 	uint8_t *out;
 	size_t out_length;
 	size_t out_open;
+	atomic_bool out_busy; /* a thread sends or collects; the others wait */
 	bool on_wire; /* something of the running response has left */
 };
 
@@ -68,7 +69,8 @@ ssize_t wsgid_connection_body_into(struct wsgid_connection *c, uint8_t *to, size
 void wsgid_connection_abandon(struct wsgid_connection *c);
 
 /* Output. Small data is collected, large data goes out at once together with
- * what was collected. Each returns 0, or -1 when the peer is gone. */
+ * what was collected. Each returns 0, or -1 when the peer is gone. Any thread
+ * may call them: write() is the application's to give away. */
 int wsgid_output_stdout(struct wsgid_connection *c, const void *data, size_t size);
 int wsgid_output_flush(struct wsgid_connection *c);
 

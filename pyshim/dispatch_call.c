@@ -5,10 +5,12 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "dispatch_environ.h"
 #include "dispatch_error.h"
 #include "errors_stream.h"
+#include "fork.h"
 #include "interpreter.h"
 #include "log.h"
 #include "request.h"
@@ -375,6 +377,8 @@ void wsgid_dispatch(struct wsgid_dispatch_slot *slot, const char *script, size_t
 	enter(interpreter, slot, script, script_length, params, params_length, request_id, request_id_length,
 	      flags, result);
 	wsgid_interpreter_leave(interpreter);
+	if (wsgid_forked)
+		_exit(0); /* a child of the script that came back here is no second router */
 }
 
 void wsgid_dispatch_free_result(struct wsgid_dispatch_result *result)

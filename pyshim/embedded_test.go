@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -91,5 +92,39 @@ func TestServeEmbedded(t *testing.T) {
 	}
 	if out := embeddedRequest(t, files[0], "WSGID_SCRIPT", "/etc/passwd", "WSGID_APPLICATION_GROUP", "", "WSGID_CALLABLE", "application", "WSGID_REQUEST_ID", "r4"); !strings.Contains(out, "WSGID-1101") {
 		t.Errorf("forbidden script: %q", out)
+	}
+}
+
+// TestServeEmbeddedFork: a forked child that comes back from the application
+// does not answer in its parent's name. In a process of its own: CPython 3.11
+// can hang in the child of a process that has sub-interpreters.
+func TestServeEmbeddedFork(t *testing.T) {
+	const alone = "WSGID_TEST_EMBEDDED_FORK"
+	if os.Getenv(alone) == "" {
+		self := exec.Command(os.Args[0], "-test.run=^TestServeEmbeddedFork$")
+		self.Env = append(os.Environ(), alone+"=1")
+		if out, err := self.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	h := host(t)
+	script := filepath.Join(t.TempDir(), "fork.wsgi")
+	replaceScript(t, script, "import os\ndef application(environ, start_response):\n    pid = os.fork()\n"+
+		"    start_response('200 OK', [])\n    if pid == 0:\n        return [b'child']\n    return [b'parent %d' % os.waitpid(pid, 0)[1]]\n")
+	fds, err := h.ServeEmbedded(pyshim.EmbeddedOptions{Threads: 1, Scripts: []pyshim.ScriptRule{{Path: script}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := os.NewFile(uintptr(fds[0]), "embedded")
+	defer func() { _ = f.Close() }()
+	if err := f.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		out := embeddedRequest(t, f, "WSGID_SCRIPT", script, "WSGID_APPLICATION_GROUP", "", "WSGID_CALLABLE", "application", "WSGID_REQUEST_ID", "r")
+		if !strings.HasSuffix(out, "\r\n\r\nparent 0") {
+			t.Errorf("%q", out)
+		}
 	}
 }

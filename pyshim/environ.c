@@ -16,6 +16,7 @@ enum {
 	BUCKETS = 256,
 	ENTRIES_MAX = 512, /* names a client can make us remember */
 	VALUE_MAX = 4096,  /* longest value that is remembered */
+	NAME_MAX_KEPT = 256, /* longest name: what a client can make us keep is bounded */
 };
 
 /* One name of environ and its last value. */
@@ -196,7 +197,7 @@ static struct entry *entry_of(struct wsgid_environ_cache *cache, const char *nam
 	for (struct entry *e = *bucket; e; e = e->next)
 		if (e->name_length == length && memcmp(e->name, name, length) == 0)
 			return e;
-	if (cache->entries == ENTRIES_MAX)
+	if (cache->entries == ENTRIES_MAX || length > NAME_MAX_KEPT)
 		return NULL;
 	struct entry *e = calloc(1, sizeof *e);
 	char *copy = malloc(length + 1u);

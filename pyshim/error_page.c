@@ -40,7 +40,7 @@ void wsgid_error_page(struct wsgid_request *r, enum wsgid_errcode code)
 	                         "Status: %d %s\r\nContent-Type: text/html; charset=utf-8\r\n"
 	                         "X-WSGID-Error: %s\r\nContent-Length: %d\r\n\r\n",
 	                         e->status, reason(e->status), e->text, body_size);
-	r->failure = code;
+	r->failure = code; /* from now on the application cannot write */
 	r->status = e->status;
 	wsgid_output_discard(r->connection);
 	wsgid_output_stdout(r->connection, head, (size_t)head_size);

@@ -4,10 +4,12 @@
 #define _GNU_SOURCE
 #include "errors_stream.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "fork.h"
 #include "lines.h"
 
 enum kind { KIND_ERRORS, KIND_STDOUT, KIND_STDERR };
@@ -15,6 +17,7 @@ enum kind { KIND_ERRORS, KIND_STDOUT, KIND_STDERR };
 struct stream {
 	enum kind kind;
 	bool expired;
+	unsigned emitting;             /* threads that log text of this request; GIL */
 	struct wsgid_request *request; /* of wsgi.errors while it runs */
 	struct wsgid_lines lines;      /* of wsgi.errors */
 };
@@ -121,9 +124,11 @@ static void log_text(struct stream *s, const char *data, size_t size, bool all)
 		return;
 	struct sink sink = {levels[s->kind], s->request ? s->request->context : *wsgid_log_request()};
 	sink.context.source = sources[s->kind];
+	s->emitting++;
 	wsgid_gil_release();
 	emit(&sink, text, length);
 	wsgid_gil_acquire();
+	s->emitting--;
 }
 
 /* Writes a str (or, for the buffer, bytes). Returns 0, -1 with an exception. */
@@ -200,6 +205,43 @@ static PyObject *stream_write_bytes(PyObject *self, PyObject *object)
 	return size;
 }
 
+/* The level of docs/internals.md section 3 for one of Python's logging. */
+static const char *level_of(long number)
+{
+	return number >= 40 ? "error" : number >= 30 ? "warn" : number >= 20 ? "info" : number >= 10 ? "debug" : "trace";
+}
+
+/* _record(level, text): one record of the logging module, whatever lines it has
+ * (wsgid/logs.py). What was written before and has no line end comes first. */
+static PyObject *stream_record(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+	struct stream *s = of(self);
+	if (expired(s))
+		return NULL;
+	if (count != 2 || !wsgid_py_is_str(args[1])) {
+		py.PyErr_SetString(py.PyExc_TypeError, "_record() takes a level and a str");
+		return NULL;
+	}
+	long number = py.PyLong_AsLong(args[0]);
+	if (number == -1 && py.PyErr_Occurred())
+		return NULL;
+	PyObject *bytes = py.PyUnicode_AsEncodedString(args[1], "utf-8", "replace");
+	if (!bytes)
+		return NULL;
+	log_text(s, "", 0, true);
+	struct sink sink = {level_of(number), s->request ? s->request->context : *wsgid_log_request()};
+	sink.context.source = "logging";
+	const char *text = py.PyBytes_AsString(bytes);
+	size_t length = (size_t)py.PyBytes_Size(bytes);
+	s->emitting++;
+	wsgid_gil_release();
+	wsgid_log(sink.level, &sink.context, text, length);
+	wsgid_gil_acquire();
+	s->emitting--;
+	Py_DECREF(bytes);
+	return none();
+}
+
 static PyObject *stream_close(PyObject *self, PyObject *unused)
 {
 	/* The interpreter closes nothing of ours; what is held is logged. */
@@ -238,6 +280,7 @@ static PyMethodDef methods[] = {
     {"seekable", stream_false, METH_NOARGS, "seekable() -> False"},
     {"writable", stream_true, METH_NOARGS, "writable() -> True"},
     {"fileno", stream_fileno, METH_NOARGS, "fileno() raises OSError"},
+    {"_record", (PyCFunction)(void (*)(void))stream_record, METH_FASTCALL, "one record of the logging module"},
     {"_write_bytes", stream_write_bytes, METH_O, "write of the binary layer"},
     {NULL, NULL, 0, NULL},
 };
@@ -339,6 +382,12 @@ void wsgid_errors_expire(PyObject *self)
 	if (s->lines.length)
 		log_text(s, "", 0, true);
 	s->expired = true;
+	/* Threads of the application that still log refer to the request's texts. */
+	while (s->emitting && !wsgid_forked) {
+		wsgid_gil_release();
+		poll(NULL, 0, 1);
+		wsgid_gil_acquire();
+	}
 	s->request = NULL;
 }
 
@@ -358,5 +407,9 @@ int wsgid_streams_install(PyObject *type)
 		if (result < 0)
 			return -1;
 	}
-	return 0;
+	PyObject *module = py.PyImport_ImportModule("wsgid.logs");
+	PyObject *done = module ? py.PyObject_CallMethod(module, "install", "O", type) : NULL;
+	Py_XDECREF(module);
+	Py_XDECREF(done);
+	return done ? 0 : -1;
 }

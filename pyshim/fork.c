@@ -21,6 +21,8 @@ static struct {
 	struct sigaction terminate, interrupt, hangup; /* as Python left them */
 } state = {.signal_fd = -1};
 
+bool wsgid_forked;
+
 static void on_terminate(int number)
 {
 	uint64_t one = 1;
@@ -48,6 +50,7 @@ static void on_ignored(int number)
 static void in_child(void)
 {
 	struct wsgid_server *server = state.server;
+	wsgid_forked = true;
 	if (!server)
 		return;
 	sigaction(SIGTERM, &state.terminate, NULL);
@@ -72,23 +75,38 @@ static void in_child(void)
 	state.server = NULL;
 }
 
-int wsgid_fork_prepare(struct wsgid_server *server, int listen_fd)
+int wsgid_fork_watch(void)
+{
+	return pthread_atfork(NULL, NULL, in_child) ? -1 : 0;
+}
+
+static int handle(struct sigaction *terminate, struct sigaction *interrupt, struct sigaction *hangup)
 {
 	struct sigaction action;
+	memset(&action, 0, sizeof action);
+	action.sa_flags = SA_RESTART;
+	sigemptyset(&action.sa_mask);
+	action.sa_handler = on_terminate;
+	if (sigaction(SIGTERM, &action, terminate) < 0)
+		return -1;
+	action.sa_handler = on_ignored;
+	return sigaction(SIGINT, &action, interrupt) < 0 || sigaction(SIGHUP, &action, hangup) < 0 ? -1 : 0;
+}
+
+void wsgid_fork_handle_signals(void)
+{
+	handle(NULL, NULL, NULL);
+}
+
+int wsgid_fork_prepare(struct wsgid_server *server, int listen_fd)
+{
 	state.signal_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (state.signal_fd < 0)
 		return -1;
 	state.listen_fd = listen_fd;
 	state.server = server;
 	state.pid = getpid();
-	memset(&action, 0, sizeof action);
-	action.sa_flags = SA_RESTART;
-	sigemptyset(&action.sa_mask);
-	action.sa_handler = on_terminate;
-	if (sigaction(SIGTERM, &action, &state.terminate) < 0)
-		return -1;
-	action.sa_handler = on_ignored;
-	if (sigaction(SIGINT, &action, &state.interrupt) < 0 || sigaction(SIGHUP, &action, &state.hangup) < 0)
+	if (handle(&state.terminate, &state.interrupt, &state.hangup) < 0)
 		return -1;
 	return pthread_atfork(NULL, NULL, in_child) ? -1 : 0;
 }

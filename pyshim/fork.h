@@ -5,9 +5,22 @@
 
 #include "worker.h"
 
+/* True in a process that was forked from a worker or router: it serves nobody,
+ * touches no socket of its parent's, and ends when the request that forked it
+ * is over. Set by the fork handler, constant otherwise. */
+extern bool wsgid_forked;
+
+/* Makes fork set wsgid_forked where wsgid_fork_prepare is not called (the
+ * router). 0 or -1. */
+int wsgid_fork_watch(void);
+
 /* Installs the handlers of SIGTERM, SIGINT and SIGHUP and the fork handler.
  * After Python has started, which installs handlers of its own. 0 or -1. */
 int wsgid_fork_prepare(struct wsgid_server *server, int listen_fd);
+
+/* Installs the handlers again: what a preloaded script did with signal.signal
+ * would have to run on the main thread, which does not run Python. */
+void wsgid_fork_handle_signals(void);
 
 /* Readable once SIGTERM came. */
 int wsgid_fork_signal_fd(void);

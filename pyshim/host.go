@@ -3,6 +3,7 @@
 package pyshim
 
 // #include <stdlib.h>
+// #include "fork.h"
 // #include "interpreter.h"
 // #include "log.h"
 import "C"
@@ -43,6 +44,9 @@ func StartHost(o HostOptions) (*Host, error) {
 	}
 	if o.LogFD >= 0 {
 		C.wsgid_log_open(C.int(o.LogFD))
+	}
+	if C.wsgid_fork_watch() != 0 {
+		return nil, errors.New("start python: no memory for a fork handler")
 	}
 	var options C.struct_wsgid_python_options
 	options.router = true

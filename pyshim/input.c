@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fork.h"
 #include "request.h"
 
 enum { PIECE = 64 * 1024 }; /* first size of a read to the end */
@@ -12,6 +13,7 @@ enum { PIECE = 64 * 1024 }; /* first size of a read to the end */
 struct input {
 	struct wsgid_request *request; /* NULL: the request is over */
 	atomic_bool busy;              /* a method runs; another thread gets an error */
+	unsigned users;                /* threads inside start_response and write; GIL */
 	bool failed;
 };
 
@@ -20,9 +22,20 @@ static struct input *of(PyObject *self)
 	return wsgid_py_payload(self);
 }
 
-struct wsgid_request *wsgid_input_request(PyObject *self)
+struct wsgid_request *wsgid_input_use(PyObject *self)
 {
-	return of(self)->request;
+	struct input *input = of(self);
+	if (!input->request) {
+		py.PyErr_SetString(py.PyExc_RuntimeError, "request object has expired");
+		return NULL;
+	}
+	input->users++;
+	return input->request;
+}
+
+void wsgid_input_done(PyObject *self)
+{
+	of(self)->users--;
 }
 
 /* Enters a method. NULL with an exception. */
@@ -357,9 +370,15 @@ void wsgid_input_expire(PyObject *self)
 	struct input *input = of(self);
 	/* Another thread of the application still reads: the connection is lost,
 	 * since nobody knows what that thread will take from it. */
-	while (atomic_exchange(&input->busy, true)) {
+	while (atomic_exchange(&input->busy, true) && !wsgid_forked) {
 		struct wsgid_connection *c = input->request->connection;
 		wsgid_connection_abandon(c);
+		wsgid_gil_release();
+		poll(NULL, 0, 1);
+		wsgid_gil_acquire();
+	}
+	/* A thread that still writes finishes what it has begun. */
+	while (input->users && !wsgid_forked) {
 		wsgid_gil_release();
 		poll(NULL, 0, 1);
 		wsgid_gil_acquire();

@@ -298,7 +298,7 @@ static void run_exit_functions(void)
 	    py.PyDict_SetItemString(dict, "__builtins__", py.PyEval_GetBuiltins()) == 0)
 		result = py.PyEval_EvalCode(compiled, dict, dict);
 	if (result == NULL)
-		py.PyErr_Print();
+		wsgid_py_print_exception();
 	Py_XDECREF(result);
 	Py_XDECREF(compiled);
 	Py_XDECREF(dict);

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,13 +67,13 @@ static long now_ms(void)
 	return now.tv_sec * 1000L + now.tv_nsec / 1000000;
 }
 
-/* Sends a packet, waiting at most 2 s for room. */
-static void send_packet(int fd, const char *packet, size_t size)
+/* Sends a packet, waiting at most 2 s for room. False: it was dropped. */
+static bool send_packet(int fd, const char *packet, size_t size)
 {
 	long deadline = now_ms() + WAIT_MS;
 	for (;;) {
 		if (send(fd, packet, size, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
-			return;
+			return true;
 		if (errno == EINTR)
 			continue;
 		long left = deadline - now_ms();
@@ -86,16 +87,22 @@ static void send_packet(int fd, const char *packet, size_t size)
 		poll(&wait, 1, (int)left);
 	}
 	atomic_fetch_add(&dropped, 1);
+	return false;
 }
 
 /* How much of the message goes into a packet with room bytes left: all, or up
- * to and including the last line end, or just room. */
+ * to and including the last line end, or room less the beginning of a character. */
 static size_t cut(const char *message, size_t length, size_t room)
 {
 	if (length <= room)
 		return length;
 	const char *end = memrchr(message, '\n', room);
-	return end ? (size_t)(end - message) + 1 : room;
+	if (end)
+		return (size_t)(end - message) + 1;
+	for (size_t back = 0; back < 4; back++) /* UTF-8: where a character begins */
+		if (((unsigned char)message[room - back] & 0xc0) != 0x80)
+			return room - back;
+	return room;
 }
 
 /* Without a channel: lines on descriptor 2. */
@@ -159,7 +166,8 @@ void wsgid_log(const char *level, const struct wsgid_log_context *context, const
 		memcpy(packet + base, "message", sizeof "message");
 		base += sizeof "message";
 		memcpy(packet + base, message, part);
-		send_packet(fd, packet, base + part);
+		if (!send_packet(fd, packet, base + part))
+			break; /* a full channel costs a record 2 s, however long it is */
 		message += part;
 		length -= part;
 	} while (length);

@@ -1,11 +1,13 @@
 /* Sending: records are collected in one buffer and leave in one system call;
  * large data is not copied but sent with its record headers by sendmsg. */
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
 #include "connection.h"
+#include "fork.h"
 #include "interpreter.h"
 #include "output.h"
 #include "record.h"
@@ -13,12 +15,34 @@
 
 enum { BATCH = 64 }; /* records a sendmsg */
 
+/* The buffer is used without the GIL while it is sent, and by whichever thread
+ * of the application writes: one at a time. Waiting is the exception. */
+static void enter(struct wsgid_connection *c)
+{
+	while (atomic_exchange_explicit(&c->out_busy, true, memory_order_acquire)) {
+		bool python = !wsgid_outside_python;
+		if (wsgid_forked)
+			return; /* the thread that has it is not in this process */
+		if (python)
+			wsgid_gil_release();
+		poll(NULL, 0, 1);
+		if (python)
+			wsgid_gil_acquire();
+	}
+}
+
+static int leave(struct wsgid_connection *c, int result)
+{
+	atomic_store_explicit(&c->out_busy, false, memory_order_release);
+	return result;
+}
+
 /* Sends all of the vector; modifies it. */
 static int send_all(struct wsgid_connection *c, struct iovec *vector, size_t count)
 {
 	bool python = !wsgid_outside_python;
 	int result = 0;
-	if (c->broken || c->fd < 0)
+	if (c->broken || c->fd < 0 || wsgid_forked)
 		return -1;
 	if (python) {
 		wsgid_scoreboard_state(c->server, c->thread, WSGID_SLOT_WRITING);
@@ -64,7 +88,7 @@ static void close_record(struct wsgid_connection *c)
 	c->out_open = WSGID_NO_RECORD;
 }
 
-int wsgid_output_flush(struct wsgid_connection *c)
+static int flush(struct wsgid_connection *c)
 {
 	close_record(c);
 	if (!c->out_length)
@@ -74,10 +98,18 @@ int wsgid_output_flush(struct wsgid_connection *c)
 	return send_all(c, &vector, 1);
 }
 
+int wsgid_output_flush(struct wsgid_connection *c)
+{
+	enter(c);
+	return leave(c, flush(c));
+}
+
 void wsgid_output_discard(struct wsgid_connection *c)
 {
+	enter(c);
 	c->out_length = 0;
 	c->out_open = WSGID_NO_RECORD;
+	leave(c, 0);
 }
 
 /* Large data: the collected bytes, then the data cut into records. */
@@ -117,7 +149,7 @@ static int send_large(struct wsgid_connection *c, const uint8_t *data, size_t si
 	return 0;
 }
 
-int wsgid_output_stdout(struct wsgid_connection *c, const void *data, size_t size)
+static int add(struct wsgid_connection *c, const void *data, size_t size)
 {
 	if (c->broken)
 		return -1;
@@ -134,9 +166,16 @@ int wsgid_output_stdout(struct wsgid_connection *c, const void *data, size_t siz
 	return 0;
 }
 
+int wsgid_output_stdout(struct wsgid_connection *c, const void *data, size_t size)
+{
+	enter(c);
+	return leave(c, add(c, data, size));
+}
+
 int wsgid_output_end(struct wsgid_connection *c, bool with_stdout, uint32_t app_status,
                      int protocol_status)
 {
+	enter(c);
 	close_record(c);
 	if (with_stdout) {
 		fcgi_put(c->out + c->out_length, FCGI_STDOUT, c->id, 0);
@@ -144,18 +183,19 @@ int wsgid_output_end(struct wsgid_connection *c, bool with_stdout, uint32_t app_
 	}
 	fcgi_put_end(c->out + c->out_length, c->id, app_status, protocol_status);
 	c->out_length += 2 * FCGI_HEADER;
-	return wsgid_output_flush(c);
+	return leave(c, flush(c));
 }
 
 int wsgid_output_record(struct wsgid_connection *c, int type, int id, const void *content,
                         size_t size)
 {
+	enter(c);
 	close_record(c);
-	if (size + FCGI_HEADER > WSGID_OUT_SMALL - c->out_length && wsgid_output_flush(c) < 0)
-		return -1;
+	if (size + FCGI_HEADER > WSGID_OUT_SMALL - c->out_length && flush(c) < 0)
+		return leave(c, -1);
 	fcgi_put(c->out + c->out_length, type, id, size);
 	if (size)
 		memcpy(c->out + c->out_length + FCGI_HEADER, content, size);
 	c->out_length += FCGI_HEADER + size;
-	return wsgid_output_flush(c);
+	return leave(c, flush(c));
 }

@@ -103,6 +103,10 @@ static int switch_user(const struct wsgid_boot *boot, char *error, size_t error_
 		snprintf(error, error_size, "refusing to run Python as root (uid 0): set another user");
 		return -1;
 	}
+	if (has_uid == 1 && has_gid == 0) {
+		snprintf(error, error_size, "uid %lu without a gid: the group of the supervisor would stay", uid);
+		return -1;
+	}
 	if ((has_uid == 1 || has_groups) && set_groups(boot, error, error_size) != 0)
 		return -1;
 	if (has_gid == 1 && setresgid((gid_t)gid, (gid_t)gid, (gid_t)gid) != 0)

@@ -159,3 +159,25 @@ char *wsgid_py_format_exception(size_t *length)
 	Py_XDECREF(traceback);
 	return result != NULL ? result : copy_text("exception without a message", length);
 }
+
+void wsgid_py_print_exception(void)
+{
+	size_t length = 0;
+	char *text = wsgid_py_format_exception(&length);
+	PyObject *stream = py.PySys_GetObject("stderr"); /* borrowed */
+	PyObject *string = NULL, *done = NULL;
+
+	if (text != NULL && stream != NULL) {
+		Py_INCREF(stream);
+		string = py.PyUnicode_DecodeUTF8(text, (Py_ssize_t)length, "replace");
+		if (string != NULL)
+			done = py.PyObject_CallMethod(stream, "write", "O", string);
+		Py_XDECREF(done);
+		done = done == NULL ? NULL : py.PyObject_CallMethod(stream, "write", "s", "\n");
+		Py_XDECREF(done);
+		Py_XDECREF(string);
+		Py_DECREF(stream);
+	}
+	py.PyErr_Clear();
+	free(text);
+}

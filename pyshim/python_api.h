@@ -106,6 +106,7 @@ typedef struct {
 #define Py_TPFLAGS_BYTES_SUBCLASS (1UL << 27)
 #define Py_TPFLAGS_UNICODE_SUBCLASS (1UL << 28)
 #define Py_TPFLAGS_DICT_SUBCLASS (1UL << 29)
+#define Py_TPFLAGS_BASE_EXC_SUBCLASS (1UL << 30)
 
 #define Py_tp_alloc 47
 #define Py_tp_base 48
@@ -541,5 +542,9 @@ PyInterpreterState *wsgid_py_current_interpreter(void);
  * returns the text as malloc'ed UTF-8, length in *length. NULL only without
  * memory. GIL held. */
 char *wsgid_py_format_exception(size_t *length);
+
+/* Writes the current exception to sys.stderr and clears it; SystemExit is an
+ * exception like the others. GIL held. */
+void wsgid_py_print_exception(void);
 
 #endif

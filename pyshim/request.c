@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "errors_stream.h"
+#include "fork.h"
 #include "script.h"
 #include "script_table.h"
 #include "status.h"
@@ -113,8 +114,11 @@ static void look_at(struct wsgid_request *r, const struct fcgi_pair *p)
 		if (NAMED(p, "REQUEST_METHOD")) {
 			r->method = (struct wsgid_text){p->value, p->value_length};
 			r->head_request = p->value_length == 4 && memcmp(p->value, "HEAD", 4) == 0;
-		} else if (NAMED(p, "CONTENT_LENGTH") && p->value_length && p->value_length < 19) {
+		} else if (NAMED(p, "CONTENT_LENGTH")) {
 			int64_t n = 0;
+			r->content_length = -1; /* the last one counts, as in environ */
+			if (!p->value_length || p->value_length > 18)
+				return;
 			for (uint32_t i = 0; i < p->value_length; i++) {
 				if (p->value[i] < '0' || p->value[i] > '9')
 					return;
@@ -219,7 +223,9 @@ static PyObject *find_application(struct wsgid_request *r, enum verdict *verdict
 	if (!application) {
 		struct wsgid_log_context coded = r->context;
 		coded.code = wsgid_error(WSGID_E_CALLABLE_MISSING)->text;
+		wsgid_gil_release();
 		wsgid_logf("error", &coded, "script has no such callable object: %s", r->callable);
+		wsgid_gil_acquire();
 		wsgid_error_page(r, WSGID_E_CALLABLE_MISSING);
 	}
 	return application;
@@ -291,15 +297,17 @@ static enum verdict run_application(struct wsgid_request *r, PyObject *applicati
 		if (r->connection->broken)
 			verdict = LOST;
 	}
-	if (verdict == CUT && !r->failure)
+	if (verdict == CUT && !r->failure) {
+		wsgid_gil_release();
 		wsgid_logf("warn", &r->context, "response is shorter than its Content-Length: %lld of %lld bytes",
 		           (long long)r->written, (long long)r->announced);
+		wsgid_gil_acquire();
+	}
 	Py_XDECREF(environ);
 	if (r->input)
 		wsgid_input_expire(r->input);
 	if (r->errors)
 		wsgid_errors_expire(r->errors);
-	wsgid_streams_flush_thread();
 	Py_XDECREF(start_response);
 	Py_XDECREF(r->input);
 	Py_XDECREF(r->errors);
@@ -318,10 +326,8 @@ static enum verdict run_in_python(struct wsgid_request *r)
 		return SERVED;
 	}
 	PyObject *application = find_application(r, &verdict);
-	if (!application) {
-		wsgid_streams_flush_thread();
+	if (!application)
 		return verdict;
-	}
 	/* From here on the request is ours: the router may send the rest of a body. */
 	if (r->want_accept && wsgid_output_record(r->connection, FCGI_STDERR, r->connection->id, NULL, 0) < 0)
 		verdict = LOST;
@@ -377,6 +383,7 @@ static enum verdict run(struct wsgid_request *r, const uint8_t *params, size_t s
 	} else {
 		wsgid_error_page(r, WSGID_E_INTERPRETER_FAILED);
 	}
+	wsgid_streams_flush_thread();
 	wsgid_log_set_request(NULL);
 	wsgid_scoreboard_end(c->server, c->thread, r->failure || r->status >= 500);
 	wsgid_scoreboard_dropped(c->server, wsgid_log_dropped());
@@ -418,7 +425,9 @@ void wsgid_request_run(struct wsgid_connection *c, const uint8_t *params, size_t
 		wsgid_output_end(c, false, 0, FCGI_OVERLOADED);
 		break;
 	case CUT:
-		wsgid_output_end(c, true, WSGID_TRUNCATED, FCGI_REQUEST_COMPLETE);
+		/* Without the end of STDOUT: Apache would take it for the end of a
+		 * whole response. */
+		wsgid_output_end(c, false, WSGID_TRUNCATED, FCGI_REQUEST_COMPLETE);
 		break;
 	case LOST:
 		wsgid_output_discard(c);
@@ -427,6 +436,6 @@ void wsgid_request_run(struct wsgid_connection *c, const uint8_t *params, size_t
 	}
 	/* A child that the application forked and that came back here through its
 	 * own application call is nobody's worker. */
-	if (c->fd < 0)
+	if (wsgid_forked)
 		_exit(0);
 }

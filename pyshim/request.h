@@ -78,7 +78,6 @@ struct wsgid_request {
 	bool committed;     /* the headers are on their way */
 	bool no_body;       /* HEAD, 204, 304 */
 	bool invalid;       /* start_response or write refused what it got */
-	bool gone;          /* the client is */
 	int status;
 	const char *bad_length; /* the application's Content-Length cannot be used */
 	int64_t announced;  /* its Content-Length, -1 */
@@ -105,8 +104,10 @@ PyObject *wsgid_input_type_new(void);
 PyObject *wsgid_input_new(struct wsgid_request *r);
 /* From now on its methods raise RuntimeError. */
 void wsgid_input_expire(PyObject *input);
-/* The request of an input object, NULL when it is over. */
-struct wsgid_request *wsgid_input_request(PyObject *input);
+/* The request of an input object, which lives until wsgid_input_done; NULL with
+ * an exception when it is over. */
+struct wsgid_request *wsgid_input_use(PyObject *input);
+void wsgid_input_done(PyObject *input);
 
 /* start_response, write, headers. response.c */
 PyObject *wsgid_start_response_new(struct wsgid_request *r);

@@ -263,15 +263,18 @@ static int render(struct wsgid_request *r, PyObject *status, PyObject *headers)
 	return 0;
 }
 
-static PyObject *response_write(PyObject *self, PyObject *data)
+/* An error page is collected or the response is cut: the application had its turn. */
+static int over(const struct wsgid_request *r)
 {
-	struct wsgid_request *r = wsgid_input_request(self);
+	return r->failure ? refuse(py.PyExc_RuntimeError, "the request has failed") : 0;
+}
+
+static PyObject *write_in(struct wsgid_request *r, PyObject *data)
+{
 	char *bytes;
 	Py_ssize_t size;
-	if (!r) {
-		py.PyErr_SetString(py.PyExc_RuntimeError, "request object has expired");
+	if (over(r) < 0)
 		return NULL;
-	}
 	if (py.PyBytes_AsStringAndSize(data, &bytes, &size) < 0) {
 		py.PyErr_Clear();
 		r->invalid = true;
@@ -281,26 +284,46 @@ static PyObject *response_write(PyObject *self, PyObject *data)
 	int result = wsgid_response_body(r, bytes, (size_t)size);
 	if (result == 0 && size)
 		result = wsgid_output_flush(r->connection) < 0 ? -2 : 0;
-	if (result == -2) {
-		r->gone = true;
+	if (result == -2)
 		py.PyErr_SetString(py.PyExc_OSError, "failed to write data: client connection closed");
-	}
 	if (result < 0)
 		return NULL;
 	Py_INCREF(py.None);
 	return py.None;
 }
 
+static PyObject *response_write(PyObject *self, PyObject *data)
+{
+	struct wsgid_request *r = wsgid_input_use(self);
+	if (!r)
+		return NULL;
+	PyObject *result = write_in(r, data);
+	wsgid_input_done(self);
+	return result;
+}
+
 static PyMethodDef write_method = {"write", response_write, METH_O, "write(data) -> None"};
 
-/* start_response(status, headers, exc_info=None), positional only. */
-static PyObject *start_response(PyObject *self, PyObject *const *args, Py_ssize_t count)
+/* Raises the exception of an exc_info again. Python believes what is given to
+ * it here: nothing but a real exception may pass. */
+static void raise_again(PyObject *exc_info)
 {
-	struct wsgid_request *r = wsgid_input_request(self);
-	if (!r) {
-		py.PyErr_SetString(py.PyExc_RuntimeError, "request object has expired");
-		return NULL;
+	PyObject *value = py.PyTuple_GetItem(exc_info, 1), *traceback = py.PyTuple_GetItem(exc_info, 2);
+	if (!(wsgid_py_flags(value) & Py_TPFLAGS_BASE_EXC_SUBCLASS)) {
+		py.PyErr_SetString(py.PyExc_RuntimeError, "exception info without an exception");
+		return;
 	}
+	if (py.PyException_SetTraceback(value, traceback) < 0)
+		py.PyErr_Clear();
+	Py_INCREF(value);
+	py.PyErr_Restore(py.PyObject_Type(value), value, py.PyException_GetTraceback(value));
+}
+
+/* start_response(status, headers, exc_info=None), positional only. */
+static PyObject *start_in(struct wsgid_request *r, PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+	if (over(r) < 0)
+		return NULL;
 	if (count < 2 || count > 3) {
 		py.PyErr_Format(py.PyExc_TypeError, "start_response() takes 2 or 3 arguments (%zd given)", count);
 		return NULL;
@@ -316,20 +339,7 @@ static PyObject *start_response(PyObject *self, PyObject *const *args, Py_ssize_
 			py.PyErr_SetString(py.PyExc_RuntimeError, "headers have already been sent");
 			return NULL;
 		}
-		PyObject *parts[3];
-		for (Py_ssize_t i = 0; i < 3; i++) {
-			parts[i] = py.PyTuple_GetItem(exc_info, i);
-			if (parts[i] == py.None)
-				parts[i] = NULL;
-			Py_XINCREF(parts[i]);
-		}
-		if (!parts[0]) {
-			Py_XDECREF(parts[1]);
-			Py_XDECREF(parts[2]);
-			py.PyErr_SetString(py.PyExc_RuntimeError, "exception info without an exception");
-			return NULL;
-		}
-		py.PyErr_Restore(parts[0], parts[1], parts[2]);
+		raise_again(exc_info);
 		return NULL;
 	}
 	if (render(r, args[0], args[1]) < 0) {
@@ -338,6 +348,16 @@ static PyObject *start_response(PyObject *self, PyObject *const *args, Py_ssize_
 	}
 	r->invalid = false;
 	return py.PyCFunction_NewEx(&write_method, self, NULL);
+}
+
+static PyObject *start_response(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+	struct wsgid_request *r = wsgid_input_use(self);
+	if (!r)
+		return NULL;
+	PyObject *result = start_in(r, self, args, count);
+	wsgid_input_done(self);
+	return result;
 }
 
 static PyMethodDef start_response_method = {"start_response", (PyCFunction)(void (*)(void))start_response,

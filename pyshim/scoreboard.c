@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 enum {
 	HEADER = 256,
@@ -63,6 +64,13 @@ static struct slot *slot(struct wsgid_server *server, int thread)
 int wsgid_scoreboard_open(struct wsgid_server *server, int fd)
 {
 	size_t size = HEADER + (size_t)server->threads * SLOT;
+	struct stat status;
+	if (fstat(fd, &status) < 0)
+		return -1;
+	if (status.st_size < (off_t)size) { /* writing beyond it would kill the worker */
+		errno = EINVAL;
+		return -1;
+	}
 	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (memory == MAP_FAILED)
 		return -1;

@@ -112,6 +112,17 @@ static int64_t now_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+/* A module or an instance of a subclass, which a script may make itself by
+ * setting __class__. */
+static bool is_module(PyObject *object)
+{
+	PyObject *type = py.PyObject_Type(object);
+	bool is = py.PyType_IsSubtype(type, py.PyModule_Type) != 0;
+
+	Py_DECREF(type);
+	return is;
+}
+
 /* The module when it is completely imported (__mtime__ is set last): new
  * reference, and its time. NULL without an exception otherwise. */
 static PyObject *loaded_module(struct script_cache *cache, struct script *script, int64_t *mtime)
@@ -119,7 +130,7 @@ static PyObject *loaded_module(struct script_cache *cache, struct script *script
 	PyObject *module = py.PyDict_GetItemWithError(cache->modules, script->name);
 	PyObject *value;
 
-	if (module == NULL || !wsgid_py_is_exactly(module, py.PyModule_Type)) {
+	if (module == NULL || !is_module(module)) {
 		py.PyErr_Clear();
 		return NULL;
 	}
@@ -155,7 +166,7 @@ static bool wants_reload(struct script_cache *cache, PyObject *module, const cha
 	if (answer != NULL)
 		truth = py.PyObject_IsTrue(answer);
 	if (truth < 0)
-		py.PyErr_Print();
+		wsgid_py_print_exception(); /* not PyErr_Print: SystemExit would end the process */
 	Py_XDECREF(answer);
 	Py_XDECREF(argument);
 	Py_DECREF(hook);
@@ -165,7 +176,7 @@ static bool wants_reload(struct script_cache *cache, PyObject *module, const cha
 /* The whole file, malloc'ed with a NUL behind it; NULL with errno. No GIL. */
 static char *read_file(const char *path, int64_t *mtime)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* a FIFO must not hold us */
 	struct stat status;
 	size_t length = 0, capacity;
 	char *text = NULL;
@@ -175,6 +186,10 @@ static char *read_file(const char *path, int64_t *mtime)
 		return NULL;
 	if (fstat(fd, &status) != 0) {
 		failure = errno;
+		goto done;
+	}
+	if (!S_ISREG(status.st_mode)) {
+		failure = S_ISDIR(status.st_mode) ? EISDIR : EINVAL;
 		goto done;
 	}
 	*mtime = (int64_t)status.st_mtim.tv_sec * 1000000 + status.st_mtim.tv_nsec / 1000;
@@ -249,6 +264,11 @@ static PyObject *import_file(struct script_cache *cache, struct script *script)
 	Py_XDECREF(code);
 	if (module == NULL)
 		return NULL;
+	if (!is_module(module)) { /* what the script left in sys.modules */
+		Py_DECREF(module);
+		py.PyErr_SetString(py.PyExc_ImportError, "the script put something that is no module into sys.modules");
+		return NULL;
+	}
 	time_value = py.PyLong_FromLongLong(mtime);
 	if (time_value == NULL || py.PyDict_SetItem(py.PyModule_GetDict(module), cache->mtime, time_value) != 0)
 		wsgid_py_clear(&module);
@@ -286,7 +306,9 @@ static enum wsgid_script_outcome import_again(struct wsgid_interpreter *interpre
 		*module = old;
 		return WSGID_SCRIPT_FAILED;
 	}
+	wsgid_gil_release();
 	wsgid_logf("info", &context, "%s script", old == NULL ? "loading" : "reloading");
+	wsgid_gil_acquire();
 	if (py.PyDict_Contains(cache->modules, script->name) == 1)
 		py.PyDict_DelItem(cache->modules, script->name);
 	*module = import_file(cache, script);

@@ -72,8 +72,8 @@ static int next_connection(struct worker *w)
 		if (fd >= 0 && !is_router(w, fd)) {
 			close(fd);
 			fd = -1;
-		} else if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)) {
-			poll(&wait[1], 1, 100);
+		} else if (fd < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR && errno != ECONNABORTED) {
+			poll(&wait[1], 1, 100); /* no descriptors, or the application closed ours */
 		}
 	}
 	pthread_mutex_unlock(&w->accepting);
@@ -155,6 +155,8 @@ static void preload(const char *entry)
 	enum wsgid_script_outcome outcome = WSGID_SCRIPT_FAILED;
 	if (wsgid_side_of(interpreter))
 		outcome = wsgid_script_load(interpreter, path, NULL, 0, &module);
+	if (wsgid_forked)
+		_exit(0); /* a child of the script that came back here is no second worker */
 	if (outcome == WSGID_SCRIPT_FAILED)
 		wsgid_log_exception(&context, failure->text, failure->title);
 	else if (outcome == WSGID_SCRIPT_MISSING)
@@ -371,6 +373,7 @@ int wsgid_worker_main(const struct wsgid_boot *boot)
 	size_t position = 0;
 	for (const char *entry; (entry = wsgid_boot_next(boot, "preload", &position)) != NULL;)
 		preload(entry);
+	wsgid_fork_handle_signals();
 	int started = start_threads(w);
 	if (started)
 		return failed(w, strerror(started));

@@ -29,7 +29,7 @@ func TestWorkerLogs(t *testing.T) {
 				{"printed 1 café ?", "stdout", "id-prints"},
 				{"to stderr", "stderr", "id-prints"},
 				{"without end", "stdout", "id-prints"},
-				{"INFO:root:an info", "stderr", "id-log_exception"},
+				{"INFO:root:an info", "logging", "id-log_exception"},
 				{"after it", "stderr", "id-print_exc"},
 				{"from a thread", "stdout", ""},
 				{"thread without end", "stdout", ""},
