@@ -3,6 +3,7 @@ package supervisor
 import (
 	"bufio"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,7 +18,8 @@ type exitFacts struct {
 	intent  exitreason.Reason // why we ended it, None: we did not
 	failed  bool              // it said that it cannot start
 	claimed exitreason.Reason // what the scoreboard says
-	oom     bool              // the kernel's OOM killer has been at work
+	killed  bool              // we sent SIGKILL
+	oom     bool              // the kernel's OOM killer has been at work in our cgroup
 }
 
 // exitReason decides why a process ended. What it says itself is only
@@ -32,7 +34,7 @@ func exitReason(f exitFacts) exitreason.Reason {
 		if f.intent == exitreason.ShutdownTimeout || f.intent == exitreason.StartupTimeout {
 			return f.intent
 		}
-		if f.oom {
+		if f.oom && !f.killed {
 			return exitreason.OutOfMemory
 		}
 		return exitreason.Crash
@@ -57,32 +59,45 @@ func exitReason(f exitFacts) exitreason.Reason {
 	}
 }
 
-// oomCounter notices kills of the OOM killer by their counter: that of our
-// cgroup when there is one, else that of the whole system.
+// oomCounter notices kills of the kernel's OOM killer by the counter of our
+// cgroup, which the children share: it counts the cgroup's own limit and a
+// shortage of the whole machine. The counters of the whole machine are no
+// evidence, they count processes of others; where there is no cgroup v2 with
+// the memory controller, such a death is a crash with SIGKILL and no more.
 type oomCounter struct {
-	path, key string
+	path string // empty: nothing can be known
 
 	mu   sync.Mutex
 	last uint64
 }
 
 func newOOMCounter() *oomCounter {
-	c := &oomCounter{path: "/proc/vmstat", key: "oom_kill"}
+	c := &oomCounter{}
 	if data, err := os.ReadFile("/proc/self/cgroup"); err == nil {
-		for _, line := range strings.Split(string(data), "\n") {
-			if group, ok := strings.CutPrefix(line, "0::"); ok {
-				path := "/sys/fs/cgroup" + group + "/memory.events"
-				if _, err := os.Stat(path); err == nil {
-					c.path = path
-				}
-			}
-		}
+		c.path = memoryEvents(string(data), "/sys/fs/cgroup")
 	}
 	c.last = c.read()
 	return c
 }
 
-// happened says whether the counter has moved since the last call.
+// memoryEvents is the path of memory.events of the cgroup v2 that a
+// /proc/self/cgroup names; empty when it has none (the root cgroup never has).
+func memoryEvents(cgroups, mount string) string {
+	for line := range strings.Lines(cgroups) {
+		group, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "0::")
+		if !ok {
+			continue
+		}
+		path := filepath.Join(mount, group, "memory.events")
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+	}
+	return ""
+}
+
+// happened says whether the counter has moved since the last call. It is asked
+// at every exit, so that an old move is not charged to a later one.
 func (c *oomCounter) happened() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -94,13 +109,16 @@ func (c *oomCounter) happened() bool {
 
 // read is 0 when nothing can be known.
 func (c *oomCounter) read() uint64 {
+	if c.path == "" {
+		return 0
+	}
 	file, err := os.Open(c.path)
 	if err != nil {
 		return 0
 	}
 	defer file.Close()
 	for scanner := bufio.NewScanner(file); scanner.Scan(); {
-		if value, ok := strings.CutPrefix(scanner.Text(), c.key+" "); ok {
+		if value, ok := strings.CutPrefix(scanner.Text(), "oom_kill "); ok {
 			n, err := strconv.ParseUint(value, 10, 64)
 			if err != nil {
 				return 0

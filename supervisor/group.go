@@ -35,7 +35,7 @@ type group struct {
 
 	mu          sync.Mutex
 	processes   map[*process]struct{}
-	exits       map[string]uint64 // by reason
+	restarts    map[string]uint64 // by the reason of the exit before
 	lastExit    *status.Exit
 	ended       totals // of processes that are gone
 	startFailed bool   // the last process that ended had not been ready
@@ -195,7 +195,9 @@ func (g *group) gone(p *process, exit status.Exit, planned, wasReady bool) {
 	}
 	g.mu.Lock()
 	delete(g.processes, p)
-	g.exits[exit.Reason]++
+	if !g.stopped() { // else nothing takes its place
+		g.restarts[exit.Reason]++
+	}
 	g.lastExit = &exit
 	g.ended.requests += p.final.Finished
 	g.ended.errors += p.final.Failed
@@ -215,7 +217,7 @@ func (g *group) cannotStart(err error) *status.Exit {
 	g.backoff.failed(now, now, false)
 	exit := &status.Exit{At: now, Reason: exitreason.StartFailed.String(), Status: -1, Error: err.Error()}
 	g.mu.Lock()
-	g.exits[exit.Reason]++
+	g.restarts[exit.Reason]++
 	g.lastExit = exit
 	g.startFailed = true
 	g.mu.Unlock()

@@ -177,7 +177,7 @@ func (p *process) terminate(reason exitreason.Reason) {
 		p.mu.Lock()
 		p.intent = exitreason.ShutdownTimeout
 		p.mu.Unlock()
-		p.child.killGroup()
+		p.child.kill()
 	}
 	<-p.done
 }
@@ -185,7 +185,7 @@ func (p *process) terminate(reason exitreason.Reason) {
 // kill ends the process at once.
 func (p *process) kill(reason exitreason.Reason) {
 	p.intend(reason)
-	p.child.killGroup()
+	p.child.kill()
 	<-p.done
 }
 
@@ -207,7 +207,7 @@ func (p *process) finish(events <-chan struct{}) {
 	p.mu.Lock()
 	reason := exitReason(exitFacts{
 		state: p.child.state, intent: p.intent, failed: p.failure != "", claimed: exitreason.Reason(board.Exit),
-		oom: p.group.oom.happened(),
+		killed: p.child.killed.Load(), oom: p.group.oom.happened(),
 	})
 	p.exit = exitRecord(p.child, reason, p.failure)
 	p.final = board

@@ -42,8 +42,8 @@ type router struct {
 	err     error // why the first router could not start; set before done is closed
 
 	mu       sync.Mutex
-	session  *session // nil while there is no router
-	exits    map[string]uint64
+	session  *session          // nil while there is no router
+	restarts map[string]uint64 // by the reason of the exit before
 	lastExit *status.Exit
 	queryID  uint64
 	queries  map[uint64]chan *wire.RouterStatus
@@ -108,7 +108,7 @@ func (r *router) runOnce() (ready bool, err error) {
 
 	out := newOutbox(conn, func(err error) {
 		log.Error("router does not read", "error", err)
-		s.child.killGroup()
+		s.child.kill()
 	})
 	r.feed.attach(out)
 	messages := make(chan struct{})
@@ -198,7 +198,7 @@ func (r *router) await(s *session, out *outbox, ready <-chan struct{}, log hclog
 		case <-startup.C:
 			log.Error("router is not ready in time", "timeout", routerStartup.String())
 			intent = exitreason.StartupTimeout
-			s.child.killGroup()
+			s.child.kill()
 		case <-r.stop:
 			r.setState(s, stateStopping.String())
 			return r.end(s, out)
@@ -221,7 +221,7 @@ func (r *router) end(s *session, out *outbox) exitreason.Reason {
 	if exitedWithin(s.child, routerMargin) {
 		return exitreason.ShutdownSignal
 	}
-	s.child.killGroup()
+	s.child.kill()
 	<-s.child.exited
 	return exitreason.ShutdownTimeout
 }
@@ -278,7 +278,7 @@ func (r *router) setState(s *session, text string) {
 
 // ended records the exit.
 func (r *router) ended(s *session, intent exitreason.Reason, failure error, log hclog.Logger) {
-	facts := exitFacts{state: s.child.state, intent: intent, failed: failure != nil, oom: r.oom.happened()}
+	facts := exitFacts{state: s.child.state, intent: intent, failed: failure != nil, killed: s.child.killed.Load(), oom: r.oom.happened()}
 	reason := exitReason(facts)
 	text := ""
 	if failure != nil {
@@ -287,7 +287,9 @@ func (r *router) ended(s *session, intent exitreason.Reason, failure error, log 
 	exit := exitRecord(s.child, reason, text)
 	r.mu.Lock()
 	r.session = nil
-	r.exits[exit.Reason]++
+	if !stopping(intent) {
+		r.restarts[exit.Reason]++
+	}
 	r.lastExit = exit
 	r.mu.Unlock()
 	level := hclog.Error

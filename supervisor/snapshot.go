@@ -42,7 +42,7 @@ func (r *router) snapshot(answer *wire.RouterStatus) status.Router {
 	r.mu.Lock()
 	out := status.Router{
 		User: r.identity.User, UID: r.identity.UID, State: "backoff",
-		Restarts: maps.Clone(r.exits), LastExit: r.lastExit,
+		Restarts: maps.Clone(r.restarts), LastExit: r.lastExit,
 	}
 	if s := r.session; s != nil {
 		out.PID, out.Started, out.State = s.child.pid, s.child.started, s.state
@@ -73,7 +73,7 @@ func (g *group) snapshot(queue wire.GroupStatus) status.Group {
 	out := status.Group{
 		Name: g.config.Name, User: g.identity.User, UID: g.identity.UID, Wanted: g.config.Processes,
 		QueueLength: g.config.QueueLength, Queued: queue.Queued, Rejected: queue.Rejected, Connections: queue.Connections,
-		Restarts: maps.Clone(g.exits), LastExit: g.lastExit,
+		Restarts: maps.Clone(g.restarts), LastExit: g.lastExit,
 		Requests: g.ended.requests, Errors: g.ended.errors, Refused: g.ended.refused,
 		Processes: []status.Process{},
 	}

@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -71,21 +70,6 @@ type launch struct {
 	env      []string
 	stdin    *os.File // nil: /dev/null
 	files    []named
-}
-
-// child is a running process with the supervisor's ends of its log channels.
-type child struct {
-	pid     int
-	started time.Time
-	process *os.Process
-	raw     *os.File // read end of the raw log pipe
-	records *os.File // framed log records
-
-	// exited is closed when the process has been reaped and its process group
-	// killed; state and waitErr are set then.
-	exited  chan struct{}
-	state   *os.ProcessState
-	waitErr error
 }
 
 // start runs the executable with the block. The files stay the caller's.
@@ -166,28 +150,6 @@ func (l *launcher) start(spec *launch) (*child, error) {
 	c.pid = c.process.Pid
 	return c, nil
 }
-
-// wait blocks until the process has exited, kills what is left of its process
-// group, and reaps it. The group is killed before the reaping: as long as the
-// zombie holds the number nobody else can have it.
-func (c *child) wait(r *reaper) {
-	for {
-		err := unix.Waitid(unix.P_PID, c.pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
-		if !errors.Is(err, unix.EINTR) {
-			break
-		}
-	}
-	c.killGroup()
-	c.state, c.waitErr = c.process.Wait()
-	r.reaped(c.pid)
-	close(c.exited)
-}
-
-// signal sends a signal to the process alone.
-func (c *child) signal(s syscall.Signal) { _ = c.process.Signal(s) }
-
-// killGroup kills the process and its process group.
-func (c *child) killGroup() { _ = syscall.Kill(-c.pid, syscall.SIGKILL) }
 
 // logPipe makes the raw pipe. Its inode belongs to the child's user, or
 // opening /dev/stderr there would be refused.

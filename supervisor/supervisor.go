@@ -97,7 +97,7 @@ func New(cfg *config.Config, options Options) (*Supervisor, error) {
 		identity: p.router, launcher: s.launcher, feed: s.feed, pumps: &s.pumps, oom: oom,
 		log: options.Logger.Named("router"), grace: p.grace,
 		stop: make(chan struct{}), ready: make(chan struct{}), done: make(chan struct{}),
-		exits: map[string]uint64{}, queries: map[uint64]chan *wire.RouterStatus{},
+		restarts: map[string]uint64{}, queries: map[uint64]chan *wire.RouterStatus{},
 	}
 	for _, g := range p.groups {
 		s.groups = append(s.groups, &group{
@@ -105,7 +105,7 @@ func New(cfg *config.Config, options Options) (*Supervisor, error) {
 			launcher: s.launcher, feed: s.feed, pumps: &s.pumps, oom: oom,
 			log:  options.Logger.Named("worker").With("group", g.config.Name),
 			stop: make(chan struct{}), end: make(chan struct{}),
-			processes: map[*process]struct{}{}, exits: map[string]uint64{},
+			processes: map[*process]struct{}{}, restarts: map[string]uint64{},
 			announced: wire.GroupState{Name: g.config.Name, Available: true},
 		})
 	}

@@ -98,6 +98,8 @@ func TestExitReason(t *testing.T) {
 		{"crashed while stopping", exitFacts{state: segv, intent: exitreason.ShutdownSignal}, exitreason.Crash},
 		{"killed", exitFacts{state: killed}, exitreason.Crash},
 		{"killed by the kernel", exitFacts{state: killed, oom: true}, exitreason.OutOfMemory},
+		{"killed by us while the kernel kills others", exitFacts{state: killed, killed: true, oom: true}, exitreason.Crash},
+		{"crashed while the kernel kills others", exitFacts{state: segv, oom: true}, exitreason.Crash},
 		{"killed by us", exitFacts{state: killed, intent: exitreason.ShutdownTimeout, oom: true}, exitreason.ShutdownTimeout},
 		{"too slow", exitFacts{state: killed, intent: exitreason.StartupTimeout}, exitreason.StartupTimeout},
 	}

@@ -15,7 +15,7 @@ const (
 	ShutdownSignal                // wsgid stops, or SIGTERM
 	ShutdownTimeout               // did not end within shutdown_timeout and was killed
 	Reload                        // configuration reload
-	OutOfMemory                   // killed by the kernel's OOM killer
+	OutOfMemory                   // killed by SIGKILL, not by us, and the OOM killer was at work in our cgroup
 	Exited                        // the application ended the process with status 0
 )
 

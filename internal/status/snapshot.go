@@ -38,7 +38,9 @@ type Router struct {
 	DispatchCalls uint64 `json:"dispatch_calls"`
 	DispatchError string `json:"dispatch_error,omitempty"`
 
-	Restarts map[string]uint64 `json:"restarts"` // by exit reason
+	// Restarts are the routers that ended and were replaced, by the reason of
+	// the end; the end with wsgid itself is none.
+	Restarts map[string]uint64 `json:"restarts"`
 	LastExit *Exit             `json:"last_exit,omitempty"`
 	Backoff  float64           `json:"backoff_seconds,omitempty"`
 }
@@ -71,7 +73,9 @@ type Group struct {
 	Errors   uint64 `json:"errors"`
 	Refused  uint64 `json:"refused"`
 
-	Restarts  map[string]uint64 `json:"restarts"` // exits by reason
+	// Restarts are the processes that ended, or could not even be started, and
+	// that another one took or will take the place of, by the reason of the end.
+	Restarts  map[string]uint64 `json:"restarts"`
 	LastExit  *Exit             `json:"last_exit,omitempty"`
 	Processes []Process         `json:"processes"`
 }

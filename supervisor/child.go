@@ -1,0 +1,93 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// child is a running process with the supervisor's ends of its log channels.
+type child struct {
+	pid     int
+	started time.Time
+	process *os.Process
+	raw     *os.File // read end of the raw log pipe
+	records *os.File // framed log records
+
+	killed atomic.Bool // we have sent SIGKILL
+
+	// exited is closed when the process has been reaped and its process group
+	// killed; state and waitErr are set then.
+	exited  chan struct{}
+	state   *os.ProcessState
+	waitErr error
+}
+
+// wait blocks until the process has exited, kills what is left of its process
+// group, and reaps it. The group is killed before the reaping: as long as the
+// zombie holds the number nobody else can have it.
+func (c *child) wait(r *reaper) {
+	if awaitExit(c.pid) != nil {
+		awaitExitOnThread(c.pid) // Linux before 5.10
+	}
+	c.signalGroup()
+	c.state, c.waitErr = c.process.Wait()
+	r.reaped(c.pid)
+	close(c.exited)
+}
+
+// signal sends a signal to the process alone.
+func (c *child) signal(s syscall.Signal) { _ = c.process.Signal(s) }
+
+// kill kills the process and its process group.
+func (c *child) kill() {
+	c.killed.Store(true)
+	c.signalGroup()
+}
+
+func (c *child) signalGroup() { _ = syscall.Kill(-c.pid, syscall.SIGKILL) }
+
+// awaitExit waits for the exit of a child without reaping it. It holds a
+// descriptor in the runtime's poller and no thread, so that the supervisor of
+// a thousand processes needs no thousand threads.
+func awaitExit(pid int) error {
+	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
+	if err != nil {
+		return fmt.Errorf("open pidfd: %w", err)
+	}
+	file := os.NewFile(uintptr(fd), "pidfd")
+	defer file.Close()
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return fmt.Errorf("poll pidfd: %w", err)
+	}
+	var waitErr error
+	if err := raw.Read(func(uintptr) bool {
+		var exited bool
+		exited, waitErr = hasExited(pid)
+		return exited || waitErr != nil
+	}); err != nil {
+		return fmt.Errorf("poll pidfd: %w", err)
+	}
+	return waitErr
+}
+
+// hasExited says whether a child is a zombie, which it stays.
+func hasExited(pid int) (bool, error) {
+	var info unix.Siginfo
+	if err := unix.Waitid(unix.P_PID, pid, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil); err != nil {
+		return false, fmt.Errorf("waitid: %w", err)
+	}
+	return childPID(&info) == pid, nil
+}
+
+// awaitExitOnThread is awaitExit at the price of a thread.
+func awaitExitOnThread(pid int) {
+	for errors.Is(unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil), unix.EINTR) {
+	}
+}

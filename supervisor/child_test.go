@@ -1,0 +1,146 @@
+package supervisor
+
+import (
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// TestWaitWithoutThreads: a child costs a descriptor and no thread, and the
+// exit of each is noticed.
+func TestWaitWithoutThreads(t *testing.T) {
+	reaper, err := newReaper(hclog.NewNullLogger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reaper.close()
+	const count = 100
+	before := threadsOfThis(t)
+	children := make([]*child, count)
+	for i := range children {
+		children[i] = sleeping(t, reaper)
+		go children[i].wait(reaper)
+	}
+	if more := threadsOfThis(t) - before; more > count/2 {
+		t.Errorf("%d threads more for %d children", more, count)
+	}
+	for i, c := range children {
+		if i%2 == 0 {
+			c.kill()
+		} else {
+			c.signal(syscall.SIGTERM)
+		}
+	}
+	for _, c := range children {
+		<-c.exited
+		if c.waitErr != nil || c.killed.Load() != (c.state.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL) {
+			t.Errorf("%v %v, killed %v", c.state, c.waitErr, c.killed.Load())
+		}
+	}
+}
+
+// TestAwaitExit: both ways to wait leave the zombie, which keeps the number.
+func TestAwaitExit(t *testing.T) {
+	reaper, err := newReaper(hclog.NewNullLogger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reaper.close()
+	for name, await := range map[string]func(int) error{
+		"poller": awaitExit,
+		"thread": func(pid int) error { awaitExitOnThread(pid); return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := sleeping(t, reaper)
+			waited := make(chan error)
+			go func() { waited <- await(c.pid) }()
+			select {
+			case err := <-waited:
+				t.Fatalf("it did not wait: %v", err)
+			case <-time.After(20 * time.Millisecond):
+			}
+			c.kill()
+			if err := <-waited; err != nil {
+				t.Error(err)
+			}
+			if exited, err := hasExited(c.pid); !exited || err != nil {
+				t.Errorf("no zombie is left: %v, %v", exited, err)
+			}
+			c.wait(reaper)
+			if c.waitErr != nil {
+				t.Error(c.waitErr)
+			}
+		})
+	}
+}
+
+// sleeping starts a child that does nothing, in a process group of its own.
+func sleeping(t *testing.T, r *reaper) *child {
+	t.Helper()
+	c := &child{started: time.Now(), exited: make(chan struct{})}
+	err := r.starting(func() (int, error) {
+		var err error
+		c.process, err = os.StartProcess("/bin/sleep", []string{"sleep", "1000"}, &os.ProcAttr{
+			Sys: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
+		})
+		if err != nil {
+			return 0, err
+		}
+		return c.process.Pid, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.pid = c.process.Pid
+	return c
+}
+
+func threadsOfThis(t *testing.T) int {
+	t.Helper()
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(tasks)
+}
+
+func TestMemoryEvents(t *testing.T) {
+	mount := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(mount, "system.slice/wsgid.service"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	counter := filepath.Join(mount, "system.slice/wsgid.service/memory.events")
+	write := func(text string) {
+		if err := os.WriteFile(counter, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("low 0\noom 7\noom_kill 2\noom_group_kill 9\n")
+	for _, row := range []struct{ cgroups, want string }{
+		{"0::/system.slice/wsgid.service\n", counter},
+		{"3:memory:/x\n0::/system.slice/wsgid.service\n", counter},
+		{"0::/\n", ""},
+		{"3:memory:/system.slice/wsgid.service\n", ""},
+		{"", ""},
+	} {
+		if got := memoryEvents(row.cgroups, mount); got != row.want {
+			t.Errorf("%q gives %q, want %q", row.cgroups, got, row.want)
+		}
+	}
+	c := &oomCounter{path: counter}
+	c.last = c.read()
+	if c.happened() {
+		t.Error("it moved before anything happened")
+	}
+	write("oom_kill 3\n")
+	if !c.happened() || c.happened() {
+		t.Error("one move is not told exactly once")
+	}
+	if (&oomCounter{}).happened() {
+		t.Error("a counter that does not exist has moved")
+	}
+}
