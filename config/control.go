@@ -1,30 +1,21 @@
 package config
 
-import (
-	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
-)
+import "github.com/hashicorp/hcl/v2/hclsyntax"
 
-// controlBlock is control { … }.
-type controlBlock struct {
-	Path    *hcl.Attribute `hcl:"path,optional"`
-	Owner   *hcl.Attribute `hcl:"owner,optional"`
-	Group   *hcl.Attribute `hcl:"group,optional"`
-	Mode    *hcl.Attribute `hcl:"mode,optional"`
-	PIDFile *hcl.Attribute `hcl:"pid_file,optional"`
-	Remain  hcl.Body       `hcl:",remain"`
+// controlOptions are those of control { … }.
+func (d *decoder) controlOptions(c *Control) options {
+	return options{
+		"path":     d.str(&c.Path),
+		"owner":    d.str(&c.Owner),
+		"group":    d.str(&c.Group),
+		"mode":     d.mode(&c.Mode),
+		"pid_file": d.str(&c.PIDFile),
+	}
 }
 
 func (d *decoder) decodeControl(block *hclsyntax.Block) {
-	if !d.once(block, 0) {
-		return
+	if d.once(block, 0) {
+		c := &d.config.Control
+		c.Range = d.decodeBody("control", block, d.controlOptions(c))
 	}
-	c := &d.config.Control
-	var b controlBlock
-	c.Range = d.decodeBody("control", block, &b)
-	d.str(b.Path, &c.Path)
-	d.str(b.Owner, &c.Owner)
-	d.str(b.Group, &c.Group)
-	d.mode(b.Mode, &c.Mode)
-	d.str(b.PIDFile, &c.PIDFile)
 }

@@ -59,6 +59,27 @@ func (d *decoder) decodeBlocks(blocks []*hclsyntax.Block) {
 	}
 }
 
+// options are the readers of a block's options by name: what the block knows
+// and how each is read, in one place.
+type options map[string]reader
+
+// decodeBody reads the options of a block into the model and remembers where
+// each stands. nested are the blocks it may hold, which the caller reads. It
+// returns the range that the block is known by.
+func (d *decoder) decodeBody(where string, block *hclsyntax.Block, known options, nested ...string) hcl.Range {
+	at := block.DefRange()
+	d.checkNames(where, block.Body, sortedKeys(known), nested)
+	places := map[string]hcl.Range{}
+	for _, attribute := range sortedAttributes(block.Body) {
+		places[attribute.Name] = attribute.SrcRange
+		if read, ok := known[attribute.Name]; ok {
+			read(attribute.AsHCLAttribute())
+		}
+	}
+	d.places[at] = places
+	return at
+}
+
 // label gives the one label that a block needs. what says what it is and
 // example how it is written.
 func (d *decoder) label(block *hclsyntax.Block, what, example string) (string, bool) {

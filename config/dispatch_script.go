@@ -1,19 +1,17 @@
 package config
 
-import (
-	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
-)
+import "github.com/hashicorp/hcl/v2/hclsyntax"
 
-// dispatchScriptBlock is dispatch_script "path" { … }.
-type dispatchScriptBlock struct {
-	ApplicationGroup *hcl.Attribute `hcl:"application_group,optional"`
-	Concurrency      *hcl.Attribute `hcl:"concurrency,optional"`
-	DispatchTimeout  *hcl.Attribute `hcl:"dispatch_timeout,optional"`
-	DeadlockTimeout  *hcl.Attribute `hcl:"deadlock_timeout,optional"`
-	OnLoadError      *hcl.Attribute `hcl:"on_load_error,optional"`
-	ScriptReloading  *hcl.Attribute `hcl:"script_reloading,optional"`
-	Remain           hcl.Body       `hcl:",remain"`
+// dispatchScriptOptions are those of dispatch_script "path" { … }.
+func (d *decoder) dispatchScriptOptions(s *DispatchScript) options {
+	return options{
+		"application_group": d.str(&s.ApplicationGroup),
+		"concurrency":       d.integer(&s.Concurrency, 1, maxThreads),
+		"dispatch_timeout":  d.duration(&s.Timeout),
+		"deadlock_timeout":  d.duration(&s.DeadlockTimeout),
+		"on_load_error":     d.str((*string)(&s.OnLoadError)),
+		"script_reloading":  d.boolean(&s.ScriptReloading),
+	}
 }
 
 func (d *decoder) decodeDispatchScript(block *hclsyntax.Block) {
@@ -26,15 +24,6 @@ func (d *decoder) decodeDispatchScript(block *hclsyntax.Block) {
 	}
 	s := defaultDispatchScript()
 	s.Path = path
-	var b dispatchScriptBlock
-	s.Range = d.decodeBody("dispatch_script", block, &b)
-	d.str(b.ApplicationGroup, &s.ApplicationGroup)
-	d.integer(b.Concurrency, &s.Concurrency, 1, maxThreads)
-	d.duration(b.DispatchTimeout, &s.Timeout)
-	d.duration(b.DeadlockTimeout, &s.DeadlockTimeout)
-	onLoadError := string(s.OnLoadError)
-	d.str(b.OnLoadError, &onLoadError)
-	s.OnLoadError = OnLoadError(onLoadError)
-	d.boolean(b.ScriptReloading, &s.ScriptReloading)
+	s.Range = d.decodeBody("dispatch_script", block, d.dispatchScriptOptions(&s))
 	d.config.DispatchScript = &s
 }

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/hashicorp/hcl/v2/gohcl"
 )
 
 var documentedRow = regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|")
@@ -24,26 +22,21 @@ func TestDocumentation(t *testing.T) {
 		title, text, _ := strings.Cut(section, "\n")
 		sections[title] = text
 	}
-	for title, into := range map[string]any{
-		`listen "unix"`:   &listenUnixBlock{},
-		`listen "tcp"`:    &listenTCPBlock{},
-		`listen "http"`:   &listenHTTPBlock{},
-		"static":          &staticBlock{},
-		"router":          &routerBlock{},
-		"daemon_process":  &daemonProcessBlock{},
-		"script_alias":    &scriptAliasBlock{},
-		"dispatch_script": &dispatchScriptBlock{},
-		"control":         &controlBlock{},
-		"log":             &logBlock{},
+	d := &decoder{}
+	http := append(sortedKeys(d.listenOptions(&Listener{Kind: ListenHTTP})), "static")
+	for title, want := range map[string][]string{
+		`listen "unix"`:   sortedKeys(d.listenOptions(&Listener{Kind: ListenUnix})),
+		`listen "tcp"`:    sortedKeys(d.listenOptions(&Listener{Kind: ListenTCP})),
+		`listen "http"`:   http,
+		"static":          sortedKeys(d.staticOptions(&Static{})),
+		"router":          sortedKeys(d.routerOptions(&Router{})),
+		"daemon_process":  sortedKeys(d.daemonProcessOptions(&DaemonProcess{})),
+		"script_alias":    sortedKeys(d.scriptAliasOptions(&ScriptAlias{})),
+		"dispatch_script": sortedKeys(d.dispatchScriptOptions(&DispatchScript{})),
+		"control":         sortedKeys(d.controlOptions(&Control{})),
+		"log":             sortedKeys(d.logOptions(&Log{})),
 	} {
-		schema, _ := gohcl.ImpliedBodySchema(into)
-		var want, got []string
-		for _, a := range schema.Attributes {
-			want = append(want, a.Name)
-		}
-		for _, b := range schema.Blocks {
-			want = append(want, b.Type)
-		}
+		var got []string
 		for _, row := range documentedRow.FindAllStringSubmatch(sections[title], -1) {
 			got = append(got, row[1])
 		}

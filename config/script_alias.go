@@ -4,25 +4,25 @@ import (
 	"os"
 	"strings"
 
-	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// scriptAliasBlock is script_alias "/prefix" { … }.
-type scriptAliasBlock struct {
-	Target           *hcl.Attribute `hcl:"target,optional"`
-	ProcessGroup     *hcl.Attribute `hcl:"process_group,optional"`
-	ApplicationGroup *hcl.Attribute `hcl:"application_group,optional"`
-	CallableObject   *hcl.Attribute `hcl:"callable_object,optional"`
-	ScriptReloading  *hcl.Attribute `hcl:"script_reloading,optional"`
-	Preload          *hcl.Attribute `hcl:"preload,optional"`
-	RequestBuffer    *hcl.Attribute `hcl:"request_buffer,optional"`
-	MaxBodyBytes     *hcl.Attribute `hcl:"max_body_bytes,optional"`
-	Remain           hcl.Body       `hcl:",remain"`
-}
-
 // unset marks a size that the router block decides.
 const unset = -1
+
+// scriptAliasOptions are those of script_alias "/prefix" { … }.
+func (d *decoder) scriptAliasOptions(s *ScriptAlias) options {
+	return options{
+		"target":            d.str(&s.Target),
+		"process_group":     d.str(&s.ProcessGroup),
+		"application_group": d.str(&s.ApplicationGroup),
+		"callable_object":   d.str(&s.CallableObject),
+		"script_reloading":  d.boolean(&s.ScriptReloading),
+		"preload":           d.boolean(&s.Preload),
+		"request_buffer":    d.size(&s.RequestBuffer, 0, maxRequestBuffer),
+		"max_body_bytes":    d.size(&s.MaxBodyBytes, 0, maxBodyBytes),
+	}
+}
 
 func (d *decoder) decodeScriptAlias(block *hclsyntax.Block) {
 	prefix, ok := d.label(block, "the URL prefix", `script_alias "/"`)
@@ -32,17 +32,8 @@ func (d *decoder) decodeScriptAlias(block *hclsyntax.Block) {
 	s := defaultScriptAlias()
 	s.Prefix = prefix
 	s.RequestBuffer, s.MaxBodyBytes = unset, unset
-	var b scriptAliasBlock
-	s.Range = d.decodeBody("script_alias", block, &b)
-	d.str(b.Target, &s.Target)
+	s.Range = d.decodeBody("script_alias", block, d.scriptAliasOptions(&s))
 	d.need(s.Range, "script_alias", "target", "/srv/site/site.wsgi")
-	d.str(b.ProcessGroup, &s.ProcessGroup)
-	d.str(b.ApplicationGroup, &s.ApplicationGroup)
-	d.str(b.CallableObject, &s.CallableObject)
-	d.boolean(b.ScriptReloading, &s.ScriptReloading)
-	d.boolean(b.Preload, &s.Preload)
-	d.size(b.RequestBuffer, &s.RequestBuffer, 0, maxRequestBuffer)
-	d.size(b.MaxBodyBytes, &s.MaxBodyBytes, 0, maxBodyBytes)
 	d.config.ScriptAliases = append(d.config.ScriptAliases, s)
 }
 

@@ -6,8 +6,6 @@ import (
 	"strings"
 
 	"github.com/agext/levenshtein"
-	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/gohcl"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
@@ -51,17 +49,9 @@ func unknownBlock(name string) string {
 	return fmt.Sprintf("There is no block %q%s", name, didYouMean(name, blockNames))
 }
 
-// checkNames reports what a block holds but into does not know. where is how
-// messages call the block.
-func (d *decoder) checkNames(where string, body *hclsyntax.Body, into any) {
-	schema, _ := gohcl.ImpliedBodySchema(into)
-	var options, blocks []string
-	for _, a := range schema.Attributes {
-		options = append(options, a.Name)
-	}
-	for _, b := range schema.Blocks {
-		blocks = append(blocks, b.Type)
-	}
+// checkNames reports what a block holds but does not know: neither one of the
+// options nor one of the blocks. where is how messages call the block.
+func (d *decoder) checkNames(where string, body *hclsyntax.Body, options, blocks []string) {
 	for _, attribute := range sortedAttributes(body) {
 		if slices.Contains(options, attribute.Name) {
 			continue
@@ -90,18 +80,4 @@ func (d *decoder) checkNames(where string, body *hclsyntax.Body, into any) {
 		}
 		d.add(block.TypeRange, "Unknown block", "There is no block %q in %s%s", block.Type, where, ending)
 	}
-}
-
-// decodeBody fills a block struct and remembers where each option stands. It
-// returns the range that the block is known by.
-func (d *decoder) decodeBody(where string, block *hclsyntax.Block, into any) hcl.Range {
-	at := block.DefRange()
-	d.checkNames(where, block.Body, into)
-	d.diags = append(d.diags, gohcl.DecodeBody(block.Body, nil, into)...)
-	places := map[string]hcl.Range{}
-	for name, attribute := range block.Body.Attributes {
-		places[name] = attribute.SrcRange
-	}
-	d.places[at] = places
-	return at
 }

@@ -16,14 +16,12 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 )
 
-// Every reader below leaves *to alone when the option is absent or null (the
-// default stays) or wrong (a diagnostic is added).
+// reader reads the value of an option into the model. It leaves *to alone when
+// the value is null (the default stays) or wrong (a diagnostic is added).
+type reader func(*hcl.Attribute)
 
 // value evaluates an attribute. No variables and no functions exist.
 func (d *decoder) value(a *hcl.Attribute) (cty.Value, bool) {
-	if a == nil {
-		return cty.NilVal, false
-	}
 	v, diags := a.Expr.Value(nil)
 	d.diags = append(d.diags, diags...)
 	if diags.HasErrors() || !v.IsWhollyKnown() || v.IsNull() {
@@ -54,24 +52,28 @@ func (d *decoder) text(a *hcl.Attribute, v cty.Value) (string, bool) {
 	return s, true
 }
 
-func (d *decoder) str(a *hcl.Attribute, to *string) {
-	if v, ok := d.value(a); ok {
-		if s, ok := d.text(a, v); ok {
-			*to = s
+func (d *decoder) str(to *string) reader {
+	return func(a *hcl.Attribute) {
+		if v, ok := d.value(a); ok {
+			if s, ok := d.text(a, v); ok {
+				*to = s
+			}
 		}
 	}
 }
 
-func (d *decoder) boolean(a *hcl.Attribute, to *bool) {
-	v, ok := d.value(a)
-	if !ok {
-		return
+func (d *decoder) boolean(to *bool) reader {
+	return func(a *hcl.Attribute) {
+		v, ok := d.value(a)
+		if !ok {
+			return
+		}
+		if v.Type() != cty.Bool {
+			d.wrong(a, "is true or false, without quotes.")
+			return
+		}
+		*to = v.True()
 	}
-	if v.Type() != cty.Bool {
-		d.wrong(a, "is true or false, without quotes.")
-		return
-	}
-	*to = v.True()
 }
 
 // whole reads a whole number between low and high.
@@ -85,10 +87,12 @@ func (d *decoder) whole(a *hcl.Attribute, v cty.Value, low, high int64) (int64, 
 	return 0, false
 }
 
-func (d *decoder) integer(a *hcl.Attribute, to *int, low, high int) {
-	if v, ok := d.value(a); ok {
-		if n, ok := d.whole(a, v, int64(low), int64(high)); ok {
-			*to = int(n)
+func (d *decoder) integer(to *int, low, high int) reader {
+	return func(a *hcl.Attribute) {
+		if v, ok := d.value(a); ok {
+			if n, ok := d.whole(a, v, int64(low), int64(high)); ok {
+				*to = int(n)
+			}
 		}
 	}
 }
@@ -97,35 +101,37 @@ func (d *decoder) integer(a *hcl.Attribute, to *int, low, high int) {
 const maxDuration = 365 * 24 * time.Hour
 
 // duration reads a number of seconds, as mod_wsgi writes it, or text with a unit.
-func (d *decoder) duration(a *hcl.Attribute, to *time.Duration) {
-	v, ok := d.value(a)
-	if !ok {
-		return
-	}
-	var result time.Duration
-	switch v.Type() {
-	case cty.Number:
-		seconds, _ := v.AsBigFloat().Float64()
-		if math.Abs(seconds) > maxDuration.Seconds() {
-			seconds = math.Copysign(2*maxDuration.Seconds(), seconds)
+func (d *decoder) duration(to *time.Duration) reader {
+	return func(a *hcl.Attribute) {
+		v, ok := d.value(a)
+		if !ok {
+			return
 		}
-		result = time.Duration(seconds * float64(time.Second))
-	case cty.String:
-		parsed, err := time.ParseDuration(v.AsString())
-		if err != nil {
+		var result time.Duration
+		switch v.Type() {
+		case cty.Number:
+			seconds, _ := v.AsBigFloat().Float64()
+			if math.Abs(seconds) > maxDuration.Seconds() {
+				seconds = math.Copysign(2*maxDuration.Seconds(), seconds)
+			}
+			result = time.Duration(seconds * float64(time.Second))
+		case cty.String:
+			parsed, err := time.ParseDuration(v.AsString())
+			if err != nil {
+				d.wrong(a, `is a number of seconds, or a number with a unit in quotes such as "45s", "500ms" or "1h30m".`)
+				return
+			}
+			result = parsed
+		default:
 			d.wrong(a, `is a number of seconds, or a number with a unit in quotes such as "45s", "500ms" or "1h30m".`)
 			return
 		}
-		result = parsed
-	default:
-		d.wrong(a, `is a number of seconds, or a number with a unit in quotes such as "45s", "500ms" or "1h30m".`)
-		return
+		if result < 0 || result > maxDuration {
+			d.wrong(a, "is a time from 0 to 365 days.")
+			return
+		}
+		*to = result
 	}
-	if result < 0 || result > maxDuration {
-		d.wrong(a, "is a time from 0 to 365 days.")
-		return
-	}
-	*to = result
 }
 
 var sizePattern = regexp.MustCompile(`^([0-9]{1,15}) ?(B|kB|KB|MB|GB|KiB|MiB|GiB)?$`)
@@ -135,32 +141,34 @@ var sizeUnits = map[string]int64{
 }
 
 // size reads a number of bytes, or text with a unit.
-func (d *decoder) size(a *hcl.Attribute, to *int64, low, high int64) {
-	v, ok := d.value(a)
-	if !ok {
-		return
-	}
-	if v.Type() == cty.Number {
-		if n, ok := d.whole(a, v, low, high); ok {
-			*to = n
+func (d *decoder) size(to *int64, low, high int64) reader {
+	return func(a *hcl.Attribute) {
+		v, ok := d.value(a)
+		if !ok {
+			return
 		}
-		return
+		if v.Type() == cty.Number {
+			if n, ok := d.whole(a, v, low, high); ok {
+				*to = n
+			}
+			return
+		}
+		var match []string
+		if v.Type() == cty.String {
+			match = sizePattern.FindStringSubmatch(v.AsString())
+		}
+		if match == nil {
+			d.wrong(a, `is a number of bytes, or a whole number with a unit in quotes such as "64KiB", "8MiB" or "1MB".`)
+			return
+		}
+		n, err := strconv.ParseInt(match[1], 10, 64)
+		unit := sizeUnits[match[2]]
+		if err != nil || n > math.MaxInt64/unit || n*unit < low || n*unit > high {
+			d.wrong(a, "is a size from %d to %d bytes.", low, high)
+			return
+		}
+		*to = n * unit
 	}
-	var match []string
-	if v.Type() == cty.String {
-		match = sizePattern.FindStringSubmatch(v.AsString())
-	}
-	if match == nil {
-		d.wrong(a, `is a number of bytes, or a whole number with a unit in quotes such as "64KiB", "8MiB" or "1MB".`)
-		return
-	}
-	n, err := strconv.ParseInt(match[1], 10, 64)
-	unit := sizeUnits[match[2]]
-	if err != nil || n > math.MaxInt64/unit || n*unit < low || n*unit > high {
-		d.wrong(a, "is a size from %d to %d bytes.", low, high)
-		return
-	}
-	*to = n * unit
 }
 
 // octal reads permission bits, which are written as text so that nobody
@@ -183,9 +191,20 @@ func (d *decoder) octal(a *hcl.Attribute) (int, bool) {
 	return 0, false
 }
 
-func (d *decoder) mode(a *hcl.Attribute, to *os.FileMode) {
-	if n, ok := d.octal(a); ok {
-		*to = os.FileMode(n)
+func (d *decoder) mode(to *os.FileMode) reader {
+	return func(a *hcl.Attribute) {
+		if n, ok := d.octal(a); ok {
+			*to = os.FileMode(n)
+		}
+	}
+}
+
+// umask reads the bits that the processes of a group take away.
+func (d *decoder) umask(to *int) reader {
+	return func(a *hcl.Attribute) {
+		if n, ok := d.octal(a); ok {
+			*to = n
+		}
 	}
 }
 
@@ -203,77 +222,83 @@ func (d *decoder) elements(a *hcl.Attribute) ([]cty.Value, bool) {
 }
 
 // list reads a list of strings. An empty list is not nil.
-func (d *decoder) list(a *hcl.Attribute, to *[]string) {
-	elements, ok := d.elements(a)
-	if !ok {
-		return
-	}
-	result := []string{}
-	for _, element := range elements {
-		s, ok := d.text(a, element)
+func (d *decoder) list(to *[]string) reader {
+	return func(a *hcl.Attribute) {
+		elements, ok := d.elements(a)
 		if !ok {
 			return
 		}
-		if s == "" {
-			d.wrong(a, "holds an empty text; take it out.")
-			return
+		result := []string{}
+		for _, element := range elements {
+			s, ok := d.text(a, element)
+			if !ok {
+				return
+			}
+			if s == "" {
+				d.wrong(a, "holds an empty text; take it out.")
+				return
+			}
+			result = append(result, s)
 		}
-		result = append(result, s)
+		*to = result
 	}
-	*to = result
 }
 
 var environmentName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // environment reads a map of environment variables. Numbers and truth values
 // become text.
-func (d *decoder) environment(a *hcl.Attribute, to *map[string]string) {
-	v, ok := d.value(a)
-	if !ok {
-		return
-	}
-	if t := v.Type(); !t.IsObjectType() && !t.IsMapType() {
-		d.wrong(a, `is a map: write { NAME = "value" }.`)
-		return
-	}
-	result := map[string]string{}
-	values := v.AsValueMap()
-	for _, name := range sortedKeys(values) {
-		element := values[name]
-		name = restoreExpansions(name)
-		if !environmentName.MatchString(name) {
-			d.wrong(a, "has the name %q, which is no name of an environment variable: letters, digits and _, not beginning with a digit.", name)
-			continue
+func (d *decoder) environment(to *map[string]string) reader {
+	return func(a *hcl.Attribute) {
+		v, ok := d.value(a)
+		if !ok {
+			return
 		}
-		converted, err := convert.Convert(element, cty.String)
-		if err != nil || converted.IsNull() {
-			d.wrong(a, "needs a text as value of %s.", name)
-			continue
+		if t := v.Type(); !t.IsObjectType() && !t.IsMapType() {
+			d.wrong(a, `is a map: write { NAME = "value" }.`)
+			return
 		}
-		if s, ok := d.text(a, converted); ok {
-			result[name] = s
+		result := map[string]string{}
+		values := v.AsValueMap()
+		for _, name := range sortedKeys(values) {
+			element := values[name]
+			name = restoreExpansions(name)
+			if !environmentName.MatchString(name) {
+				d.wrong(a, "has the name %q, which is no name of an environment variable: letters, digits and _, not beginning with a digit.", name)
+				continue
+			}
+			converted, err := convert.Convert(element, cty.String)
+			if err != nil || converted.IsNull() {
+				d.wrong(a, "needs a text as value of %s.", name)
+				continue
+			}
+			if s, ok := d.text(a, converted); ok {
+				result[name] = s
+			}
 		}
+		*to = result
 	}
-	*to = result
 }
 
 // prefixes reads a list of IP addresses and networks.
-func (d *decoder) prefixes(a *hcl.Attribute, to *[]netip.Prefix) {
-	var texts []string
-	d.list(a, &texts)
-	for _, text := range texts {
-		if address, err := netip.ParseAddr(text); err == nil && address.Zone() == "" {
-			*to = append(*to, netip.PrefixFrom(address, address.BitLen()))
-			continue
-		}
-		prefix, err := netip.ParsePrefix(text)
-		switch {
-		case err != nil:
-			d.wrong(a, `holds %q; it takes IP addresses and networks, such as "192.0.2.10" or "10.0.0.0/8".`, text)
-		case prefix != prefix.Masked():
-			d.wrong(a, "holds %q, an address inside a network; did you mean %q?", text, prefix.Masked().String())
-		default:
-			*to = append(*to, prefix)
+func (d *decoder) prefixes(to *[]netip.Prefix) reader {
+	return func(a *hcl.Attribute) {
+		var texts []string
+		d.list(&texts)(a)
+		for _, text := range texts {
+			if address, err := netip.ParseAddr(text); err == nil && address.Zone() == "" {
+				*to = append(*to, netip.PrefixFrom(address, address.BitLen()))
+				continue
+			}
+			prefix, err := netip.ParsePrefix(text)
+			switch {
+			case err != nil:
+				d.wrong(a, `holds %q; it takes IP addresses and networks, such as "192.0.2.10" or "10.0.0.0/8".`, text)
+			case prefix != prefix.Masked():
+				d.wrong(a, "holds %q, an address inside a network; did you mean %q?", text, prefix.Masked().String())
+			default:
+				*to = append(*to, prefix)
+			}
 		}
 	}
 }
