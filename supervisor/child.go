@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync/atomic"
+	"sync"
 	"syscall"
 	"time"
 
@@ -19,7 +19,9 @@ type child struct {
 	raw     *os.File // read end of the raw log pipe
 	records *os.File // framed log records
 
-	killed atomic.Bool // we have sent SIGKILL
+	mu     sync.Mutex // held over signals to the group and over the reaping
+	killed bool       // we have sent SIGKILL
+	reaped bool       // the number may be somebody else's by now
 
 	// exited is closed when the process has been reaped and its process group
 	// killed; state and waitErr are set then.
@@ -35,21 +37,35 @@ func (c *child) wait(r *reaper) {
 	if awaitExit(c.pid) != nil {
 		awaitExitOnThread(c.pid) // Linux before 5.10
 	}
+	c.mu.Lock()
 	c.signalGroup()
-	c.state, c.waitErr = c.process.Wait()
-	r.reaped(c.pid)
+	r.reap(c.pid, func() { c.state, c.waitErr = c.process.Wait() })
+	c.reaped = true
+	c.mu.Unlock()
 	close(c.exited)
 }
 
 // signal sends a signal to the process alone.
 func (c *child) signal(s syscall.Signal) { _ = c.process.Signal(s) }
 
-// kill kills the process and its process group.
+// kill kills the process and its process group; nothing once it is reaped.
 func (c *child) kill() {
-	c.killed.Store(true)
-	c.signalGroup()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.reaped {
+		c.killed = true
+		c.signalGroup()
+	}
 }
 
+// wasKilled says whether kill has been called while the process was there.
+func (c *child) wasKilled() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.killed
+}
+
+// signalGroup needs c.mu and a child that is not reaped.
 func (c *child) signalGroup() { _ = syscall.Kill(-c.pid, syscall.SIGKILL) }
 
 // awaitExit waits for the exit of a child without reaping it. It holds a

@@ -37,8 +37,8 @@ func TestWaitWithoutThreads(t *testing.T) {
 	}
 	for _, c := range children {
 		<-c.exited
-		if c.waitErr != nil || c.killed.Load() != (c.state.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL) {
-			t.Errorf("%v %v, killed %v", c.state, c.waitErr, c.killed.Load())
+		if c.waitErr != nil || c.wasKilled() != (c.state.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL) {
+			t.Errorf("%v %v, killed %v", c.state, c.waitErr, c.wasKilled())
 		}
 	}
 }
@@ -73,6 +73,10 @@ func TestAwaitExit(t *testing.T) {
 			c.wait(reaper)
 			if c.waitErr != nil {
 				t.Error(c.waitErr)
+			}
+			late := &child{pid: 1 << 30, reaped: true}
+			if late.kill(); late.wasKilled() {
+				t.Error("a number that may be somebody else's was killed")
 			}
 		})
 	}

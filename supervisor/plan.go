@@ -131,7 +131,6 @@ func (p *plan) routerConfig(cfg *config.Config, version string) *wire.RouterConf
 			MaxConnections: cfg.Router.MaxConnections,
 		},
 		Version:  version,
-		LogJSON:  cfg.Log.Format == "json",
 		LogLevel: cfg.Log.Level,
 	}
 	for i, l := range p.listeners {

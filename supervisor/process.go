@@ -207,7 +207,7 @@ func (p *process) finish(events <-chan struct{}) {
 	p.mu.Lock()
 	reason := exitReason(exitFacts{
 		state: p.child.state, intent: p.intent, failed: p.failure != "", claimed: exitreason.Reason(board.Exit),
-		killed: p.child.killed.Load(), oom: p.group.oom.happened(),
+		killed: p.child.wasKilled(), oom: p.group.oom.happened(),
 	})
 	p.exit = exitRecord(p.child, reason, p.failure)
 	p.final = board

@@ -53,9 +53,11 @@ func (r *reaper) starting(fork func() (int, error)) error {
 	return err
 }
 
-// reaped says that an owner has reaped its child.
-func (r *reaper) reaped(pid int) {
+// reap runs an owner's wait for its child, which must be a zombie. No fork can
+// come in between and get the number that has just become free.
+func (r *reaper) reap(pid int, wait func()) {
 	r.mu.Lock()
+	wait()
 	delete(r.owned, pid)
 	r.mu.Unlock()
 	select {

@@ -84,8 +84,10 @@ func TestStrangerMayOnlyLook(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	state, err = child.Wait()
-	w.s.launcher.reaper.reaped(child.Pid)
+	if err := awaitExit(child.Pid); err != nil {
+		t.Fatal(err)
+	}
+	w.s.launcher.reaper.reap(child.Pid, func() { state, err = child.Wait() })
 	if err != nil || !state.Success() {
 		said, _ := os.ReadFile(out.Name())
 		t.Errorf("%v %v\n%s", err, state, said)

@@ -15,9 +15,6 @@ func Ready(status string) error {
 	return notify(daemon.SdNotifyReady + "\nSTATUS=" + line(status))
 }
 
-// Status replaces the line of systemctl status.
-func Status(status string) error { return notify("STATUS=" + line(status)) }
-
 // Stopping says that the service begins to stop.
 func Stopping() error { return notify(daemon.SdNotifyStopping) }
 

@@ -25,7 +25,6 @@ func TestNotify(t *testing.T) {
 		want string
 	}{
 		{func() error { return Ready("2 groups\nMAINPID=1") }, "READY=1\nSTATUS=2 groups MAINPID=1"},
-		{func() error { return Status("busy") }, "STATUS=busy"},
 		{Stopping, "STOPPING=1"},
 	}
 	for _, test := range tests {

@@ -77,8 +77,11 @@ func oneOfThree(t *testing.T, client *harness.Client, number int, content []byte
 	if err != nil {
 		return err
 	}
-	if response.Status != 200 || response.Truncated != nil {
-		return fmt.Errorf("status %d, %v: %.200s", response.Status, response.Truncated, response.Body)
+	if response.Truncated != nil {
+		return fmt.Errorf("status %d, cut off: %w", response.Status, response.Truncated)
+	}
+	if response.Status != 200 {
+		return fmt.Errorf("status %d: %.200s", response.Status, response.Body)
 	}
 	return nil
 }

@@ -90,6 +90,8 @@ type view struct {
 	Groups     []int
 	Session    int
 	CWD        string
+	Umask      string
+	NoNewPrivs string `json:"no_new_privileges"`
 	Hits       int
 	Module     string
 	Python     string

@@ -121,6 +121,31 @@ func TestStopAtOnce(t *testing.T) {
 	}
 }
 
+// TestStopWhileStarting: wsgid stop while a process is still importing its
+// script; systemd hears of the end and never of a start.
+func TestStopWhileStarting(t *testing.T) {
+	w := newWorld(t)
+	open := openDirectory(t, w, "open")
+	w.Write("apps/never.py", "import time\nopen("+fmt.Sprintf("%q", open+"/importing")+", 'w').write('yes')\ntime.sleep(1000)\n")
+	w.Configure(group("only", "#64001", 2, 3, `shutdown_timeout = "300ms"`) + mount("/", "apps/never.py"))
+	wsgid := w.Launch(harness.Options{})
+	awaitFile(t, w.Path("open/importing"))
+	wsgid.NoteSessions()
+	if state := wsgid.Status().State; state != "starting" {
+		t.Errorf("it is %s", state)
+	}
+	if code, out, errs := w.CLI("stop", "--control", w.Control); code != 0 {
+		t.Errorf("wsgid stop ended with %d: %s%s", code, out, errs)
+	}
+	if code := wsgid.AwaitExit(); code != 0 {
+		t.Errorf("it ended with %d", code)
+	}
+	if messages := wsgid.NotifyMessages(); !slices.Contains(messages, "STOPPING=1") || slices.Contains(messages, "READY=1") {
+		t.Errorf("systemd was told %q", messages)
+	}
+	wsgid.AssertGone()
+}
+
 // TestSupervisorKilled: after kill -9 of the supervisor neither router nor
 // worker lives on, and the next start cleans up what is left.
 func TestSupervisorKilled(t *testing.T) {
@@ -144,7 +169,15 @@ func TestSupervisorKilled(t *testing.T) {
 		return nil
 	})
 	first.Abandon()
-	w.Start(harness.Options{})
+	for _, path := range []string{w.Socket, w.Control, w.PIDFile, w.Path("run/groups/only.sock")} {
+		if !harness.Exists(path) {
+			t.Errorf("%s is gone: nothing is left to clean up", path)
+		}
+	}
+	second := w.Start(harness.Options{})
+	if pid := strings.TrimSpace(awaitFile(t, w.PIDFile)); pid != fmt.Sprint(second.PID) {
+		t.Errorf("the pid file holds %s, wsgid is %d", pid, second.PID)
+	}
 	if got := apache.Get("/"); got.Status != 200 {
 		t.Errorf("after the second start: %d %s", got.Status, got.Body)
 	}
@@ -182,7 +215,7 @@ func TestSecondInstance(t *testing.T) {
 	w.Configure(group("only", "#64001", 1, 3) + mount("/", "apps/hello.py"))
 	w.Start(harness.Options{})
 	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
-	if code, _, errs := w.CLI("run", "--config", w.Path("wsgid.hcl")); code == 0 || !strings.Contains(errs, w.Dir) {
+	if code, _, errs := w.CLI("run", "--config", w.Path("wsgid.hcl")); code != 1 || !strings.Contains(errs, "already running with this control socket") || !strings.Contains(errs, w.Control) {
 		t.Errorf("the second one ended with %d: %s", code, errs)
 	}
 	if got := apache.Get("/"); got.Status != 200 {

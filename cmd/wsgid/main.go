@@ -1,6 +1,8 @@
 // Command wsgid is the one binary of wsgid: the command line, the supervisor
 // (wsgid run, wsgid serve) and, when the supervisor started it, the router.
-// Workers never get here: they are taken over before the Go runtime starts.
+// Workers never get here: they are taken over before the Go runtime starts. It
+// must not know how anything is done: a verb reads its options and calls one
+// of the packages below.
 package main
 
 import "os"

@@ -47,10 +47,6 @@ func runRouter(logger hclog.Logger) error {
 	// cores each event wakes another thread and requests wander between cores;
 	// half of them is still twice the router's share of the work.
 	runtime.GOMAXPROCS(max(1, runtime.GOMAXPROCS(0)/2))
-	// Without this a reader of the wire could not be woken at the end.
-	if err := syscall.SetNonblock(fd, true); err != nil {
-		return fmt.Errorf("making the wire pollable: %w", err)
-	}
 	// The supervisor alone decides about the end; Ctrl-C in a terminal reaches
 	// only the supervisor, SIGTERM without it comes from somebody else.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)

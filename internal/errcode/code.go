@@ -1,6 +1,6 @@
 // Package errcode lists the stable codes of every refusal that a client can
 // see. The log line, the response body and docs/errors.md share them; a test
-// holds the three lists together.
+// holds the three lists together. It must not know who refuses what, or how.
 package errcode
 
 import "fmt"

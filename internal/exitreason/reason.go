@@ -1,5 +1,6 @@
 // Package exitreason is the one enumeration of why a worker process ended:
-// the log line, the metric label and wsgid status all take it from here.
+// the log line, the metric label and wsgid status all take it from here. It
+// must not know how a reason is found out. docs/status.md explains each.
 package exitreason
 
 // Reason says why a process ended. The numbers stand in the scoreboard.

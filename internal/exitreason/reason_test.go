@@ -1,6 +1,22 @@
 package exitreason
 
-import "testing"
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+func TestEveryReasonIsDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/status.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for r := Crash; r <= Exited; r++ {
+		if !strings.Contains(string(page), "\n| `"+r.String()+"` |") {
+			t.Errorf("docs/status.md does not explain %s", r)
+		}
+	}
+}
 
 func TestEveryReasonHasItsOwnName(t *testing.T) {
 	seen := map[string]Reason{}

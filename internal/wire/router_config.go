@@ -11,8 +11,7 @@ type RouterConfig struct {
 	DispatchScript *DispatchScript `json:"dispatch_script,omitempty"`
 	Embedded       Embedded        `json:"embedded"`
 	Limits         Limits          `json:"limits"`
-	Version        string          `json:"version"`  // of wsgid, for SERVER_SOFTWARE of the HTTP front
-	LogJSON        bool            `json:"log_json"` // unused by the router itself: it always logs JSON lines to fd 2
+	Version        string          `json:"version"` // of wsgid, for SERVER_SOFTWARE of the HTTP front
 	LogLevel       string          `json:"log_level"`
 }
 

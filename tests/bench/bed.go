@@ -105,8 +105,12 @@ func (b *bed) verify(ctx context.Context, p peer) error {
 			if err != nil {
 				return fmt.Errorf("%s answers %q", p.name, body)
 			}
-			if _, back, err := b.servers(p); err != nil || !slices.Contains(back, pid) {
-				return fmt.Errorf("%s was answered by process %d (%s), none of its own %v (%v)", p.name, pid, commandLine(pid), back, err)
+			_, back, err := b.servers(p)
+			if err != nil {
+				return err
+			}
+			if !slices.Contains(back, pid) {
+				return fmt.Errorf("%s was answered by process %d (%s), none of its own %v", p.name, pid, commandLine(pid), back)
 			}
 			return nil
 		}
