@@ -35,7 +35,7 @@ type child struct {
 // zombie holds the number nobody else can have it.
 func (c *child) wait(r *reaper) {
 	if awaitExit(c.pid) != nil {
-		awaitExitOnThread(c.pid) // Linux before 5.10
+		awaitExitOnThread(c.pid) // Linux before 5.10, or no descriptor left
 	}
 	c.mu.Lock()
 	c.signalGroup()

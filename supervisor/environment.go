@@ -84,6 +84,9 @@ func (e environment) readFile(path string) error {
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("env_file %s is not a regular file", path)
 	}
+	if info.Size() > envFileLimit {
+		return fmt.Errorf("env_file %s is larger than %d bytes", path, envFileLimit)
+	}
 	scanner := bufio.NewScanner(io.LimitReader(file, envFileLimit))
 	scanner.Buffer(nil, envFileLimit)
 	for number := 1; scanner.Scan(); number++ {

@@ -1,8 +1,8 @@
 package supervisor
 
 import (
+	"errors"
 	"fmt"
-	"hash/fnv"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -10,81 +10,95 @@ import (
 	"syscall"
 )
 
-// chooseGroupDirectory says where the group sockets lie: next to the control
-// socket, so that two instances do not meet; or below /run/wsgid when the
-// router's user cannot get there.
-func chooseGroupDirectory(control string, u users, router identity) (string, error) {
-	if control == "" {
-		if u.root() {
-			return fmt.Sprintf("/run/wsgid/groups-%d", os.Getpid()), nil
-		}
-		return privateDirectory()
-	}
-	if err := makeParent(control); err != nil {
-		return "", err
-	}
-	ok, err := reachable(filepath.Dir(control), router)
-	if err != nil {
-		return "", err
-	}
-	if !ok {
-		hash := fnv.New64a()
-		hash.Write([]byte(control))
-		return fmt.Sprintf("/run/wsgid/groups-%016x", hash.Sum64()), nil
-	}
-	base := strings.TrimSuffix(filepath.Base(control), ".sock")
-	if base == "control" {
-		return filepath.Join(filepath.Dir(control), "groups"), nil
-	}
-	return filepath.Join(filepath.Dir(control), base+"-groups"), nil
+// groupDirectory is the directory of the group sockets: 0750 of root and the
+// router's group, or 0700 of an ordinary user.
+type groupDirectory struct {
+	path    string
+	users   users
+	router  identity
+	sockets []*unixSocket
 }
 
-// privateDirectory is a new directory for an ordinary user.
-func privateDirectory() (string, error) {
-	base := os.Getenv("XDG_RUNTIME_DIR")
-	if base == "" {
-		base = os.TempDir()
+// make creates the directory, or takes over what a killed supervisor left and
+// cleans it of dead sockets.
+func (d *groupDirectory) make() error {
+	fail := func(err error) error { return fmt.Errorf("directory of the group sockets %s: %w", d.path, err) }
+	if err := makeParent(d.path); err != nil {
+		return err
 	}
-	dir, err := os.MkdirTemp(base, "wsgid-")
+	mode := os.FileMode(0o700)
+	if d.users.root() {
+		mode = 0o750
+	}
+	if err := os.Mkdir(d.path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fail(err)
+	}
+	// Opened without following a link, and changed through the descriptor.
+	dir, err := os.OpenFile(d.path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_DIRECTORY, 0)
 	if err != nil {
-		return "", fmt.Errorf("directory for sockets: %w", err)
+		return fail(err)
 	}
-	return dir, nil
+	defer dir.Close()
+	info, err := dir.Stat()
+	if err != nil {
+		return fail(err)
+	}
+	if uid := int(info.Sys().(*syscall.Stat_t).Uid); uid != d.users.uid {
+		return fail(fmt.Errorf("belongs to uid %d", uid))
+	}
+	if d.users.root() {
+		if err := dir.Chown(0, d.router.GID); err != nil {
+			return fail(err)
+		}
+	}
+	if err := dir.Chmod(mode); err != nil {
+		return fail(err)
+	}
+	entries, err := dir.ReadDir(-1)
+	if err != nil {
+		return fail(err)
+	}
+	for _, entry := range entries {
+		path := filepath.Join(d.path, entry.Name())
+		switch {
+		case entry.Type() == fs.ModeSocket && probeStale(path) == nil:
+			_ = os.Remove(path)
+		case entry.IsDir() && strings.HasPrefix(entry.Name(), ".wsgid-"):
+			_ = os.RemoveAll(path)
+		}
+	}
+	return nil
 }
 
-// reachable says whether the router's user can pass a directory and all above.
-func reachable(dir string, router identity) (bool, error) {
-	if !router.Switch {
-		return true, nil
+// listen opens the socket of a group: 0660 of root and the router's group.
+func (d *groupDirectory) listen(path string, backlog int) (*unixSocket, error) {
+	gid := -1
+	if d.users.root() {
+		gid = d.router.GID
 	}
-	dir, err := filepath.EvalSymlinks(dir)
+	socket, err := listenUnix(socketSpec{path: path, mode: 0o660, uid: -1, gid: gid, backlog: backlog})
 	if err != nil {
-		return false, fmt.Errorf("directory of the group sockets: %w", err)
+		return nil, err
 	}
-	for ; ; dir = filepath.Dir(dir) {
-		info, err := os.Stat(dir)
-		if err != nil {
-			return false, fmt.Errorf("directory of the group sockets: %w", err)
-		}
-		if !mayEnter(info, router) {
-			return false, nil
-		}
-		if dir == "/" || dir == "." {
-			return true, nil
-		}
-	}
+	d.sockets = append(d.sockets, socket)
+	return socket, nil
 }
 
-// mayEnter looks at the mode as the kernel does.
-func mayEnter(info fs.FileInfo, id identity) bool {
-	stat := info.Sys().(*syscall.Stat_t)
-	if int(stat.Uid) == id.UID {
-		return info.Mode()&0o100 != 0
+// close removes the sockets and the directory.
+func (d *groupDirectory) close() {
+	for _, socket := range d.sockets {
+		socket.close()
 	}
-	for _, gid := range append([]int{id.GID}, id.Groups...) {
-		if int(stat.Gid) == gid {
-			return info.Mode()&0o010 != 0
-		}
+	_ = os.Remove(d.path)
+}
+
+// groupSocketPath is the path of a group's socket. A name that would not make
+// a decent file name is replaced by its number.
+func groupSocketPath(dir, name string, number int) string {
+	path := filepath.Join(dir, name+".sock")
+	if filepath.Dir(path) == dir && !strings.HasPrefix(name, ".") && !strings.HasPrefix(name, "group-") &&
+		len(path) <= maxSocketPath && !strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c >= 0x7f }) {
+		return path
 	}
-	return info.Mode()&0o001 != 0
+	return filepath.Join(dir, fmt.Sprintf("group-%d.sock", number))
 }

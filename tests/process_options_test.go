@@ -1,9 +1,12 @@
 package tests
 
 import (
+	"os"
 	"os/user"
 	"slices"
 	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/wsgid/wsgid/tests/internal/harness"
@@ -75,6 +78,52 @@ func TestProcessOptions(t *testing.T) {
 			if got := v.Process[name]; got != want {
 				t.Errorf("%s: the variable %s is %q, want %q", row.path, name, got, want)
 			}
+		}
+	}
+}
+
+// TestPrivileges: neither router nor workers have a capability or can get one,
+// and nobody but root can trace or read the router.
+func TestPrivileges(t *testing.T) {
+	harness.NeedRoot(t)
+	w := newWorld(t)
+	w.App("hello.py")
+	w.Write("dispatch.py", "")
+	w.Configure(group("only", "#64001", 2, 1) + "dispatch_script \"{{.Dir}}/dispatch.py\" {}\n" + mount("/", "apps/hello.py"))
+	status := w.Start(harness.Options{}).AwaitReady("only")
+	router := routerUID(t)
+	for _, row := range []struct {
+		pid, uid int
+		ownerUID int // of its files in /proc: root's when it is not dumpable
+	}{
+		{status.RouterPID, router, 0},
+		{status.PIDs("only")[0], 64001, 64001},
+		{status.PIDs("only")[1], 64001, 64001},
+	} {
+		dir := "/proc/" + strconv.Itoa(row.pid)
+		lines := map[string]string{}
+		for line := range strings.Lines(readFile(t, dir+"/status")) {
+			name, value, _ := strings.Cut(line, ":")
+			lines[name] = strings.Join(strings.Fields(value), " ")
+		}
+		id := strconv.Itoa(row.uid)
+		for name, want := range map[string]string{
+			"Uid": strings.Join([]string{id, id, id, id}, " "), "CapInh": "0000000000000000", "CapPrm": "0000000000000000",
+			"CapEff": "0000000000000000", "CapAmb": "0000000000000000", "NoNewPrivs": "1", "Umask": "0022",
+		} {
+			if lines[name] != want {
+				t.Errorf("pid %d: %s is %q, want %q", row.pid, name, lines[name], want)
+			}
+		}
+		if strings.Contains(" "+lines["Groups"]+" ", " 0 ") {
+			t.Errorf("pid %d is in root's group: %s", row.pid, lines["Groups"])
+		}
+		info, err := os.Stat(dir + "/environ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if stat, ok := info.Sys().(*syscall.Stat_t); !ok || int(stat.Uid) != row.ownerUID {
+			t.Errorf("pid %d: its files belong to %d, want %d", row.pid, stat.Uid, row.ownerUID)
 		}
 	}
 }
