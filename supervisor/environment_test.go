@@ -58,6 +58,7 @@ func TestEnvironmentMistakes(t *testing.T) {
 		{config.DaemonProcess{EnvFile: filepath.Join(dir, "missing")}, "no such file"},
 		{config.DaemonProcess{EnvFile: fifo}, "not a regular file"},
 		{config.DaemonProcess{EnvFile: dir}, "not a regular file"},
+		{config.DaemonProcess{Environment: map[string]string{"A": "hunter2\x00"}}, `"A" cannot be set`},
 		{config.DaemonProcess{Environment: map[string]string{boot.Variable: "9"}}, "is reserved"},
 	} {
 		_, err := workerEnvironment(identity{}, &row.group)

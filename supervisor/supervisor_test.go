@@ -109,6 +109,22 @@ func TestCrashedWorkerIsReplaced(t *testing.T) {
 	}
 }
 
+// TestEndIsNoRestart: what ends with wsgid is an exit with its reason, but
+// nothing takes its place.
+func TestEndIsNoRestart(t *testing.T) {
+	w := newWorld(t)
+	w.group("web", "ok")
+	w.start()
+	w.stop()
+	s := w.s.Snapshot(t.Context())
+	if g := s.Groups[0]; len(g.Restarts) != 0 || g.LastExit == nil || g.LastExit.Reason != "shutdown_signal" {
+		t.Errorf("restarts %v, last exit %+v", g.Restarts, g.LastExit)
+	}
+	if r := s.Router; len(r.Restarts) != 0 || r.LastExit == nil || r.LastExit.Reason != "shutdown_signal" {
+		t.Errorf("router: restarts %v, last exit %+v", r.Restarts, r.LastExit)
+	}
+}
+
 func TestRetiringWorkerIsReplaced(t *testing.T) {
 	w := newWorld(t)
 	w.group("web", "ok")

@@ -181,41 +181,6 @@ func TestRouterLines(t *testing.T) {
 	}
 }
 
-func TestEnvironment(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "env")
-	content := "# comment\n\nexport SECRET='a b'\nURL = \"x=y\"\nEXTRA=file\nEMPTY=\n"
-	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	id := identity{User: "alice", Home: "/home/alice"}
-	got, err := workerEnvironment(id, &config.DaemonProcess{
-		Lang: "de_DE.UTF-8", Locale: "C", EnvFile: file, Environment: map[string]string{"EXTRA": "config", "HOME": "/x"},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []string{"EMPTY=", "EXTRA=file", "HOME=/x", "LANG=de_DE.UTF-8", "LC_ALL=C", "LOGNAME=alice",
-		"PATH=" + childPath, "SECRET=a b", "URL=x=y", "USER=alice"}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
-	}
-	for _, bad := range []config.DaemonProcess{
-		{EnvFile: file + "-missing"}, {EnvFile: t.TempDir()},
-		{Environment: map[string]string{"WSGID_BOOT_FD": "3"}}, {Environment: map[string]string{"A": "x\x00y"}},
-	} {
-		if _, err := workerEnvironment(id, &bad); err == nil {
-			t.Errorf("accepted %+v", bad)
-		}
-	}
-	if err := os.WriteFile(file, []byte("A=1\nthe secret\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	_, err = workerEnvironment(id, &config.DaemonProcess{EnvFile: file})
-	if err == nil || !strings.Contains(err.Error(), "line 2") || strings.Contains(err.Error(), "secret") {
-		t.Errorf("error %v", err)
-	}
-}
-
 func TestScriptTable(t *testing.T) {
 	cfg := &config.Config{ScriptAliases: []config.ScriptAlias{
 		{Target: "/a.wsgi", ProcessGroup: "a", ApplicationGroup: global, CallableObject: "app", Preload: true},
