@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -27,6 +28,17 @@ enum {
 
 _Thread_local bool wsgid_outside_python;
 
+/* A thread that receives on its own needs no events: each piece of a body
+ * would wake the one that waits for them. */
+static void mute(struct wsgid_connection *c)
+{
+	/* A hang-up is told in any case: edge-triggered, so that it is told once. */
+	struct epoll_event none = {.events = EPOLLET, .data.u64 = WSGID_EVENT_OF_NONE};
+	if (c->epoll_fd < 0 || c->muted)
+		return;
+	c->muted = epoll_ctl(c->epoll_fd, EPOLL_CTL_MOD, c->fd, &none) == 0;
+}
+
 /* One receive without the GIL. Returns bytes, 0 at the end, -1. */
 static ssize_t receive(struct wsgid_connection *c, struct iovec *vector, int count)
 {
@@ -39,6 +51,7 @@ static ssize_t receive(struct wsgid_connection *c, struct iovec *vector, int cou
 		wsgid_outside_python = true;
 		wsgid_gil_release();
 	}
+	mute(c);
 	do {
 		got = count == 1 ? recv(c->fd, vector->iov_base, vector->iov_len, 0)
 		                 : readv(c->fd, vector, count);
@@ -322,77 +335,91 @@ static int begin(struct wsgid_connection *c, const struct fcgi_record *record)
 	return result;
 }
 
-/* Waits until the peer has sent something or gone. A thread that sleeps in
- * recv is also woken each time the router takes a part of the last response
- * from the socket (the kernel tells all sleepers that there is room again);
- * poll is told by what it waits for, which saves a wake-up a request on both
- * sides. */
-static void await_input(struct wsgid_connection *c)
-{
-	struct pollfd input = {.fd = c->fd, .events = POLLIN};
-	while (c->in_start == c->in_end && poll(&input, 1, -1) < 0 && errno == EINTR)
-		;
-}
-
-/* Waits for the next record header; idle while nothing has come. */
+/* Makes a record header available. 1, 0 when nothing has come, -1 at the end. */
 static int next_header(struct wsgid_connection *c)
 {
-	int expected = WSGID_ACTIVITY_BUSY;
-	atomic_compare_exchange_strong(&c->activity, &expected, WSGID_ACTIVITY_IDLE);
-	await_input(c);
-	int filled = wsgid_connection_fill(c, 1);
-	expected = WSGID_ACTIVITY_IDLE;
-	atomic_compare_exchange_strong(&c->activity, &expected, WSGID_ACTIVITY_BUSY);
-	return filled <= 0 ? filled : wsgid_connection_fill(c, FCGI_HEADER);
+	if (c->in_start == c->in_end) {
+		ssize_t got;
+		c->in_start = c->in_end = 0;
+		do {
+			got = recv(c->fd, c->in, c->in_capacity, MSG_DONTWAIT);
+		} while (got < 0 && errno == EINTR);
+		if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+			return 0;
+		if (got <= 0)
+			return -1;
+		c->in_end = (size_t)got;
+	}
+	return wsgid_connection_fill(c, FCGI_HEADER) <= 0 ? -1 : 1;
 }
 
-static void serve(struct wsgid_connection *c)
+int wsgid_connection_turn(struct wsgid_connection *c)
 {
-	while (!c->broken) {
-		if (c->in_start == c->in_end && atomic_load(&c->server->stopping))
-			return;
-		if (next_header(c) <= 0)
-			return;
+	do {
+		int ready = c->broken ? -1 : next_header(c);
+		if (ready <= 0)
+			return ready;
 		struct fcgi_record record = fcgi_get(c->in + c->in_start);
 		if (record.version != 1) {
 			wsgid_logf("warn", NULL, "record with version %d on a connection of the router", record.version);
-			return;
+			return -1;
 		}
 		int result = record.type == FCGI_BEGIN_REQUEST ? begin(c, &record) : foreign_record(c, &record);
 		if (result < 0)
-			return;
-	}
+			return -1;
+	} while (c->in_start != c->in_end);
+	return 0;
+}
+
+int wsgid_connection_open(struct wsgid_connection *c, struct wsgid_server *server, int fd, int epoll_fd)
+{
+	*c = (struct wsgid_connection){
+	    .server = server,
+	    .fd = fd,
+	    .epoll_fd = epoll_fd,
+	    .in_capacity = IN_FIRST,
+	    .out_open = WSGID_NO_RECORD,
+	};
+	c->in = malloc(IN_FIRST);
+	c->out = malloc(WSGID_OUT_CAPACITY);
+	if (c->in && c->out)
+		return 0;
+	free(c->in);
+	free(c->out);
+	return -1;
+}
+
+void wsgid_connection_close(struct wsgid_connection *c)
+{
+	free(c->in);
+	free(c->out);
+	c->in = c->out = NULL;
+	if (c->fd >= 0)
+		close(c->fd);
+	c->fd = -1;
+}
+
+/* Waits until the peer has sent something or gone. A thread that sleeps in
+ * recv would also be woken each time the router takes a part of the last
+ * response from the socket. */
+static void await_input(struct wsgid_connection *c)
+{
+	struct pollfd input = {.fd = c->fd, .events = POLLIN};
+	while (poll(&input, 1, -1) < 0 && errno == EINTR)
+		;
 }
 
 void wsgid_serve_connection(struct wsgid_server *server, int thread, int fd)
 {
-	struct wsgid_connection c = {
-	    .server = server,
-	    .thread = thread,
-	    .fd = fd,
-	    .in_capacity = IN_FIRST,
-	    .out_open = WSGID_NO_RECORD,
-	};
+	struct wsgid_connection c;
 	wsgid_outside_python = true;
-	c.in = malloc(IN_FIRST);
-	c.out = malloc(WSGID_OUT_CAPACITY);
-	if (server->connections)
-		atomic_store(&server->connections[thread], &c);
-	if (c.in && c.out) {
-		wsgid_scoreboard_state(server, thread, WSGID_SLOT_CONNECTED);
-		serve(&c);
-		wsgid_scoreboard_state(server, thread, WSGID_SLOT_IDLE);
-	} else {
+	if (wsgid_connection_open(&c, server, fd, -1) < 0) {
 		wsgid_logf("error", NULL, "no memory for a connection");
+		close(fd);
+		return;
 	}
-	/* Wait until a stopping worker that looks at c has looked. */
-	if (server->connections) {
-		pthread_mutex_lock(server->connections_lock);
-		atomic_store(&server->connections[thread], NULL);
-		pthread_mutex_unlock(server->connections_lock);
-	}
-	free(c.in);
-	free(c.out);
-	if (c.fd >= 0)
-		close(c.fd);
+	c.thread = thread;
+	while (wsgid_connection_turn(&c) == 0)
+		await_input(&c);
+	wsgid_connection_close(&c);
 }

@@ -1,6 +1,6 @@
 /* One connection of the router: its buffers, its records, and the FastCGI side
  * of the request that runs on it. Knows no Python but the GIL, which is never
- * held over a system call on the socket. One OS thread owns a connection. */
+ * held over a system call on the socket. One OS thread at a time owns a connection. */
 #ifndef WSGID_CONNECTION_H
 #define WSGID_CONNECTION_H
 
@@ -12,16 +12,13 @@
 
 #include "worker.h"
 
-/* What the thread does with the connection, so that a stopping worker cuts
- * only those where nothing runs. */
-enum wsgid_activity { WSGID_ACTIVITY_BUSY, WSGID_ACTIVITY_IDLE, WSGID_ACTIVITY_CUT };
-
 struct wsgid_connection {
 	struct wsgid_server *server;
-	int thread;
+	int thread;     /* number of the OS thread that serves it now */
 	int fd;         /* -1 in a forked child of the application */
 	bool broken;    /* peer gone, or out of step: no further request on it */
-	atomic_int activity;
+	int epoll_fd;   /* whose events a body in the middle does not need; -1: none */
+	bool muted;     /* events are off until the turn is over */
 
 	/* Received and not consumed: in[in_start, in_end). */
 	uint8_t *in;
@@ -47,7 +44,19 @@ struct wsgid_connection {
  * application made come in with the GIL held. */
 extern _Thread_local bool wsgid_outside_python;
 
+/* Opens a connection on fd, watched by epoll_fd (-1: by nobody). 0, or -1
+ * without memory. */
+int wsgid_connection_open(struct wsgid_connection *c, struct wsgid_server *server, int fd, int epoll_fd);
+
+/* Serves what has arrived, request after request. 0 when it has to wait for
+ * the router, -1 when the connection is over. */
+int wsgid_connection_turn(struct wsgid_connection *c);
+
+/* Closes its descriptor and frees its buffers. */
+void wsgid_connection_close(struct wsgid_connection *c);
+
 #define WSGID_NO_RECORD ((size_t)-1)
+#define WSGID_EVENT_OF_NONE 0xfffffffdu /* a negative slot number of the loop */
 
 /* Makes at least need bytes available at in_start. Returns 1, 0 at the end of
  * the stream, -1 on an error (both mark the connection broken), -2 when need

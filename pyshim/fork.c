@@ -15,6 +15,7 @@
 
 static struct {
 	struct wsgid_server *server;
+	struct wsgid_loop *loop;
 	int listen_fd;
 	int signal_fd;
 	pid_t pid; /* of the worker itself */
@@ -60,6 +61,7 @@ static void in_child(void)
 	 * scoreboard and status channel would lie. */
 	close(state.listen_fd);
 	close(state.signal_fd);
+	wsgid_loop_forked(state.loop);
 	if (server->status_fd >= 0)
 		close(server->status_fd);
 	server->status_fd = -1;
@@ -98,11 +100,12 @@ void wsgid_fork_handle_signals(void)
 	handle(NULL, NULL, NULL);
 }
 
-int wsgid_fork_prepare(struct wsgid_server *server, int listen_fd)
+int wsgid_fork_prepare(struct wsgid_server *server, struct wsgid_loop *loop, int listen_fd)
 {
 	state.signal_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (state.signal_fd < 0)
 		return -1;
+	state.loop = loop;
 	state.listen_fd = listen_fd;
 	state.server = server;
 	state.pid = getpid();

@@ -3,6 +3,7 @@
 #ifndef WSGID_FORK_H
 #define WSGID_FORK_H
 
+#include "loop.h"
 #include "worker.h"
 
 /* True in a process that was forked from a worker or router: it serves nobody,
@@ -16,7 +17,7 @@ int wsgid_fork_watch(void);
 
 /* Installs the handlers of SIGTERM, SIGINT and SIGHUP and the fork handler.
  * After Python has started, which installs handlers of its own. 0 or -1. */
-int wsgid_fork_prepare(struct wsgid_server *server, int listen_fd);
+int wsgid_fork_prepare(struct wsgid_server *server, struct wsgid_loop *loop, int listen_fd);
 
 /* Installs the handlers again: what a preloaded script did with signal.signal
  * would have to run on the main thread, which does not run Python. */

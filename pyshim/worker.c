@@ -10,7 +10,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,6 +19,7 @@
 #include "fork.h"
 #include "interpreter.h"
 #include "log.h"
+#include "loop.h"
 #include "request.h"
 #include "scoreboard.h"
 #include "script.h"
@@ -32,10 +32,7 @@ struct worker {
 	struct wsgid_server server;
 	const struct wsgid_boot *boot;
 	int listen_fd;
-	int stop_fd;              /* eventfd: readable once the worker stops */
-	uid_t router_uid;
-	pthread_mutex_t accepting; /* one thread at a time waits for a connection */
-	pthread_mutex_t connections_lock;
+	struct wsgid_loop *loop;
 	pthread_mutex_t lock;     /* guards alive */
 	pthread_cond_t ended;
 	int alive;                /* request threads */
@@ -46,48 +43,12 @@ struct thread_start {
 	int number;
 };
 
-/* Only the router may speak to us. */
-static bool is_router(const struct worker *w, int fd)
-{
-	struct ucred peer;
-	socklen_t size = sizeof peer;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == w->router_uid)
-		return true;
-	wsgid_logf("warn", NULL, "connection refused: peer is not the router");
-	return false;
-}
-
-/* The next connection, or -1 when the worker stops. */
-static int next_connection(struct worker *w)
-{
-	int fd = -1;
-	pthread_mutex_lock(&w->accepting);
-	while (fd < 0 && !atomic_load(&w->server.stopping)) {
-		struct pollfd wait[2] = {{.fd = w->listen_fd, .events = POLLIN}, {.fd = w->stop_fd, .events = POLLIN}};
-		if (poll(wait, 2, -1) < 0 && errno != EINTR)
-			break;
-		if (wait[1].revents)
-			break;
-		fd = accept4(w->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-		if (fd >= 0 && !is_router(w, fd)) {
-			close(fd);
-			fd = -1;
-		} else if (fd < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR && errno != ECONNABORTED) {
-			poll(&wait[1], 1, 100); /* no descriptors, or the application closed ours */
-		}
-	}
-	pthread_mutex_unlock(&w->accepting);
-	return fd;
-}
-
 static void *request_thread(void *argument)
 {
 	struct thread_start start = *(struct thread_start *)argument;
 	struct worker *w = start.worker;
 	free(argument);
-	int fd;
-	while ((fd = next_connection(w)) >= 0)
-		wsgid_serve_connection(&w->server, start.number, fd);
+	wsgid_loop_run(w->loop, start.number);
 	pthread_mutex_lock(&w->lock);
 	w->alive--;
 	pthread_cond_signal(&w->ended);
@@ -209,7 +170,6 @@ static int configure(struct worker *w, const char **error)
 	s->threads = (int)wsgid_boot_number(boot, "threads", 1);
 	s->multiprocess = wsgid_boot_number(boot, "multiprocess", 0) != 0;
 	w->listen_fd = (int)wsgid_boot_number(boot, "fd.listen", -1);
-	w->router_uid = (uid_t)wsgid_boot_number(boot, "router_uid", -1);
 	if (s->threads < 1 || s->threads > 65535) {
 		*error = "the number of threads is not between 1 and 65535";
 		return -1;
@@ -218,10 +178,8 @@ static int configure(struct worker *w, const char **error)
 		*error = "no listening socket";
 		return -1;
 	}
-	w->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	s->connections = calloc((size_t)s->threads, sizeof *s->connections);
-	s->connections_lock = &w->connections_lock;
-	if (w->stop_fd < 0 || !s->connections || read_rules(w) < 0) {
+	w->loop = wsgid_loop_new(s, w->listen_fd, (uid_t)wsgid_boot_number(boot, "router_uid", -1));
+	if (!w->loop || read_rules(w) < 0) {
 		*error = "no memory or descriptors to start";
 		return -1;
 	}
@@ -259,16 +217,20 @@ static int failed(struct worker *w, const char *error)
 	return 1;
 }
 
-/* Waits for SIGTERM. Ends the process when the supervisor is gone. */
+/* Waits for SIGTERM and keeps the loop's time. Ends the process when the
+ * supervisor is gone. */
 static void wait_for_stop(struct worker *w)
 {
 	for (;;) {
-		struct pollfd wait[2] = {
+		struct pollfd wait[3] = {
 		    {.fd = wsgid_fork_signal_fd(), .events = POLLIN},
 		    {.fd = w->server.status_fd, .events = POLLIN},
+		    {.fd = wsgid_loop_timer_fd(w->loop), .events = POLLIN},
 		};
-		if (poll(wait, 2, -1) < 0 && errno != EINTR)
+		if (poll(wait, 3, -1) < 0 && errno != EINTR)
 			_exit(1);
+		if (wait[2].revents)
+			wsgid_loop_timer(w->loop);
 		if (wait[0].revents)
 			return;
 		if (wait[1].revents) {
@@ -278,19 +240,6 @@ static void wait_for_stop(struct worker *w)
 				_exit(0);
 		}
 	}
-}
-
-/* Ends the connections on which nothing runs, so that their threads come out. */
-static void cut_idle(struct worker *w)
-{
-	pthread_mutex_lock(&w->connections_lock);
-	for (int i = 0; i < w->server.threads; i++) {
-		struct wsgid_connection *c = atomic_load(&w->server.connections[i]);
-		int idle = WSGID_ACTIVITY_IDLE;
-		if (c && atomic_compare_exchange_strong(&c->activity, &idle, WSGID_ACTIVITY_CUT))
-			shutdown(c->fd, SHUT_RD);
-	}
-	pthread_mutex_unlock(&w->connections_lock);
 }
 
 static void *last_resort(void *argument)
@@ -306,7 +255,6 @@ static void *last_resort(void *argument)
 static void stop(struct worker *w)
 {
 	static struct timespec until;
-	uint64_t one = 1;
 	long timeout = wsgid_boot_number(w->boot, "shutdown_timeout", 5000);
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += timeout / 1000;
@@ -317,9 +265,7 @@ static void stop(struct worker *w)
 	}
 	atomic_store(&w->server.retiring, true);
 	atomic_store(&w->server.stopping, true);
-	if (write(w->stop_fd, &one, sizeof one) < 0)
-		wsgid_logf("warn", NULL, "cannot wake the request threads");
-	cut_idle(w);
+	wsgid_loop_stop(w->loop);
 	pthread_mutex_lock(&w->lock);
 	while (w->alive && pthread_cond_timedwait(&w->ended, &w->lock, &until) != ETIMEDOUT)
 		;
@@ -353,8 +299,6 @@ int wsgid_worker_main(const struct wsgid_boot *boot)
 	pthread_condattr_t monotonic;
 	w->boot = boot;
 	w->server.status_fd = (int)wsgid_boot_number(boot, "fd.status", -1);
-	pthread_mutex_init(&w->accepting, NULL);
-	pthread_mutex_init(&w->connections_lock, NULL);
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -365,7 +309,7 @@ int wsgid_worker_main(const struct wsgid_boot *boot)
 	wsgid_interpreter_on_new(prepare_interpreter);
 	if (start_python(w, text, sizeof text) < 0)
 		return failed(w, text);
-	if (wsgid_fork_prepare(&w->server, w->listen_fd) < 0)
+	if (wsgid_fork_prepare(&w->server, w->loop, w->listen_fd) < 0)
 		return failed(w, "cannot install signal handlers");
 	wsgid_scoreboard_python(&w->server, wsgid_python_version());
 	wsgid_status_event(&w->server, "event", "started", "python", wsgid_python_version(), "prefix",

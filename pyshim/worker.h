@@ -1,9 +1,9 @@
-/* The worker: N threads that each serve one connection after another. The
- * same serving code runs embedded applications on threads of the router. */
+/* The worker: N threads that serve the router's connections (loop.h). The
+ * same serving code runs embedded applications on threads of the router, a
+ * thread a connection. */
 #ifndef WSGID_WORKER_H
 #define WSGID_WORKER_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -34,10 +34,9 @@ struct wsgid_server {
 	size_t scoreboard_size;
 	atomic_bool retiring;       /* refuse every new request */
 	atomic_bool stopping;       /* leave the loop when the connection is idle */
-	/* The connection of each thread, for the end and for forks of the
-	 * application; NULL when embedded. */
+	/* The open connections, one place a thread, for forks of the application;
+	 * NULL when embedded. */
 	struct wsgid_connection *_Atomic *connections;
-	pthread_mutex_t *connections_lock; /* held to look at one */
 };
 
 /* Runs a worker process to its end: boot block in, exit status out. Main
