@@ -504,7 +504,7 @@ func (c *conn) response() (*response, error) {
 	for {
 		kind, content, err := c.readRecord()
 		if err != nil {
-			return nil, fmt.Errorf("%w: %v", errNoResponse, err)
+			return nil, fmt.Errorf("%w: %w", errNoResponse, err)
 		}
 		switch kind {
 		case typeStdout:
