@@ -125,6 +125,9 @@ func (w *fakeWorker) run() {
 	w.board.SetPython("3.11.2")
 	w.event("event", "started", "python", "3.11.2", "prefix", "/usr", "library", "libpython3.11.so")
 	w.event("event", "ready")
+	if mode == "retire-at-once" {
+		w.event("event", "retire", "reason", "script_reload", "script", "/srv/x.wsgi")
+	}
 	go func() { // the supervisor is gone
 		buf := make([]byte, 16)
 		for {

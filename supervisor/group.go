@@ -128,6 +128,11 @@ func (g *group) watch(p *process) bool {
 		case <-p.done:
 			return true
 		case <-p.retiring:
+			if time.Since(p.child.started) < time.Second {
+				// A process that retires at once, again and again, must not
+				// spin. Said here, before the slot looks how long to wait.
+				g.backoff.pace(time.Now())
+			}
 			g.drains.Go(func() { g.drain(p) })
 			return true
 		case <-timer.C:
@@ -163,10 +168,6 @@ func (g *group) drain(p *process) {
 		return
 	}
 	p.intend(reason)
-	if time.Since(p.child.started) < time.Second {
-		// A process that retires at once, again and again, must not spin.
-		g.backoff.pace(time.Now())
-	}
 	g.changed()
 	retired := g.feed.retire(g.config.Name, p.child.pid)
 	timer := time.NewTimer(g.config.GracefulTimeout)

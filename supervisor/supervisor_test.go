@@ -139,6 +139,20 @@ func TestRetiringWorkerIsReplaced(t *testing.T) {
 	}
 }
 
+// TestRetireLoopIsPaced: a process that wants to be replaced as soon as it
+// runs, again and again, does not spin.
+func TestRetireLoopIsPaced(t *testing.T) {
+	w := newWorld(t)
+	w.group("web", "retire-at-once")
+	start := time.Now()
+	w.start()
+	const count = 5
+	w.await("replacements", func(s *status.Snapshot) bool { return s.Groups[0].Restarts["script_reload"] >= count })
+	if took := time.Since(start); took < (count-1)*paceRetire {
+		t.Errorf("%d replacements in %s", count, took)
+	}
+}
+
 func TestCrashLoopBacksOff(t *testing.T) {
 	for mode, reason := range map[string]string{"crash": "crash", "failed": "start_failed"} {
 		t.Run(mode, func(t *testing.T) {
