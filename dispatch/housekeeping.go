@@ -20,6 +20,8 @@ type keeper struct {
 	active atomic.Int64
 	asleep atomic.Bool
 	wake   chan struct{}
+
+	patience patience
 }
 
 func newKeeper(r *Router) *keeper {
@@ -61,6 +63,7 @@ func (k *keeper) run() {
 		case now := <-t.C:
 			k.router.fronts.each(func(x *exchange) { k.look(x, now) })
 			k.router.lookAtPython(now)
+			k.patience.look(now)
 		case <-k.router.ctx.Done():
 			return
 		}

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "connection.h"
+#include "patience.h"
 
 static struct {
 	struct wsgid_server *server;
@@ -52,6 +53,7 @@ static void in_child(void)
 {
 	struct wsgid_server *server = state.server;
 	wsgid_forked = true;
+	wsgid_patience_forked();
 	if (!server)
 		return;
 	sigaction(SIGTERM, &state.terminate, NULL);

@@ -16,6 +16,7 @@
 
 #include "connection.h"
 #include "log.h"
+#include "patience.h"
 
 enum {
 	EVENTS = 32,
@@ -207,6 +208,7 @@ static void lead(struct wsgid_loop *l)
 	l->leading = true;
 	pthread_mutex_unlock(&l->lock);
 	int count = epoll_wait(l->epoll_fd, events, EVENTS, -1);
+	wsgid_patience_woken();
 	pthread_mutex_lock(&l->lock);
 	l->leading = false;
 	for (int i = 0; i < count; i++)

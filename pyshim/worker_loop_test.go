@@ -90,3 +90,18 @@ func TestLoopHalfClose(t *testing.T) {
 		c.Close()
 	}
 }
+
+// TestLoopForkPolicy: the scheduling policy of a serving thread is its own; a
+// child that the application forks has the ordinary one.
+func TestLoopForkPolicy(t *testing.T) {
+	w := startWorker(t, workerOptions{threads: 1})
+	c := w.dial()
+	for range 200 { // the leader decides about its policy after some turns
+		if r := c.do(script(t, "hello.py", "application"), nil); r.status != "200 OK" {
+			t.Fatalf("%+v", r)
+		}
+	}
+	if r := c.do(script(t, "forks.py", "policy"), nil); string(r.body) != "True" {
+		t.Errorf("%+v", r)
+	}
+}

@@ -42,3 +42,17 @@ def falls_out(environ, start_response):
         return ok(start_response, "child")
     _, status = os.waitpid(pid, 0)
     return ok(start_response, "parent %d" % status)
+
+
+def policy(environ, start_response):
+    """A forked child has the ordinary scheduling policy, whatever the server's threads have."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.write(write, str(os.sched_getscheduler(0)).encode())
+        os._exit(0)
+    os.close(write)
+    os.waitpid(pid, 0)
+    seen = os.read(read, 16).decode()
+    os.close(read)
+    return ok(start_response, seen == str(os.SCHED_OTHER))
