@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <time.h>
@@ -26,8 +27,9 @@ enum {
 	LONG_TURN = 100,
 	TURN_MAX = 400,
 	/* After this long without an end of the running requests somebody else
-	 * looks after the events. Nanoseconds. */
-	PATIENCE = 1000000,
+	 * looks after the events; most of a time slice, so that a thread that only
+	 * waits for the processor is left to it. Nanoseconds. */
+	PATIENCE = 2000000,
 	STARVED = 100000000, /* accept fails: next try */
 	LISTENER = -1, /* slot numbers of events that are no connection */
 	NOTICE = -2,
@@ -72,6 +74,27 @@ static uint64_t monotonic(void)
 	struct timespec now;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+}
+
+static uint64_t processor_time(const struct rusage *usage)
+{
+	return (uint64_t)(usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * 1000000u +
+	       (uint64_t)(usage->ru_utime.tv_usec + usage->ru_stime.tv_usec);
+}
+
+/* One turn of a connection. Returns its length in microseconds: by the clock
+ * if the thread slept in it, by processor time if somebody else was merely
+ * given its processor, which another thread would not have mended. */
+static unsigned turn(struct wsgid_connection *c, bool *over)
+{
+	struct rusage before, after;
+	getrusage(RUSAGE_THREAD, &before);
+	uint64_t start = monotonic();
+	*over = wsgid_connection_turn(c) < 0;
+	uint64_t took = monotonic() - start;
+	if (took > LONG_TURN && getrusage(RUSAGE_THREAD, &after) == 0 && after.ru_nvcsw == before.ru_nvcsw)
+		took = processor_time(&after) - processor_time(&before);
+	return took < TURN_MAX ? (unsigned)took : TURN_MAX;
 }
 
 static int watch(struct wsgid_loop *l, int operation, int fd, uint32_t events, int slot, uint32_t generation)
@@ -286,14 +309,12 @@ static void serve_one(struct wsgid_loop *l, int thread)
 		arm(l);
 	}
 	pthread_mutex_unlock(&l->lock);
-	uint64_t start = monotonic();
-	bool over = wsgid_connection_turn(&s->connection) < 0;
-	uint64_t took = monotonic() - start;
+	bool over;
+	unsigned took = turn(&s->connection, &over);
 	pthread_mutex_lock(&l->lock);
 	l->running--;
 	l->turns++;
-	unsigned sample = took < TURN_MAX ? (unsigned)took : TURN_MAX;
-	l->average += sample - l->average / 16;
+	l->average += took - l->average / 16;
 	settle(l, number, over);
 }
 

@@ -5,7 +5,7 @@
  * into a queue, gives the leadership up and serves the queue itself; the
  * others sleep, the one that slept last is woken first. Another thread is
  * woken only when that pays: at once when requests are long, else when the
- * running one has not ended a millisecond later. Requests of a few
+ * running one has not ended two milliseconds later. Requests of a few
  * microseconds are thus served by one thread, without a change of thread or a
  * quarrel about the GIL for each. */
 #ifndef WSGID_LOOP_H

@@ -15,15 +15,16 @@
 #include <unistd.h>
 
 enum {
-	EVERY = 16,              /* wake-ups between two looks */
+	EVERY = 64,              /* wake-ups between two looks */
 	TOO_LONG = 300 * 1000,   /* ns of waiting a time it ran: a time slice is 3 ms */
 	FIRST_PAUSE = 8 * 256,   /* wake-ups in the ordinary policy after a failure */
 	LAST_PAUSE = 1 << 20,
+	FORGIVEN = 64,           /* good looks that halve the next pause */
 };
 
 struct patience {
 	bool batch, refused;
-	uint32_t woken, resume, pause;
+	uint32_t woken, resume, pause, good;
 	uint64_t waited, ran;
 };
 
@@ -73,8 +74,11 @@ void wsgid_patience_woken(void)
 	uint64_t each = ran > p->ran ? (waited - p->waited) / (ran - p->ran) : 0;
 	p->waited = waited;
 	p->ran = ran;
-	if (each <= TOO_LONG)
+	if (each <= TOO_LONG) {
+		if (++p->good % FORGIVEN == 0 && p->pause > FIRST_PAUSE)
+			p->pause /= 2;
 		return;
+	}
 	set(SCHED_OTHER);
 	p->batch = false;
 	p->resume = p->woken + p->pause;
