@@ -12,6 +12,8 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "path_blocked.h"
+
 /* Sets to[size] to the formatted text; false when it does not fit. */
 __attribute__((format(printf, 3, 4))) static bool put(char *to, size_t size, const char *format, ...)
 {
@@ -54,10 +56,39 @@ static int search_path(const char *name, char *found, char *error, size_t error_
 	return -1;
 }
 
+/* Finds the prefix that a path lies in: bin, lib, site-packages or an
+ * executable was given instead of it. */
+static bool prefix_above(const char *inside, char *prefix)
+{
+	static const char *const inner[] = { "bin", "lib", "lib64", "site-packages", "dist-packages", "python" };
+	char executable[PATH_MAX];
+	bool known = false;
+
+	if (!put(prefix, PATH_MAX, "%s", inside))
+		return false;
+	for (size_t length = strlen(prefix); length > 1 && prefix[length - 1] == '/';)
+		prefix[--length] = 0;
+	for (size_t i = 0; i < sizeof(inner) / sizeof(inner[0]); i++) {
+		const char *name = strrchr(prefix, '/');
+
+		known = known || (name != NULL && strncmp(name + 1, inner[i], strlen(inner[i])) == 0);
+	}
+	if (!known)
+		return false;
+	for (int levels = 0; levels < 4 && strlen(prefix) > 1; levels++) {
+		parent_directory(prefix);
+		if (put(executable, sizeof(executable), "%s/bin/python3", prefix) && access(executable, X_OK) == 0 &&
+		    strlen(prefix) > 1)
+			return true;
+	}
+	return false;
+}
+
 /* The executable below a virtual environment or prefix. */
 static int executable_of_home(const char *home, char *executable, char *error, size_t error_size)
 {
 	static const char *const names[] = { "bin/python", "bin/python3" };
+	char blocked[PATH_MAX];
 	int reason = ENOENT;
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -68,9 +99,15 @@ static int executable_of_home(const char *home, char *executable, char *error, s
 		if (errno != ENOENT)
 			reason = errno;
 	}
-	if (reason == EACCES)
+	if (reason == EACCES && wsgid_path_blocked(executable, blocked, sizeof(blocked)))
+		snprintf(error, error_size, "python_home %s: user %d may not enter the directory %s: chmod o+x %s, "
+		         "or put the user into its group", home, (int)geteuid(), blocked, blocked);
+	else if (reason == EACCES)
 		snprintf(error, error_size, "python_home %s: bin/python may not be executed by user %d: "
-		         "check the modes of it and of all directories above it", home, (int)geteuid());
+		         "check its mode", home, (int)geteuid());
+	else if (prefix_above(home, blocked))
+		snprintf(error, error_size, "python_home %s points into an environment: give its prefix: "
+		         "python_home = \"%s\"", home, blocked);
 	else
 		snprintf(error, error_size, "python_home %s has no bin/python: give a virtual environment "
 		         "(python3 -m venv %s) or the prefix of a Python", home, home);
@@ -285,7 +322,14 @@ static int choose_executable(const char *python, const char *home, char *executa
 	if (strchr(python, '/') == NULL)
 		return search_path(python, executable, error, error_size);
 	if (access(python, X_OK) != 0) {
-		snprintf(error, error_size, "python %s: %s", python, strerror(errno));
+		int reason = errno;
+		char blocked[PATH_MAX];
+
+		if (wsgid_path_blocked(python, blocked, sizeof(blocked)))
+			snprintf(error, error_size, "python %s: user %d may not enter the directory %s: chmod o+x %s, "
+			         "or put the user into its group", python, (int)geteuid(), blocked, blocked);
+		else
+			snprintf(error, error_size, "python %s: %s", python, strerror(reason));
 		return -1;
 	}
 	if (!put(executable, PATH_MAX, "%s", python)) {

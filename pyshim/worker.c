@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "connection.h"
 #include "errors_stream.h"
 #include "fork.h"
@@ -314,6 +315,8 @@ int wsgid_worker_main(const struct wsgid_boot *boot)
 	wsgid_scoreboard_python(&w->server, wsgid_python_version());
 	wsgid_status_event(&w->server, "event", "started", "python", wsgid_python_version(), "prefix",
 	                   wsgid_python_prefix(), "library", wsgid_python_library(), NULL);
+	if (wsgid_boot_number(boot, "check", 0))
+		return wsgid_check_run(&w->server, boot);
 	size_t position = 0;
 	for (const char *entry; (entry = wsgid_boot_next(boot, "preload", &position)) != NULL;)
 		preload(entry);

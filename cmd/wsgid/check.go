@@ -12,15 +12,24 @@ import (
 // newCheck is wsgid check.
 func newCheck() *cobra.Command {
 	var file string
+	var apps, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check the configuration and show every mistake",
 		Long: `Reads the configuration as wsgid run would, shows all errors and warnings with
 file and line, looks users and groups up, and ends with 0 if wsgid could run
 with it, with 1 if not. It starts nothing. Run it as the user who will start
-wsgid: only root can give groups users of their own.`,
+wsgid: only root can give groups users of their own.
+
+With --apps it also imports every application whose process group, application
+group and script are fixed, and the dispatch script, each in a process of its own
+as the group's user and with the group's Python, and shows Python, sys.path, time,
+memory, and for a failure the traceback and what is probably wrong.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if asJSON && !apps {
+				return usagef("--json goes with --apps")
+			}
 			c, err := readConfiguration(file, cmd.ErrOrStderr())
 			if err != nil {
 				return err
@@ -28,11 +37,18 @@ wsgid: only root can give groups users of their own.`,
 			if err := lookUp(c); err != nil {
 				return failf("%s: %w", file, err)
 			}
-			summarize(cmd.OutOrStdout(), c)
-			return nil
+			if !asJSON {
+				summarize(cmd.OutOrStdout(), c)
+			}
+			if !apps {
+				return nil
+			}
+			return checkApps(cmd.Context(), c, asJSON, cmd.OutOrStdout())
 		},
 	}
 	addConfigFlag(cmd, &file)
+	cmd.Flags().BoolVar(&apps, "apps", false, "import the applications")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "with --apps: the reports as JSON")
 	return cmd
 }
 

@@ -1,0 +1,306 @@
+package supervisor
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
+
+	"github.com/wsgid/wsgid/config"
+	"github.com/wsgid/wsgid/internal/boot"
+	"github.com/wsgid/wsgid/internal/escape"
+)
+
+// maxReport bounds the packet with an application's report.
+const maxReport = 1 << 20
+
+// maxOutput bounds what is kept of an application's output while it is imported.
+const maxOutput = 100
+
+// AppReport is what importing one application in a throw-away process gave. It
+// is the application's own word: its text is escaped, and nothing more.
+type AppReport struct {
+	Script           string `json:"script"`
+	ProcessGroup     string `json:"process_group"` // "%{GLOBAL}": embedded
+	ApplicationGroup string `json:"application_group"`
+	CallableObject   string `json:"callable_object,omitempty"` // empty: a script that is only imported
+	User             string `json:"user"`
+	UID              int    `json:"uid"`
+
+	// Python version, its prefix and library; empty when it did not start.
+	Python     string   `json:"python,omitempty"`
+	Prefix     string   `json:"prefix,omitempty"`
+	Library    string   `json:"library,omitempty"`
+	Executable string   `json:"executable,omitempty"`
+	Path       []string `json:"path,omitempty"` // sys.path
+
+	Seconds       float64 `json:"seconds"`        // of the import
+	ResidentBytes uint64  `json:"resident_bytes"` // of the process afterwards
+	GrownBytes    uint64  `json:"grown_bytes"`    // by the import
+
+	// Error is empty when the application can be served; Hints say what is
+	// probably wrong, Warnings what looks wrong although it works.
+	Error    string   `json:"error,omitempty"`
+	Hints    []string `json:"hints,omitempty"`
+	Warnings []string `json:"warnings,omitempty"`
+	// Output is what it wrote meanwhile, a line each.
+	Output []string `json:"output,omitempty"`
+}
+
+// CheckApps imports every application of the configuration whose process group
+// and application group are fixed, and the dispatch script, each in a process of
+// its own that runs as the group's user with the group's Python, environment and
+// limits, and ends with the import. done is called with each report. The
+// configuration must be one that New takes.
+func CheckApps(ctx context.Context, cfg *config.Config, options Options, done func(*AppReport)) (err error) {
+	s, err := New(cfg, options)
+	if err != nil {
+		return err
+	}
+	keepDescriptors()
+	if s.launcher.modules, err = boot.SealedFile("wsgid-modules", options.Modules); err != nil {
+		return err
+	}
+	defer s.launcher.modules.Close()
+	if s.launcher.reaper, err = newReaper(hclog.NewNullLogger()); err != nil {
+		return err
+	}
+	defer s.launcher.reaper.close()
+	s.launcher.spawner = newSpawner()
+	defer s.launcher.spawner.close()
+	defer s.pumps.close()
+	for _, app := range s.checkedApps() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		report, err := app.check(ctx, s)
+		if err != nil {
+			return err
+		}
+		done(report)
+	}
+	return nil
+}
+
+// checkedApp is one script to import.
+type checkedApp struct {
+	group                         *group
+	embedded                      bool
+	application, callable, script string
+}
+
+// checkedApps lists what can be imported without a request, each once.
+func (s *Supervisor) checkedApps() []checkedApp {
+	embedded := s.embeddedAsGroup()
+	var apps []checkedApp
+	seen := map[checkedApp]bool{}
+	add := func(app checkedApp) {
+		if !seen[app] {
+			seen[app] = true
+			apps = append(apps, app)
+		}
+	}
+	for i := range s.config.ScriptAliases {
+		mount := &s.config.ScriptAliases[i]
+		application, fixed := fixedApplication(mount.ApplicationGroup)
+		if !fixed || mount.Directory || strings.Contains(mount.CallableObject, "%{") {
+			continue
+		}
+		app := checkedApp{application: application, callable: mount.CallableObject, script: mount.Target}
+		if mount.ProcessGroup == global {
+			app.group, app.embedded = embedded, true
+			add(app)
+		}
+		for _, g := range s.groups {
+			if g.config.Name == mount.ProcessGroup {
+				app.group = g
+				add(app)
+			}
+		}
+	}
+	if d := s.config.DispatchScript; d != nil {
+		application, fixed := fixedApplication(d.ApplicationGroup)
+		if !fixed {
+			application = ""
+		}
+		add(checkedApp{group: embedded, embedded: true, application: application, script: d.Path})
+	}
+	return apps
+}
+
+// embeddedAsGroup is a group that runs as the router does, with its Python.
+func (s *Supervisor) embeddedAsGroup() *group {
+	r := &s.config.Router
+	return &group{
+		config: &config.DaemonProcess{
+			Name: global, Threads: 1, Umask: 0o022, Lang: "C.UTF-8", StackSize: 8 << 20, NoNewPrivileges: true,
+			StartupTimeout: time.Minute, Python: r.Python, PythonHome: r.PythonHome, PythonPath: r.PythonPath,
+		},
+		identity: s.plan.router, router: s.plan.router, launcher: s.launcher,
+	}
+}
+
+// check imports the script in a process of its own.
+func (a checkedApp) check(ctx context.Context, s *Supervisor) (*AppReport, error) {
+	g := a.group
+	report := &AppReport{
+		Script: a.script, ProcessGroup: g.config.Name, ApplicationGroup: orGlobal(a.application), CallableObject: a.callable,
+		User: g.identity.User, UID: g.identity.UID,
+	}
+	spec, err := g.launch()
+	if err != nil { // env_file
+		report.Error = err.Error()
+		return report, nil
+	}
+	spec.block.Replace("preload", a.application+"\t"+a.callable+"\t"+a.script)
+	spec.block.SetBool("check", true)
+	// A worker listens on descriptor 0; this one finds a socket there that nobody can reach.
+	nobody, listen, err := socketPair(unix.SOCK_STREAM)
+	if err != nil {
+		return nil, err
+	}
+	defer nobody.Close()
+	defer listen.Close()
+	channel, childChannel, err := socketPair(unix.SOCK_SEQPACKET)
+	if err != nil {
+		return nil, err
+	}
+	defer channel.Close()
+	defer childChannel.Close()
+	spec.stdin = listen
+	spec.files = []named{{"fd.status", childChannel}}
+	c, err := s.launcher.start(spec)
+	if err != nil {
+		return nil, err
+	}
+	childChannel.Close()
+	output := &appOutput{}
+	pump := startLogPump(c.raw, c.records, &lineJoiner{emit: func(text string, _ bool) { output.add(text) }}, output.record)
+	s.pumps.add(pump)
+	go c.wait(s.launcher.reaper)
+	report.await(ctx, c, channel, g.config.StartupTimeout)
+	pump.drain()
+	report.Output = output.take()
+	return report, ctx.Err()
+}
+
+// await reads events until the report is there or the process has gone, and
+// ends the process.
+func (r *AppReport) await(ctx context.Context, c *child, channel *os.File, limit time.Duration) {
+	stop := context.AfterFunc(ctx, c.kill)
+	defer stop()
+	if limit > 0 {
+		timer := time.AfterFunc(limit, c.kill)
+		defer timer.Stop()
+	}
+	started := time.Now()
+	reported, failed := false, false
+	buf := make([]byte, maxReport)
+	for {
+		n, err := channel.Read(buf)
+		if err != nil {
+			break
+		}
+		event := parseEvent(string(buf[:n]))
+		switch event["event"] {
+		case "started":
+			r.Python, r.Prefix, r.Library = escape.Line(event["python"]), escape.Line(event["prefix"]), escape.Line(event["library"])
+		case "failed":
+			failed = true
+			r.Error = escape.Text(event["error"])
+		case "application":
+			reported = r.take(event["report"])
+		}
+	}
+	<-c.exited
+	switch {
+	case reported || failed:
+	case c.wasKilled() && limit > 0 && time.Since(started) >= limit:
+		r.Error = fmt.Sprintf("not imported within startup_timeout (%s)", limit)
+	case c.state == nil:
+		r.Error = "the process was lost while importing"
+	default:
+		r.Error = "the process ended while importing: " + c.state.String()
+	}
+}
+
+// take reads the report of the process. False: it is none.
+func (r *AppReport) take(text string) bool {
+	var said struct {
+		Seconds    float64  `json:"seconds"`
+		Resident   uint64   `json:"resident_bytes"`
+		Grown      uint64   `json:"grown_bytes"`
+		Executable string   `json:"executable"`
+		Path       []string `json:"path"`
+		Error      *string  `json:"error"`
+		Hints      []string `json:"hints"`
+		Warnings   []string `json:"warnings"`
+	}
+	if err := json.Unmarshal([]byte(text), &said); err != nil {
+		r.Error = "the process sent a report that cannot be read"
+		return true
+	}
+	r.Seconds, r.ResidentBytes, r.GrownBytes = said.Seconds, said.Resident, said.Grown
+	r.Executable = escape.Line(said.Executable)
+	r.Path, r.Hints, r.Warnings = escapeAll(said.Path), escapeAll(said.Hints), escapeAll(said.Warnings)
+	if said.Error != nil {
+		r.Error = escape.Text(strings.TrimRight(*said.Error, "\n"))
+	}
+	return true
+}
+
+func escapeAll(texts []string) []string {
+	for i := range texts {
+		texts[i] = escape.Line(texts[i])
+	}
+	return texts
+}
+
+func orGlobal(application string) string {
+	if application == "" {
+		return global
+	}
+	return application
+}
+
+// appOutput collects the output of an application; two pumps write to it.
+type appOutput struct {
+	mu    sync.Mutex
+	lines []string
+	more  int
+}
+
+func (o *appOutput) add(text string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for line := range strings.Lines(text) {
+		if len(o.lines) == maxOutput {
+			o.more++
+			continue
+		}
+		o.lines = append(o.lines, escape.Line(strings.TrimRight(line, "\r\n")))
+	}
+}
+
+// record takes a packet of the log channel; what wsgid itself logs is in the report.
+func (o *appOutput) record(packet []byte) {
+	values, message := parseRecord(string(packet))
+	if values["source"] != "wsgid" && values["source"] != "" {
+		o.add(message)
+	}
+}
+
+func (o *appOutput) take() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.more > 0 {
+		return append(o.lines, fmt.Sprintf("… and %d more lines", o.more))
+	}
+	return o.lines
+}
