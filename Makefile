@@ -56,7 +56,8 @@ test-e2e: ## end to end behind the real Apache, binary built with the race detec
 	WSGID_TEST_RACE=1 $(GO) test -short -count=1 -timeout 15m ./tests/...
 
 .PHONY: test-full
-test-full: test ## make test, then the long versions: full loops, ASan end to end, fuzzing
+test-full: test ## make test, then the long versions: full loops, real applications, ASan end to end, fuzzing
+	@tools/setup.sh full
 	$(GO) test -race -count=1 -timeout 30m $$($(GO) list ./... | grep -v '/tests')
 	$(GO) test -count=1 -timeout 40m -tags full ./tests/...
 	WSGID_TEST_ASAN=1 ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc $(GO) test -short -count=1 -timeout 40m ./tests/...

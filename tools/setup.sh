@@ -1,17 +1,19 @@
 #!/usr/bin/env bash
-# Installs what is missing on Debian 12: setup.sh run | test | bench.
+# Installs what is missing on Debian 12: setup.sh run | test | full | bench.
 # Does nothing, quickly, when everything is there.
 set -euo pipefail
 
 run="gcc libc6-dev libpython3.11 python3-minimal apache2-bin"
 test="$run apache2-utils python3 python3-venv python3-django python3-flask nginx-light lighttpd curl openssl libasan8 procps util-linux"
+full="$test python3-keystone radicale graphite-web python3-pyramid python3-bottle python3-numpy python3-psycopg2 python3-lxml"
 bench="$run python3 libapache2-mod-wsgi-py3 uwsgi-core uwsgi-plugin-python3 gunicorn"
 
 case "${1:-}" in
   run) wanted=$run ;;
   test) wanted=$test ;;
+  full) wanted=$full ;;
   bench) wanted=$bench ;;
-  *) echo "usage: tools/setup.sh run|test|bench" >&2; exit 2 ;;
+  *) echo "usage: tools/setup.sh run|test|full|bench" >&2; exit 2 ;;
 esac
 
 command -v go >/dev/null || { echo "setup: Go 1.26 or later is needed: https://go.dev/doc/install" >&2; exit 1; }
