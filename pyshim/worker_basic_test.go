@@ -124,6 +124,7 @@ func TestWorkerFork(t *testing.T) {
 			for callable, want := range map[string]string{
 				"processes":   "((True, True), -15)",
 				"falls_out":   "parent 0",
+				"known":       "0",
 				"descriptors": "['0', '1', '2']  True True True",
 			} {
 				if r := c.do(script(t, "forks.py", callable), nil); string(r.body) != want {

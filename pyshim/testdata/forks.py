@@ -2,6 +2,7 @@ import multiprocessing
 import os
 import signal
 import subprocess
+import threading
 
 
 def ok(start_response, text):
@@ -24,6 +25,19 @@ def processes(environ, start_response):
     p.terminate()
     p.join()
     return ok(start_response, (seen, p.exitcode))
+
+
+def nothing():
+    pass
+
+
+def known(environ, start_response):
+    """A child forked by a thread that the threading module has met ends with status 0."""
+    threading.current_thread()
+    p = multiprocessing.get_context("fork").Process(target=nothing)
+    p.start()
+    p.join()
+    return ok(start_response, p.exitcode)
 
 
 def descriptors(environ, start_response):

@@ -42,8 +42,9 @@ __sources__ = dict(__sources__)
 version = __settings__["version"]
 sys.meta_path.insert(0, _Finder())
 
-from wsgid import compat, path  # noqa: E402  (needs the finder)
+from wsgid import compat, forks, path  # noqa: E402  (needs the finder)
 
 sys.argv = ["mod_wsgi"]
 path.prepare(__settings__["python_path"], __settings__["home"])
 compat.install(__settings__)
+forks.install()
