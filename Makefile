@@ -55,13 +55,18 @@ test-asan: ## the C code under AddressSanitizer: worker and embedded Python
 test-e2e: ## end to end behind the real Apache, binary built with the race detector
 	WSGID_TEST_RACE=1 $(GO) test -short -count=1 -timeout 15m ./tests/...
 
+.PHONY: test-bare
+test-bare: ## the README's commands on a fresh bare Debian 12 made for it, as root
+	tools/bare.sh demo test
+
 .PHONY: test-full
-test-full: test ## make test, then the long versions: full loops, real applications, ASan end to end, fuzzing
+test-full: test ## make test, then the long versions: full loops, real applications, ASan end to end, fuzzing, bare Debian
 	@tools/setup.sh full
 	$(GO) test -race -count=1 -timeout 30m $$($(GO) list ./... | grep -v '/tests')
 	$(GO) test -count=1 -timeout 40m -tags full ./tests/...
 	WSGID_TEST_ASAN=1 ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc $(GO) test -short -count=1 -timeout 40m ./tests/...
 	tools/fuzz.sh 60s
+	@$(MAKE) --no-print-directory test-bare
 
 .PHONY: bench
 bench: build ## compare with mod_wsgi, uWSGI, gunicorn and a floor behind the same Apache
