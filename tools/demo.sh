@@ -6,6 +6,7 @@
 # ordinary user everything runs as that user.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+PATH=$PATH:/usr/sbin # Debian keeps Apache out of the PATH of ordinary users
 
 accounts="wsgid-admin wsgid-api wsgid-web"
 state=.demo # remembers where the demo lives and which accounts it made
