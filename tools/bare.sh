@@ -8,8 +8,9 @@
 # The Debian is a fresh minimal tree with mount, PID, UTS and IPC namespaces of
 # its own, which sees of this machine the network and Go, and of this checkout
 # what is committed. Whatever happens, the end of the namespaces ends every
-# process and mount, and then the tree is removed. Needs root and, in apt's
-# configuration, Debian 12, whose mirror it takes.
+# process and mount, and then the tree is removed; only after SIGKILL are its
+# files left, in /var/tmp. Needs root and, in apt's configuration, Debian 12,
+# whose mirror it takes.
 set -euo pipefail
 
 say() { echo "bare: $(date +%T) $*"; }
@@ -34,7 +35,7 @@ outside() {
 
   tree=$(mktemp -d "${TMPDIR:-/var/tmp}/wsgid-bare.XXXXXX")
   namespaces=""
-  trap clear EXIT
+  trap remove_tree EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM HUP
   git clone -q --bare --no-hardlinks "$repository" "$tree/source.git"
@@ -49,7 +50,7 @@ outside() {
   namespaces=""
 }
 
-clear() {
+remove_tree() {
   if [ -n "$namespaces" ]; then
     kill -KILL "$namespaces" 2>/dev/null || true
     wait "$namespaces" 2>/dev/null || true
