@@ -11,4 +11,4 @@ def process_group(environ):
         return "admin"
     if path.startswith("/api/"):
         return "api"
-    return "web"
+    return None  # leaves the static decision: "web"
