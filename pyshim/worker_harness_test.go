@@ -75,6 +75,9 @@ func workerBinary(t testing.TB) string {
 		if err == nil {
 			err = os.Chmod(dir, 0o755)
 		}
+		if err == nil {
+			err = os.CopyFS(filepath.Join(dir, "testdata"), os.DirFS("testdata"))
+		}
 		if err != nil {
 			buildErr = err
 			return
@@ -168,13 +171,11 @@ func fields(packet []byte) map[string]string {
 	return m
 }
 
+// testdata is a copy of the applications that the worker's user can read: the
+// checkout may lie in root's home.
 func testdata(t testing.TB) string {
 	t.Helper()
-	dir, err := filepath.Abs("testdata")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir
+	return filepath.Join(filepath.Dir(workerBinary(t)), "testdata")
 }
 
 // startWorker starts a worker and waits until it is ready.
