@@ -33,7 +33,7 @@ func (p Python) Option() string {
 // world; the original is not touched.
 func (w *World) Pythons() []Python {
 	w.T.Helper()
-	found := []Python{{Version: pythonVersion(w.T, SystemPython), Executable: SystemPython}}
+	found := []Python{{Version: PythonVersion(w.T, SystemPython), Executable: SystemPython}}
 	home, err := os.UserHomeDir()
 	w.must(err)
 	var homes []string
@@ -52,7 +52,7 @@ func (w *World) Pythons() []Python {
 		if !Exists(executable) || len(libraries) == 0 {
 			continue
 		}
-		version := pythonVersion(w.T, executable)
+		version := PythonVersion(w.T, executable)
 		if minor, err := strconv.Atoi(strings.Split(version, ".")[1]); err != nil || minor < 8 || seen[version] {
 			continue
 		}
@@ -63,7 +63,8 @@ func (w *World) Pythons() []Python {
 	return found
 }
 
-func pythonVersion(t testing.TB, executable string) string {
+// PythonVersion asks an executable for its version, as 3.8.18.
+func PythonVersion(t testing.TB, executable string) string {
 	t.Helper()
 	out, err := exec.Command(executable, "-I", "-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])").CombinedOutput()
 	if err != nil {

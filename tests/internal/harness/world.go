@@ -24,6 +24,8 @@ type World struct {
 	// Socket is the FastCGI listener, Control the control socket, PIDFile the
 	// pid file of the configuration that Configure writes.
 	Socket, Control, PIDFile string
+	// Environment is added to that of the verbs that CLI runs.
+	Environment []string
 }
 
 // New makes a world that is removed at the end of the test.

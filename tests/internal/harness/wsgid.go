@@ -278,7 +278,7 @@ func (w *World) CLIAs(uid int, args ...string) (status int, stdout, stderr strin
 	w.T.Helper()
 	command := exec.Command(w.cli, args...)
 	command.Dir = w.Dir
-	command.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+	command.Env = append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, w.Environment...)
 	if uid != 0 {
 		command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
 	}
