@@ -98,8 +98,8 @@ func TestLogsText(t *testing.T) {
 				t.Errorf("%s is missing in %s", text, record.Line)
 			}
 		}
-		if way.request && !strings.Contains(record.Line, "request="+id) {
-			t.Errorf("request=%s is missing in %s", id, record.Line)
+		if way.request && (!strings.Contains(record.Line, "request="+id) || !strings.Contains(record.Line, "application=inner")) {
+			t.Errorf("request=%s or application=inner is missing in %s", id, record.Line)
 		}
 	}
 	wsgid.Log.Await(t, "control bytes", harness.Containing("control"))
@@ -109,6 +109,127 @@ func TestLogsText(t *testing.T) {
 		if strings.ContainsAny(record.Line, "\x1b\x07\r") {
 			t.Errorf("a control byte in %q", record.Line)
 		}
+	}
+}
+
+// TestTracebacks: a traceback is one event, whichever way it takes, and knows
+// what every other event knows; in a text log its further lines are marked as such.
+func TestTracebacks(t *testing.T) {
+	for _, format := range []string{"json", "text"} {
+		t.Run(format, func(t *testing.T) {
+			w := sayWorld(t)
+			w.Write("wsgid.hcl", w.Expand("listen \"unix\" {\n  path = \"{{.Socket}}\"\n}\ncontrol {\n  path = \"{{.Control}}\"\n}\n"+
+				"log {\n  format = \""+format+"\"\n}\n"+sayGroups))
+			wsgid := w.Start(harness.Options{})
+			apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+			pid := wsgid.AwaitReady("talk").PIDs("talk")[0]
+			id := apache.Get("/tracebacks").Text()
+			wsgid.Log.Await(t, "the end of the raw one", harness.Containing("LookupError on descriptor 2"))
+			wsgid.Log.Await(t, "the last thing said", harness.Containing("never ended by a line end"))
+			events := eventsOf(wsgid.Log.Records(), format)
+			for _, way := range []struct {
+				ending, level string
+				request       bool
+			}{
+				{"\nLookupError: a traceback", "error", true}, {"\nLookupError by print: a traceback", "info", true}, {"\nLookupError on descriptor 2: a traceback", "error", false},
+			} {
+				found := 0
+				for _, event := range events {
+					if !strings.Contains(event.text, way.ending) {
+						continue
+					}
+					found++
+					for _, line := range []string{"Traceback (most recent call last):\n", "in tracebacks\n", "in inner\n"} {
+						if strings.Count(event.text, line) != 1 {
+							t.Errorf("%q is in the event %d times: %q", line, strings.Count(event.text, line), event.text)
+						}
+					}
+					if event.level != way.level || event.group != "talk" || event.pid != fmt.Sprint(pid) {
+						t.Errorf("level, group and pid of %+v", event)
+					}
+					if way.request && (event.request != id || event.application != "inner") {
+						t.Errorf("request and application of %+v, want %s and inner", event, id)
+					}
+				}
+				// logging and sys.stderr say the same.
+				if want := map[bool]int{true: 2, false: 1}[way.ending == "\nLookupError: a traceback"]; found != want {
+					t.Errorf("%d events end in %q, want %d", found, way.ending, want)
+				}
+			}
+		})
+	}
+}
+
+// event is one event of a log in either format.
+type event struct{ text, level, group, pid, application, request string }
+
+// eventsOf puts the lines of a text log together: what begins with the mark
+// belongs to the line before it.
+func eventsOf(records []harness.Record, format string) (events []event) {
+	if format == "json" {
+		for _, r := range records {
+			events = append(events, event{r.Message(), r.Level(), r.Text("group"), r.Text("pid"), r.Text("application"), r.Text("request")})
+		}
+		return events
+	}
+	const mark = "  | "
+	for number := 0; number < len(records); {
+		line := records[number].Line
+		text := line
+		for number++; number < len(records) && strings.HasPrefix(records[number].Line, mark); number++ {
+			line = records[number].Line
+			text += "\n" + strings.TrimPrefix(line, mark)
+		}
+		e := event{text: text}
+		for _, level := range []string{"INFO", "WARN", "ERROR"} {
+			if strings.Contains(text, " ["+level+"] ") {
+				e.level = strings.ToLower(level)
+			}
+		}
+		for _, field := range strings.Fields(line) {
+			name, value, _ := strings.Cut(field, "=")
+			switch name {
+			case "group":
+				e.group = value
+			case "pid":
+				e.pid = value
+			case "application":
+				e.application = value
+			case "request":
+				e.request = value
+			}
+		}
+		events = append(events, e)
+	}
+	return events
+}
+
+// TestRouterLogs: a dispatch script and an embedded application say as much in
+// the log as one in a process of its own does, and it is as well marked.
+func TestRouterLogs(t *testing.T) {
+	w := sayWorld(t)
+	w.Write("dispatch.py", "import logging, sys\ndef process_group(environ):\n    print('decided by print')\n    sys.stderr.write('decided on sys.stderr\\n')\n"+
+		"    environ['wsgi.errors'].write('decided on wsgi.errors\\n')\n    logging.warning('decided by logging')\n    return '%{GLOBAL}'\n")
+	w.Configure("dispatch_script \"{{.Dir}}/dispatch.py\" {\n  application_group = \"decides\"\n}\n" + sayGroups)
+	wsgid := w.Start(harness.Options{})
+	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+	id := apache.Get("/").Text()
+	router := fmt.Sprint(wsgid.Status().RouterPID)
+	check := func(text, application string, request bool) {
+		t.Helper()
+		record := wsgid.Log.Await(t, text, harness.Containing(text))
+		if record.Text("pid") != router || request && (record.Text("request") != id || record.Text("application") != application || record.Text("group") != "%{GLOBAL}") {
+			t.Errorf("pid %s, group, application %s or request %s is missing in %s", router, application, id, record.Line)
+		}
+		if got := len(wsgid.Log.Find(harness.Containing(text))); got != 1 {
+			t.Errorf("%q is in the log %d times", text, got)
+		}
+	}
+	for _, text := range []string{"decided by print", "decided on sys.stderr", "decided on wsgi.errors", "decided by logging"} {
+		check(text, "decides", true)
+	}
+	for _, way := range said {
+		check(way.text, "inner", way.request)
 	}
 }
 
