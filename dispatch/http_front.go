@@ -12,12 +12,10 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/wsgid/wsgid/internal/errcode"
 	"github.com/wsgid/wsgid/protocol"
 )
 
@@ -85,72 +83,6 @@ func (h *httpListener) close() {
 	}
 }
 
-// gate is the listener of an http.Server: it admits and checks peers.
-type gate struct {
-	net.Listener
-	router *Router
-	l      *listener
-}
-
-// Accept waits for a connection that is allowed.
-func (g *gate) Accept() (net.Conn, error) {
-	for {
-		if !g.router.fronts.admit(g.router.ctx) {
-			return nil, net.ErrClosed
-		}
-		c, err := g.Listener.Accept()
-		if err != nil {
-			g.router.fronts.leave()
-			return nil, err
-		}
-		if err := g.l.allows(c); err != nil {
-			g.router.log.Warn(entries[errcode.PeerForbidden].Title, "code", errcode.PeerForbidden.String(),
-				"listener", g.l.Address, "peer", peerName(c), "error", err)
-			c.Close()
-			g.router.fronts.leave()
-			continue
-		}
-		return &countedConn{Conn: c, leave: g.router.fronts.leave, patience: g.l.BodyTimeout}, nil
-	}
-}
-
-// countedConn gives its place back when it is closed. A client that takes
-// nothing of an answer for longer than patience (0: for ever) loses it: it
-// holds a thread of an application.
-type countedConn struct {
-	net.Conn
-	once     sync.Once
-	leave    func()
-	patience time.Duration
-	hurried  atomic.Bool // somebody has set another deadline
-}
-
-// SetWriteDeadline is that of net.Conn.
-func (c *countedConn) SetWriteDeadline(t time.Time) error {
-	c.hurried.Store(!t.IsZero())
-	return c.Conn.SetWriteDeadline(t)
-}
-
-// Write sends b, a piece of an answer.
-func (c *countedConn) Write(b []byte) (int, error) {
-	if c.patience > 0 && !c.hurried.Load() {
-		if err := c.Conn.SetWriteDeadline(time.Now().Add(c.patience)); err != nil {
-			return 0, err
-		}
-	}
-	return c.Conn.Write(b)
-}
-
-// Close closes the connection, once.
-func (c *countedConn) Close() error {
-	err := net.ErrClosed
-	c.once.Do(func() {
-		err = c.Conn.Close()
-		c.leave()
-	})
-	return err
-}
-
 // ServeHTTP serves one request: a static file, or an application.
 func (h *httpListener) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	for i := range h.statics {
@@ -160,14 +92,42 @@ func (h *httpListener) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	f := h.spare.Get().(*httpFront)
 	o := f.serve(h, w, req)
-	if o == left {
-		return // whoever answered may still use f
+	whole := true
+	if o != broken {
+		whole = h.dropBody(w, req, o != left && f.ended, o != left && f.x.killedBy() == notKilled)
 	}
-	f.reset()
-	h.spare.Put(f)
-	if o == broken {
+	if o != left { // else whoever answered may still use f
+		f.reset()
+		h.spare.Put(f)
+	}
+	if o == broken || !whole {
 		panic(http.ErrAbortHandler) // net/http's way to cut a response
 	}
+}
+
+// dropBody drops what is left of a request's body when it has been answered,
+// and says whether the connection may be used again. The answer goes out
+// first. wait: the client gets body_timeout for the rest; else it had its time.
+//
+// net/http would drop it too, but too late under full duplex: it then begins to
+// look for a hang-up while it waits for the next request, and panics
+// (golang/go issue 68560).
+func (h *httpListener) dropBody(w http.ResponseWriter, req *http.Request, ended, wait bool) bool {
+	if ended || req.Body == nil || req.Body == http.NoBody {
+		return true
+	}
+	rc := http.NewResponseController(w)
+	if rc.Flush() != nil {
+		return false
+	}
+	deadline := past
+	if wait {
+		deadline = time.Time{}
+		if h.l.BodyTimeout > 0 {
+			deadline = time.Now().Add(h.l.BodyTimeout)
+		}
+	}
+	return rc.SetReadDeadline(deadline) == nil && req.Body.Close() == nil
 }
 
 // httpFront is one HTTP request as the front of an exchange.

@@ -3,6 +3,8 @@ package tests
 import (
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -105,5 +107,48 @@ func TestServeMistakes(t *testing.T) {
 		if code, _, errs := w.CLI(row.args...); code == 0 || !strings.Contains(errs, row.want) {
 			t.Errorf("%v: %d %s", row.args, code, errs)
 		}
+	}
+}
+
+// TestServePort: --port is where it listens, 8000 where nothing is said, and a
+// port that is taken is an error that names it.
+func TestServePort(t *testing.T) {
+	w := newWorld(t)
+	script := w.App("hello.py")
+	port := harness.FreePort(t)
+	const uid = 64010
+	wsgid := w.Start(harness.Options{Args: []string{"serve", "--port", fmt.Sprint(port), script}, UID: uid})
+	url := fmt.Sprintf("http://127.0.0.1:%d", port)
+	wsgid.Log.Await(t, "the URL", harness.Containing(url+"/"))
+	if got := harness.NewClient(t, url).Get("/"); got.Text() != "Hello, world!\n" {
+		t.Errorf("%d %s", got.Status, got.Body)
+	}
+	code, _, errs := w.CLIAs(uid, "serve", "--port", fmt.Sprint(port), script)
+	if code != 1 || !strings.Contains(errs, fmt.Sprintf("127.0.0.1:%d", port)) || !strings.Contains(errs, "address already in use") {
+		t.Errorf("a second one on the same port: %d %s", code, errs)
+	}
+	if _, help, _ := w.CLI("serve", "--help"); !strings.Contains(help, "port to listen on; 0: any free one (default 8000)") {
+		t.Errorf("the default port: %s", help)
+	}
+}
+
+// TestServePythonHome: the application runs with the packages of the venv that
+// --python-home names, by a relative path too.
+func TestServePythonHome(t *testing.T) {
+	w := newWorld(t)
+	out, err := exec.Command(harness.SystemPython, "-m", "venv", "--without-pip", w.Path("venv")).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	packages, err := filepath.Glob(w.Path("venv/lib/python3*/site-packages"))
+	if err != nil || len(packages) != 1 {
+		t.Fatal(packages, err)
+	}
+	w.Write(strings.TrimPrefix(packages[0], w.Dir+"/")+"/only_here.py", "ANSWER = 'of the venv'\n")
+	script := w.Write("site.wsgi", "import only_here, sys\ndef application(environ, start_response):\n    start_response('200 OK', [])\n"+
+		"    return [('%s|%s' % (only_here.ANSWER, sys.prefix)).encode()]\n")
+	_, client := serveWith(t, w, 64010, script, "--python-home", "venv")
+	if got, want := client.Get("/").Text(), "of the venv|"+w.Path("venv"); got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
