@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,19 +23,20 @@ func TestRefusals(t *testing.T) {
 		c.Embedded.Needed = true
 	}, echoPath, 1)
 	for _, tt := range []struct {
-		path, status, code string
-		more               []string
-		body               string
+		path, status, code, level string
+		more                      []string
+		body                      string
 	}{
-		{"/other", "404 Not Found", "WSGID-1003", nil, ""},
-		{"/lost", "500 Internal Server Error", "WSGID-1006", nil, ""},
-		{"/embedded", "500 Internal Server Error", "WSGID-1021", nil, ""},
-		{"/app", "400 Bad Request", "WSGID-1007", []string{"CONTENT_LENGTH", "x"}, ""},
-		{"/app", "413 Request Entity Too Large", "WSGID-1009", []string{"CONTENT_LENGTH", "11"}, "01234567890"},
-		{"/app", "413 Request Entity Too Large", "WSGID-1009", nil, "01234567890"},
-		{"/app", "501 Not Implemented", "WSGID-1010", []string{"HTTP_TRANSFER_ENCODING", "gzip, chunked"}, ""},
-		{"/app", "400 Bad Request", "WSGID-1011", []string{"CONTENT_LENGTH", "3"}, "01"},
+		{"/other", "404 Not Found", "WSGID-1003", "DEBUG", nil, ""},
+		{"/lost", "500 Internal Server Error", "WSGID-1006", "ERROR", nil, ""},
+		{"/embedded", "500 Internal Server Error", "WSGID-1021", "ERROR", nil, ""},
+		{"/app", "400 Bad Request", "WSGID-1007", "INFO", []string{"CONTENT_LENGTH", "x"}, ""},
+		{"/app", "413 Request Entity Too Large", "WSGID-1009", "INFO", []string{"CONTENT_LENGTH", "11"}, "01234567890"},
+		{"/app", "413 Request Entity Too Large", "WSGID-1009", "INFO", nil, "01234567890"},
+		{"/app", "501 Not Implemented", "WSGID-1010", "INFO", []string{"HTTP_TRANSFER_ENCODING", "gzip, chunked"}, ""},
+		{"/app", "400 Bad Request", "WSGID-1011", "WARN", []string{"CONTENT_LENGTH", "3"}, "01"},
 	} {
+		from := len(r.log.String())
 		f := r.front()
 		kv := append([]string{"REQUEST_METHOD", "POST", "SCRIPT_NAME", tt.path, "UNIQUE_ID", "my-id"}, tt.more...)
 		f.Write(requestBytes(1, protocol.FlagKeepConn, []byte(tt.body), kv...))
@@ -42,6 +44,15 @@ func TestRefusals(t *testing.T) {
 		if err != nil || a.status() != tt.status || !strings.Contains(a.header, "X-WSGID-Error: "+tt.code) ||
 			!strings.Contains(a.body, "my-id") || !a.ended {
 			t.Errorf("%s %v: %+v %v, want %s", tt.path, tt.more, a, err, tt.code)
+		}
+		logged := ""
+		for line := range strings.Lines(r.log.String()[from:]) {
+			if strings.Contains(line, tt.code) {
+				logged += line
+			}
+		}
+		if strings.Count(logged, "\n") != 1 || !strings.Contains(logged, "["+tt.level+"]") || !strings.Contains(logged, "request=my-id") {
+			t.Errorf("%s is not logged once as %s with the request: %s", tt.code, tt.level, logged)
 		}
 		if a := r.mustGet(f, "/app"); a.status() != "200 OK" {
 			t.Errorf("after %s: %+v", tt.code, a)
@@ -56,12 +67,27 @@ func TestHeaderTooLargeAndMalformed(t *testing.T) {
 	if a, err := f.read(); err != nil || !strings.Contains(a.header, "WSGID-1002") || !strings.HasPrefix(a.status(), "431") {
 		t.Errorf("%+v %v", a, err)
 	}
+	closed := func() {
+		t.Helper()
+		if n, err := f.Read(make([]byte, 1)); n != 0 || err == nil {
+			t.Error("the connection is still open")
+		}
+	}
+	closed()
 	f = r.front()
 	b := protocol.AppendBeginRequest(nil, 1, protocol.Responder, 1)
 	b = protocol.AppendStream(b, protocol.Params, 1, []byte{9, 9, 'x'})
 	f.send(protocol.AppendStreamEnd(b, protocol.Params, 1))
 	if a, err := f.read(); err != nil || !strings.Contains(a.header, "WSGID-1001") {
 		t.Errorf("%+v %v", a, err)
+	}
+	closed()
+	for _, code := range []string{"WSGID-1001", "WSGID-1002"} {
+		if !slices.ContainsFunc(strings.Split(r.log.String(), "\n"), func(line string) bool {
+			return strings.Contains(line, "[WARN]") && strings.Contains(line, code) && strings.Contains(line, "peer=")
+		}) {
+			t.Errorf("no warning with %s and the peer", code)
+		}
 	}
 }
 

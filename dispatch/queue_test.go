@@ -48,6 +48,7 @@ func TestQueueIsBoundedAndFirstInFirstOut(t *testing.T) {
 	if s := r.query(); s.Groups[0].Rejected != 1 || s.Groups[0].Queued != 0 || s.Errors != 1 {
 		t.Errorf("status %+v", s)
 	}
+	r.wantLog("[WARN]  too many requests are waiting: code=WSGID-1012")
 }
 
 func TestQueueTimeout(t *testing.T) {
@@ -60,6 +61,10 @@ func TestQueueTimeout(t *testing.T) {
 	if a.status() != "504 Gateway Timeout" || !strings.Contains(a.header, "WSGID-1013") {
 		t.Errorf("%+v", a)
 	}
+	if s := r.query(); s.Groups[0].Rejected != 1 {
+		t.Errorf("%d rejected", s.Groups[0].Rejected)
+	}
+	r.wantLog("[WARN]  waited too long for a free thread: code=WSGID-1013")
 	close(release)
 	if a, err := busy.read(); err != nil || a.body != "done" {
 		t.Errorf("%+v %v", a, err)
@@ -95,6 +100,11 @@ func TestUnavailableGroup(t *testing.T) {
 	}
 	if a := r.mustGet(f, "/"); !strings.Contains(a.header, "WSGID-1014") {
 		t.Errorf("who comes later: %+v", a)
+	}
+	r.wantLog("WSGID-1014")
+	// An error once a change of the state; the requests are warnings.
+	if n := strings.Count(r.log.String(), "[ERROR]"); n != 1 || !strings.Contains(r.log.String(), "[ERROR] group is not available: group=web reason=\"crash loop\"") {
+		t.Errorf("%d errors", n)
 	}
 }
 
