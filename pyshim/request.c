@@ -191,6 +191,18 @@ static void remember_checked(struct wsgid_request *r)
 	*c = (struct wsgid_checked){r->interpreter, length, path};
 }
 
+/* Says in the log what the error page of a code cannot: which script or name it
+ * is about. Called with the GIL, which is given back meanwhile. */
+static void log_refusal(struct wsgid_request *r, enum wsgid_errcode code, const char *name)
+{
+	const struct wsgid_error *e = wsgid_error(code);
+	struct wsgid_log_context coded = r->context;
+	coded.code = e->text;
+	wsgid_gil_release();
+	wsgid_logf("error", &coded, "%s: %s", e->title, name);
+	wsgid_gil_acquire();
+}
+
 /* Finds the application object. *verdict is set when NULL is returned. */
 static PyObject *find_application(struct wsgid_request *r, enum verdict *verdict)
 {
@@ -205,6 +217,7 @@ static PyObject *find_application(struct wsgid_request *r, enum verdict *verdict
 		remember_checked(r);
 		break;
 	case WSGID_SCRIPT_MISSING:
+		log_refusal(r, WSGID_E_SCRIPT_MISSING, r->script);
 		wsgid_error_page(r, WSGID_E_SCRIPT_MISSING);
 		return NULL;
 	case WSGID_SCRIPT_CHANGED:
@@ -221,11 +234,7 @@ static PyObject *find_application(struct wsgid_request *r, enum verdict *verdict
 	Py_XINCREF(application);
 	Py_DECREF(module);
 	if (!application) {
-		struct wsgid_log_context coded = r->context;
-		coded.code = wsgid_error(WSGID_E_CALLABLE_MISSING)->text;
-		wsgid_gil_release();
-		wsgid_logf("error", &coded, "script has no such callable object: %s", r->callable);
-		wsgid_gil_acquire();
+		log_refusal(r, WSGID_E_CALLABLE_MISSING, r->callable);
 		wsgid_error_page(r, WSGID_E_CALLABLE_MISSING);
 	}
 	return application;

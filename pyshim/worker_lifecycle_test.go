@@ -57,6 +57,18 @@ func TestWorkerScripts(t *testing.T) {
 		!strings.HasSuffix(got["script"], "broken.py") || got["level"] != "error" {
 		t.Error(got)
 	}
+	if r := c.do(script(t, "hello.py", "nobody"), nil); r.get("X-WSGID-Error") != "WSGID-1104" {
+		t.Errorf("no such callable: %q", r.raw)
+	}
+	for message, code := range map[string]string{
+		"script not found: " + other + "/gone.py":                                  "WSGID-1102",
+		"script not permitted for this process group: " + other + "/dir/../two.py": "WSGID-1101",
+		"script has no such callable object: nobody":                               "WSGID-1104",
+	} {
+		if got := w.record(message); got["code"] != code || got["level"] != "error" || got["request"] != "req-1" || got["script"] == "" {
+			t.Error(got)
+		}
+	}
 	for name, p := range map[string]params{
 		"no script":     script(t, "hello.py", "application", "WSGID_SCRIPT=-"),
 		"no callable":   script(t, "hello.py", "application", "WSGID_CALLABLE=-"),
