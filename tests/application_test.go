@@ -26,12 +26,22 @@ func TestApplicationErrors(t *testing.T) {
 		{"/bad-header", "WSGID-110", "ValueError"},
 	} {
 		mark := wsgid.Log.Mark()
-		response := apache.Get(row.path)
+		response := apache.Get(row.path, "Authorization: Basic c2VjcmV0OnNlY3JldA==", "Cookie: session=of-alice")
 		wantError(t, response, 500, row.code)
 		if response.Header.Get("X-Injected") != "" {
 			t.Errorf("%s: a header was injected", row.path)
 		}
+		if strings.Contains(response.Text(), w.Dir) || strings.Contains(response.Text(), "of-alice") {
+			t.Errorf("%s: the error page tells of a path or a request header: %s", row.path, response.Body)
+		}
 		wsgid.Log.AwaitFrom(t, mark, row.log+" of "+row.path, harness.Containing(row.log))
+	}
+	wantError(t, apache.Do("POST", "/raise", strings.NewReader("x"), "Authorization: Basic c2VjcmV0OnNlY3JldA==", "Cookie: session=of-alice"), 500, "WSGID-1105")
+	// The log is at level debug.
+	for _, record := range wsgid.Log.Records() {
+		if strings.Contains(record.Line, "c2VjcmV0") || strings.Contains(record.Line, "of-alice") {
+			t.Errorf("a credential in the log: %s", record.Line)
+		}
 	}
 	if got := apache.Get("/exc-info"); got.Status != 503 || got.Header.Get("X-First") != "" || got.Header.Get("X-Second") != "2" || got.Text() != "replaced" {
 		t.Errorf("exc_info: %d %v %q", got.Status, got.Header, got.Body)
