@@ -1,6 +1,7 @@
 package pyshim_test
 
 import (
+	"bytes"
 	"net"
 	"testing"
 )
@@ -102,6 +103,27 @@ func TestLoopForkPolicy(t *testing.T) {
 		}
 	}
 	if r := c.do(script(t, "forks.py", "policy"), nil); string(r.body) != "True" {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestLoopManyDescriptors: a connection whose descriptor does not fit into an
+// fd_set is served as any other, body, streaming and hang-up included.
+func TestLoopManyDescriptors(t *testing.T) {
+	w := startWorker(t, workerOptions{threads: 3})
+	first := w.dial()
+	if r := first.do(script(t, "descriptors.py", "application"), nil); string(r.body) != "taken" {
+		t.Fatalf("%+v", r)
+	}
+	high := w.dial()
+	body := bytes.Repeat([]byte("0123456789"), 30000)
+	for range 3 {
+		if r := high.do(post(t, "read"), body); !bytes.Equal(r.body, body) {
+			t.Fatalf("%d bytes came back", len(r.body))
+		}
+	}
+	high.Close()
+	if r := w.dial().do(script(t, "hello.py", "application"), nil); r.status != "200 OK" {
 		t.Errorf("%+v", r)
 	}
 }

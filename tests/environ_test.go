@@ -63,6 +63,11 @@ func TestEnviron(t *testing.T) {
 	if v.Process["PATH"] == "" {
 		t.Error("PATH is missing in the process environment")
 	}
+	for name := range v.Process { // nothing of a request, of the front server or of whoever started wsgid
+		if !slices.Contains([]string{"HOME", "USER", "LOGNAME", "PATH", "LANG", "SHOWN", "OVER", "FROM_FILE"}, name) {
+			t.Errorf("%s is in the process environment", name)
+		}
+	}
 }
 
 // TestHTTPMethods: HEAD, OPTIONS and unknown methods reach the application.
