@@ -8,6 +8,9 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"os/exec"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -131,13 +134,26 @@ func TestAllowedUIDs(t *testing.T) {
 	harness.NeedRoot(t)
 	w := newWorld(t)
 	w.App("hello.py")
-	w.Configure("listen \"unix\" {\n  path = \"{{.Dir}}/run/own.sock\"\n  allowed_uids = [\"www-data\"]\n}\n" +
+	w.Configure("listen \"unix\" {\n  path = \"{{.Dir}}/run/own.sock\"\n  allowed_uids = [\"www-data\", \"#64020\"]\n  mode = \"0660\"\n  group = \"#64030\"\n  owner = \"www-data\"\n}\n" +
 		group("only", "#64001", 1, 2) + mount("/", "apps/hello.py"))
-	w.Start(harness.Options{})
+	wsgid := w.Start(harness.Options{})
 	w.Socket = w.Path("run/own.sock")
 	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
 	if got := apache.Get("/"); got.Status != 200 {
 		t.Errorf("www-data: %d %s", got.Status, got.Body)
+	}
+	for uid, allowed := range map[uint32]bool{64020: true, 64021: false} { // the group of the file lets both in
+		mark := wsgid.Log.Mark()
+		ask := exec.Command(harness.SystemPython, "-c", "import socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\n"+
+			"try:\n    s.sendall(b'\\x01\\x09\\0\\0\\0\\0\\0\\0')\n    print(len(s.recv(100)))\nexcept OSError:\n    print(0)\n", w.Socket)
+		ask.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: 64030}}
+		out, err := ask.CombinedOutput()
+		if got := strings.TrimSpace(string(out)); err != nil || got != map[bool]string{true: "8", false: "0"}[allowed] {
+			t.Errorf("user %d got %s bytes, allowed: %v, %v", uid, got, allowed, err)
+		}
+		if !allowed {
+			wsgid.Log.AwaitFrom(t, mark, "the refusal", harness.Containing("WSGID-1026", fmt.Sprint(uid)))
+		}
 	}
 	conn := dial(t, w) // as root
 	_, _ = conn.Write(fcgi(9, 0, fcgiPair("FCGI_MAX_CONNS", "")))
