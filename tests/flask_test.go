@@ -8,16 +8,23 @@ import (
 )
 
 // TestFlask: routes, forms, JSON, an upload, a stream, sessions, a redirect, a
-// failing view, in an interpreter of its own and in the main one.
+// failing view, in an interpreter of its own and in the main one, behind both
+// ways in which Apache hands requests on.
 func TestFlask(t *testing.T) {
-	for name, interpreter := range map[string]string{"main interpreter": "%{GLOBAL}", "sub-interpreter": "flask"} {
-		t.Run(name, func(t *testing.T) {
+	const handler = "Alias \"/shop\" \"{{.Dir}}/apps/flask_app.py\"\n" + harness.HandlerProxy +
+		"<Directory {{.Dir}}/apps>\n  " + harness.Handler + "\n</Directory>\n"
+	for _, row := range []struct{ name, interpreter, front string }{
+		{"main interpreter", "%{GLOBAL}", harness.ProxyPass},
+		{"sub-interpreter", "flask", harness.ProxyPass},
+		{"SetHandler", "%{GLOBAL}", handler},
+	} {
+		t.Run(row.name, func(t *testing.T) {
 			harness.NeedModule(t, "flask", "python3-flask")
 			w := newWorld(t)
 			w.App("flask_app.py")
-			w.Configure(group("flask", "#64003", 2, 4) + mount("/shop", "apps/flask_app.py", option("application_group", interpreter)))
+			w.Configure(group("flask", "#64003", 2, 4) + mount("/shop", "apps/flask_app.py", option("application_group", row.interpreter)))
 			wsgid := w.Start(harness.Options{})
-			apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+			apache := w.StartApache(harness.ApacheOptions{Config: row.front})
 			if got := apache.Get("/shop/"); got.Status != 200 || !strings.HasPrefix(got.Text(), "flask in ") {
 				t.Fatalf("%d %s", got.Status, got.Body)
 			}
