@@ -126,15 +126,17 @@ func TestDownload(t *testing.T) {
 	}
 }
 
-// TestStreaming: a chunk reaches the client before the application makes the next one.
-func TestStreaming(t *testing.T) {
-	w := newWorld(t)
-	w.App("stream.py")
-	gate := w.Write("gate", "")
-	w.Configure(group("only", "#64001", 1, 2) + mount("/", "apps/stream.py"))
-	w.Start(harness.Options{})
-	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
-	request, err := http.NewRequestWithContext(t.Context(), "GET", apache.Base+"/?count=5&gate="+gate, nil)
+// readStream reads a response of five pieces, of which an application sends
+// number n when the file gate has n bytes: each must be here before the next is made.
+func readStream(t *testing.T, apache *harness.Apache, path, gate, format string) {
+	t.Helper()
+	grow := func(size int) {
+		if err := os.WriteFile(gate, []byte(strings.Repeat("x", size)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	grow(0)
+	request, err := http.NewRequestWithContext(t.Context(), "GET", apache.Base+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,18 +146,27 @@ func TestStreaming(t *testing.T) {
 	}
 	defer response.Body.Close()
 	for number := range 5 {
-		want := fmt.Sprintf("chunk %d\n", number)
+		want := fmt.Sprintf(format, number)
 		got := make([]byte, len(want))
 		if _, err := io.ReadFull(response.Body, got); err != nil || string(got) != want {
 			t.Fatalf("%q %v, want %q", got, err, want)
 		}
-		if err := os.WriteFile(gate, []byte(strings.Repeat("x", number+1)), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		grow(number + 1)
 	}
 	if rest, err := io.ReadAll(response.Body); err != nil || len(rest) != 0 {
-		t.Errorf("after the last chunk: %q %v", rest, err)
+		t.Errorf("after the last piece: %q %v", rest, err)
 	}
+}
+
+// TestStreaming: a chunk reaches the client before the application makes the next one.
+func TestStreaming(t *testing.T) {
+	w := newWorld(t)
+	w.App("stream.py")
+	w.Configure(group("only", "#64001", 1, 2) + mount("/", "apps/stream.py"))
+	w.Start(harness.Options{})
+	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+	gate := w.Path("gate")
+	readStream(t, apache, "/?count=5&gate="+gate, gate, "chunk %d\n")
 }
 
 // TestLateException: an exception after a part of the response has reached the

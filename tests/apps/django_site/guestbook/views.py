@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import time
 
 from django import forms
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
@@ -32,8 +33,17 @@ def visits(request):
     return HttpResponse(str(request.session["visits"]), content_type="text/plain")
 
 
+def lines(gate):
+    """Line n comes when the file gate has n bytes."""
+    for number in range(5):
+        deadline = time.monotonic() + 60
+        while os.path.getsize(gate) < number and time.monotonic() < deadline:
+            time.sleep(0.005)
+        yield "line %d\n" % number
+
+
 def stream(request):
-    return StreamingHttpResponse((("line %d\n" % number) for number in range(5)), content_type="text/plain")
+    return StreamingHttpResponse(lines(request.GET["gate"]), content_type="text/plain")
 
 
 @csrf_exempt
