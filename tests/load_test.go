@@ -20,6 +20,27 @@ func TestManyClients(t *testing.T) {
 	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
 	content := payload(30000)
 	each := rounds(15, 200)
+	const warm = 3
+	for number := range warm { // what is opened once, is open
+		if err := oneOfThree(t, apache.Client, number, content); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// held counts the descriptors of router and workers, without the router's
+	// connections to Apache, which keeps as many as it likes.
+	held := func(s harness.Status) (counts []int) {
+		counts = append(counts, harness.Descriptors(s.RouterPID)-s.Router.Connections)
+		for _, pid := range s.PIDs("only") {
+			counts = append(counts, harness.Descriptors(pid))
+		}
+		return counts
+	}
+	before := held(wsgid.AwaitStatus("every thread is connected", func(s harness.Status) error {
+		if connections := s.Group("only").Connections; connections != 10 || s.Router.InFlight != 0 {
+			return fmt.Errorf("%d connections, %d in flight", connections, s.Router.InFlight)
+		}
+		return nil
+	}))
 	var wait sync.WaitGroup
 	for client := range 200 {
 		wait.Add(1)
@@ -41,12 +62,21 @@ func TestManyClients(t *testing.T) {
 		return nil
 	})
 	only := status.Group("only")
-	if want := uint64(200 * each); only.Requests != want || status.Router.Requests != want {
+	if want := uint64(200*each + warm); only.Requests != want || status.Router.Requests != want {
 		t.Errorf("%d requests counted in the group, %d in the router, want %d", only.Requests, status.Router.Requests, want)
 	}
 	if only.Errors+only.Rejected+status.Router.Errors != 0 || len(only.Restarts) != 0 {
 		t.Errorf("errors %d, rejected %d, in the router %d, exits %v", only.Errors, only.Rejected, status.Router.Errors, only.Restarts)
 	}
+	wsgid.AwaitStatus("no descriptor has leaked", func(s harness.Status) error {
+		after := held(s)
+		for number := range before {
+			if number >= len(after) || after[number] > before[number] {
+				return fmt.Errorf("router and workers hold %v, before the load %v", after, before)
+			}
+		}
+		return nil
+	})
 	if got := len(only.Processes); got != 2 {
 		t.Errorf("%d processes", got)
 	}
