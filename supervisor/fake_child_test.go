@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -33,7 +34,7 @@ func fakeChild() {
 	if err != nil || !boot.Sealed(uintptr(fd)) {
 		fakeFail("no sealed boot block: %v", err)
 	}
-	data, err := io.ReadAll(os.NewFile(uintptr(fd), "boot"))
+	data, err := io.ReadAll(keep(os.NewFile(uintptr(fd), "boot")))
 	if err != nil {
 		fakeFail("%v", err)
 	}
@@ -75,13 +76,22 @@ func fakePrivileges(block boot.Decoded) {
 	}
 }
 
+// kept files stay open: one that nobody refers to is closed by the garbage
+// collector some time.
+var kept []*os.File
+
+func keep(file *os.File) *os.File {
+	kept = append(kept, file)
+	return file
+}
+
 func fakeFile(block boot.Decoded, name string) *os.File {
 	fd, ok := block.Number("fd." + name)
 	if !ok {
 		fakeFail("no fd.%s", name)
 	}
 	syscall.CloseOnExec(int(fd))
-	return os.NewFile(uintptr(fd), name)
+	return keep(os.NewFile(uintptr(fd), name))
 }
 
 type fakeWorker struct {
@@ -146,7 +156,7 @@ func (w *fakeWorker) run() {
 
 // commands serves the group's socket: one line a connection, an answer, end.
 func (w *fakeWorker) commands() {
-	listener, err := net.FileListener(os.NewFile(0, "listen"))
+	listener, err := net.FileListener(keep(os.NewFile(0, "listen")))
 	if err != nil {
 		fakeFail("listen: %v", err)
 	}
@@ -171,6 +181,7 @@ func (w *fakeWorker) command(line string) string {
 	case "environment":
 		return strings.Join(os.Environ(), "\n")
 	case "descriptors":
+		runtime.GC()
 		entries, _ := os.ReadDir("/proc/self/fd")
 		var open []string
 		for _, entry := range entries {
@@ -240,7 +251,7 @@ func fakeRouter(block boot.Decoded) {
 				syscall.Exit(1)
 			}
 			for _, l := range m.Config.Listeners {
-				listener, err := net.FileListener(os.NewFile(uintptr(l.FD), l.Address))
+				listener, err := net.FileListener(keep(os.NewFile(uintptr(l.FD), l.Address)))
 				if err != nil {
 					fakeFail("listener %d: %v", l.FD, err)
 				}

@@ -47,7 +47,7 @@ type group struct {
 type totals struct{ requests, errors, refused uint64 }
 
 // run starts the slots. settled is called once for each slot when its first
-// process is ready or has failed.
+// process is ready, which the router then has been told, or has failed.
 func (g *group) run(settled func()) {
 	for range g.config.Processes {
 		g.slots.Go(func() { g.keep(settled) })
@@ -109,7 +109,7 @@ func (g *group) awaitReady(p *process) bool {
 		expired = timer.C
 	}
 	select {
-	case <-p.state.reached(stateReady):
+	case <-p.serving:
 	case <-p.done:
 	case <-expired:
 		p.kill(exitreason.StartupTimeout)
@@ -155,6 +155,8 @@ func (g *group) ready(p *process) {
 	p.log.Info("process ready", "after", time.Since(p.child.started).Round(time.Millisecond).String())
 	g.feed.ready(g.config.Name, p.child.pid, g.config.Threads)
 	g.changed()
+	// Last: who waits for it may announce that the start is complete.
+	close(p.serving)
 }
 
 // drain takes a process out of service: the router first, then SIGTERM. Its

@@ -35,6 +35,7 @@ type process struct {
 	log     hclog.Logger
 	replace *status.Exit // how the process ended that this one replaces
 
+	serving  chan struct{} // closed when it is ready and the router has been told
 	retiring chan struct{} // closed by the retire event
 	done     chan struct{} // closed when everything about the exit is recorded
 
@@ -76,8 +77,8 @@ func (g *group) startProcess(replace *status.Exit) (*process, error) {
 	}
 	p := &process{
 		group: g, child: c, state: newMachine(), board: board, channel: channel, replace: replace,
-		log:      g.log.With("pid", c.pid),
-		retiring: make(chan struct{}), done: make(chan struct{}),
+		log:     g.log.With("pid", c.pid),
+		serving: make(chan struct{}), retiring: make(chan struct{}), done: make(chan struct{}),
 	}
 	sink := &logSink{log: p.log, json: g.launcher.jsonLogs}
 	p.pump = startLogPump(c.raw, c.records, &lineJoiner{emit: sink.logRaw}, sink.logRecord)

@@ -54,7 +54,7 @@ func (r *router) snapshot(answer *wire.RouterStatus) status.Router {
 		used := usageOf(out.PID)
 		out.CPUSeconds, out.RSSBytes = used.cpuSeconds, used.rssBytes
 	}
-	if answer == nil {
+	if answer == nil || answer.PID != out.PID { // nobody's, or that of one that has just gone
 		return out
 	}
 	out.Answered = true

@@ -32,19 +32,16 @@ var transitions = [stateCount][]state{
 	stateGone:     nil,
 }
 
-// machine holds the state of one process. Waiters are woken by channels.
+// machine holds the state of one process.
 type machine struct {
 	mu      sync.Mutex
 	current state
-	entered [stateCount]chan struct{}
+	entered [stateCount]bool
 }
 
 func newMachine() *machine {
 	m := &machine{}
-	for s := range m.entered {
-		m.entered[s] = make(chan struct{})
-	}
-	close(m.entered[stateStarting])
+	m.entered[stateStarting] = true
 	return m
 }
 
@@ -62,23 +59,16 @@ func (m *machine) to(next state) error {
 	for _, allowed := range transitions[m.current] {
 		if allowed == next {
 			m.current = next
-			close(m.entered[next])
+			m.entered[next] = true
 			return nil
 		}
 	}
 	return fmt.Errorf("process state %s cannot follow %s", next, m.current)
 }
 
-// reached is closed once the state has been entered; it stays open for ever
-// when the state is passed over.
-func (m *machine) reached(s state) <-chan struct{} { return m.entered[s] }
-
 // was says whether the state has ever been entered.
 func (m *machine) was(s state) bool {
-	select {
-	case <-m.entered[s]:
-		return true
-	default:
-		return false
-	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.entered[s]
 }

@@ -36,8 +36,8 @@ func TestStateMachine(t *testing.T) {
 			if err != nil && m.get() != from {
 				t.Errorf("a refused transition from %s led to %s", from, m.get())
 			}
-			if err == nil {
-				<-m.reached(to)
+			if m.was(to) != (err == nil || to == stateStarting) {
+				t.Errorf("from %s: %s was entered: %v", from, to, m.was(to))
 			}
 		}
 	}

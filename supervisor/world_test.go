@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"github.com/wsgid/wsgid/config"
 	"github.com/wsgid/wsgid/internal/boot"
@@ -223,6 +225,33 @@ func (w *world) await(what string, wanted func(*status.Snapshot) bool) *status.S
 			w.t.Fatalf("no %s: %s\n%s", what, text, w.log)
 		}
 		w.log.awaitMore(mark, 100*time.Millisecond) // changes are logged
+	}
+}
+
+// awaitDeath waits for the end of a process that need not be a child of this one.
+func awaitDeath(t *testing.T, pid string) {
+	t.Helper()
+	number, err := strconv.Atoi(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.PidfdOpen(number, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(patience.Milliseconds()))
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if n != 1 {
+			t.Errorf("process %s lives on: %v", pid, err)
+		}
+		return
 	}
 }
 
