@@ -39,36 +39,41 @@ type worker struct {
 	changed chan struct{} // replaced and closed at each record
 }
 
-var (
-	buildOnce sync.Once
-	buildPath string
-	buildErr  error
-)
+// build is one of the programs that the tests compile, once.
+type build struct {
+	once sync.Once
+	path string
+	err  error
+}
 
-// TestMain removes the program that the tests have compiled.
+var plain, watched build
+
+// TestMain removes the programs that the tests have compiled.
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if buildPath != "" {
-		os.RemoveAll(filepath.Dir(buildPath))
+	for _, b := range []*build{&plain, &watched} {
+		if b.path != "" {
+			os.RemoveAll(filepath.Dir(b.path))
+		}
 	}
 	os.Exit(code)
 }
 
 // workerBinary compiles the C files of the package into a program of its own:
 // what the constructor runs is then the same as in wsgid, with sanitizers when
-// WSGID_TEST_ASAN=1.
-func workerBinary(t testing.TB) string {
+// WSGID_TEST_ASAN=1. more are further arguments of the compiler.
+func (b *build) workerBinary(t testing.TB, more ...string) string {
 	t.Helper()
-	buildOnce.Do(func() {
+	b.once.Do(func() {
 		files, err := filepath.Glob("*.c")
 		if err != nil {
-			buildErr = err
+			b.err = err
 			return
 		}
-		flags := []string{"-std=gnu11", "-g", "-O2", "-Wall", "-Wextra", "-Wno-unused-parameter", "-I."}
+		args := []string{"-std=gnu11", "-g", "-O2", "-Wall", "-Wextra", "-Wno-unused-parameter", "-I."}
 		name := "worker"
 		if asan() {
-			flags = append(flags, "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer")
+			args = append(args, "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer")
 			name += "-asan"
 		}
 		dir, err := os.MkdirTemp("/tmp", "wsgid-build")
@@ -79,22 +84,22 @@ func workerBinary(t testing.TB) string {
 			err = os.CopyFS(filepath.Join(dir, "testdata"), os.DirFS("testdata"))
 		}
 		if err != nil {
-			buildErr = err
+			b.err = err
 			return
 		}
-		buildPath = filepath.Join(dir, name)
-		args := append(flags, "-o", buildPath, "ctest/worker_main.c")
+		b.path = filepath.Join(dir, name)
+		args = append(args, "-o", b.path, "ctest/worker_main.c")
 		args = append(args, files...)
-		args = append(args, "-ldl", "-lpthread")
+		args = append(append(args, more...), "-ldl", "-lpthread")
 		out, err := exec.Command("gcc", args...).CombinedOutput()
 		if err != nil {
-			buildErr = fmt.Errorf("compile the worker: %w\n%s", err, out)
+			b.err = fmt.Errorf("compile the worker: %w\n%s", err, out)
 		}
 	})
-	if buildErr != nil {
-		t.Fatal(buildErr)
+	if b.err != nil {
+		t.Fatal(b.err)
 	}
-	return buildPath
+	return b.path
 }
 
 func asan() bool { return os.Getenv("WSGID_TEST_ASAN") == "1" }
@@ -106,6 +111,7 @@ type workerOptions struct {
 	extra     []string // name=value
 	routerUID int
 	wantFail  bool
+	binary    string // default: the plain worker
 }
 
 func memfd(t testing.TB, name string, content []byte, seals int) *os.File {
@@ -175,13 +181,15 @@ func fields(packet []byte) map[string]string {
 // checkout may lie in root's home.
 func testdata(t testing.TB) string {
 	t.Helper()
-	return filepath.Join(filepath.Dir(workerBinary(t)), "testdata")
+	return filepath.Join(filepath.Dir(plain.workerBinary(t)), "testdata")
 }
 
 // startWorker starts a worker and waits until it is ready.
 func startWorker(t testing.TB, o workerOptions) *worker {
 	t.Helper()
-	binary := workerBinary(t)
+	if o.binary == "" {
+		o.binary = plain.workerBinary(t)
+	}
 	dir, err := os.MkdirTemp("/tmp", "wsgid")
 	if err != nil {
 		t.Fatal(err)
@@ -235,7 +243,7 @@ func startWorker(t testing.TB, o workerOptions) *worker {
 	}
 	boot := memfd(t, "boot", block.Bytes(), seals|unix.F_SEAL_WRITE)
 
-	w.cmd = exec.Command(binary)
+	w.cmd = exec.Command(o.binary)
 	w.cmd.Env = []string{"WSGID_BOOT_FD=3", "PATH=/usr/bin:/bin", "LANG=C.UTF-8", "HOME=/tmp",
 		"ASAN_OPTIONS=detect_leaks=0:abort_on_error=0:exitcode=99:detect_stack_use_after_return=0"}
 	if asan() {
