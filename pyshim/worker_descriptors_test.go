@@ -17,8 +17,8 @@ import (
 var watchedFunctions = []string{"close", "syscall", "open", "fcntl", "pipe2", "accept4", "eventfd", "epoll_create1",
 	"timerfd_create", "epoll_ctl", "epoll_wait", "read", "write", "readv", "recv", "send", "sendmsg", "shutdown"}
 
-// watchedWorker starts a worker that reports what is done to descriptors by
-// somebody who does not have them.
+// watchedWorker starts a worker that ends when something is done to a
+// descriptor by somebody who does not have it, and writes what.
 func watchedWorker(t *testing.T, o workerOptions) *worker {
 	t.Helper()
 	o.binary = watched.workerBinary(t, "ctest/watch.c", "-rdynamic", "-Wl,--wrap="+strings.Join(watchedFunctions, ",--wrap="))
@@ -128,18 +128,39 @@ func TestWorkerDescriptors(t *testing.T) {
 	for _, way := range ways {
 		wait.Go(func() {
 			for range rounds {
+				select {
+				case <-w.exited:
+					return
+				default:
+				}
 				raw, err := net.Dial("unix", w.socket)
 				if err != nil {
 					t.Error(err)
 					return
 				}
 				raw.SetDeadline(time.Now().Add(10 * patience)) // fifteen at once on four threads
-				way(&conn{t, raw})
-				raw.Close()
+				done := make(chan struct{})
+				go func() {
+					select {
+					case <-done:
+					case <-w.exited: // nobody will answer
+						raw.Close()
+					}
+				}()
+				func() {
+					defer close(done) // a way may end the goroutine
+					defer raw.Close()
+					way(&conn{t, raw})
+				}()
 			}
 		})
 	}
 	wait.Wait()
+	select {
+	case <-w.exited:
+		t.Fatal("the worker has ended")
+	default:
+	}
 	if r := w.dial().do(ask("number"), nil); string(r.body) != fmt.Sprintf("%d ok", counted.Load()) {
 		t.Errorf("%d requests were counted, the database has %q %q", counted.Load(), r.raw, r.body)
 	}

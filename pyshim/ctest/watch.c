@@ -1,7 +1,7 @@
 /* Watches the descriptors of a worker under test. Linked into the test program
  * with --wrap for every function in "ours" below, so that the calls of the C
  * worker come here, and with -rdynamic, so that close and its like of everybody
- * else in the process do too. What is wrong goes to descriptor 2:
+ * else in the process do too. The process ends with a line on descriptor 2 when
  *
  * - the worker closes, or uses, a number that it has not opened or has closed;
  * - somebody else in the process closes or replaces a number of the worker.
@@ -45,9 +45,10 @@ static bool mine(int fd)
 	return fd >= 0 && fd < NUMBERS && atomic_load(&owned[fd]);
 }
 
-static void wrong(const char *what, int fd)
+static _Noreturn void wrong(const char *what, int fd)
 {
 	dprintf(2, "DESCRIPTOR %d of %s%d: %s\n", fd, forked ? "child " : "", (int)self, what);
+	_exit(1);
 }
 
 static int take(int fd)
