@@ -55,12 +55,7 @@ func TestManyClients(t *testing.T) {
 		}()
 	}
 	wait.Wait()
-	status := wsgid.AwaitStatus("nothing is running", func(s harness.Status) error {
-		if s.Group("only").ThreadsBusy+s.Group("only").Queued+s.Router.InFlight != 0 {
-			return fmt.Errorf("%d busy, %d queued, %d in flight", s.Group("only").ThreadsBusy, s.Group("only").Queued, s.Router.InFlight)
-		}
-		return nil
-	})
+	status := wsgid.AwaitIdle()
 	only := status.Group("only")
 	if want := uint64(200*each + warm); only.Requests != want || status.Router.Requests != want {
 		t.Errorf("%d requests counted in the group, %d in the router, want %d", only.Requests, status.Router.Requests, want)

@@ -72,10 +72,8 @@ func TestSoak(t *testing.T) {
 	if wrong.Load() != 0 {
 		t.Errorf("%d bodies arrived changed", wrong.Load())
 	}
-	status := wsgid.AwaitReady("a", "b")
-	if status.Group("a").ThreadsBusy+status.Group("b").ThreadsBusy+status.Router.InFlight != 0 {
-		t.Errorf("still busy: %s", status.Text)
-	}
+	wsgid.AwaitReady("a", "b")
+	wsgid.AwaitIdle()
 	for range 50 {
 		if got := apache.Get("/"); got.Status != 200 {
 			t.Fatalf("afterwards: %d %s", got.Status, got.Body)

@@ -293,10 +293,5 @@ func TestClientGone(t *testing.T) {
 	for range 4 {
 		upload(t, apache.Client, "/", content, false)
 	}
-	wsgid.AwaitStatus("no thread is busy", func(s harness.Status) error {
-		if busy := s.Group("only").ThreadsBusy; busy != 0 {
-			return fmt.Errorf("%d threads are busy", busy)
-		}
-		return nil
-	})
+	wsgid.AwaitIdle()
 }

@@ -83,3 +83,31 @@ func (d *Wsgid) AwaitReady(groups ...string) Status {
 		return nil
 	})
 }
+
+// AwaitIdle waits until no request runs or waits any more: a client has its
+// answer a moment before those who passed it on have counted it.
+func (d *Wsgid) AwaitIdle() Status {
+	d.world.T.Helper()
+	return d.AwaitStatus("nothing is running", func(s Status) error {
+		busy, queued := 0, 0
+		for _, group := range s.Groups {
+			busy += group.ThreadsBusy
+			queued += group.Queued
+		}
+		if !s.Router.Answered || busy+queued+s.Router.InFlight != 0 {
+			return fmt.Errorf("%d busy, %d queued, %d in flight; the router answered: %v", busy, queued, s.Router.InFlight, s.Router.Answered)
+		}
+		return nil
+	})
+}
+
+// AwaitCrashes waits until the group has lost so many processes, or more.
+func (d *Wsgid) AwaitCrashes(group string, count int) Status {
+	d.world.T.Helper()
+	return d.AwaitStatus(fmt.Sprintf("%d crashes in group %s", count, group), func(s Status) error {
+		if got := s.Group(group).Restarts["crash"]; got < uint64(count) {
+			return fmt.Errorf("%d are counted", got)
+		}
+		return nil
+	})
+}
