@@ -347,9 +347,13 @@ func TestHoldGIL(t *testing.T) {
 		mount("/stuck", "apps/hold_gil.py", option("process_group", "stuck")) + mount("/", "apps/hello.py", option("process_group", "good")))
 	wsgid := w.Start(harness.Options{})
 	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+	gate := w.Path("gate")
+	if err := syscall.Mkfifo(gate, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	done := make(chan *harness.Response, 1)
 	go func() {
-		response, err := apache.Try(t.Context(), "GET", "/stuck?for=3&started="+w.Path("open/started"), nil)
+		response, err := apache.Try(t.Context(), "GET", "/stuck?gate="+gate+"&started="+w.Path("open/started"), nil)
 		if err != nil {
 			t.Error(err)
 		}
@@ -370,8 +374,13 @@ func TestHoldGIL(t *testing.T) {
 	case <-done:
 		t.Error("the request was over before the checks")
 	default:
-		if got := <-done; got != nil && got.Status != 200 {
-			t.Errorf("the request: %d %s", got.Status, got.Body)
-		}
+	}
+	opened, err := os.OpenFile(gate, os.O_RDWR, 0) // opens at once, whoever waits
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Close()
+	if got := <-done; got != nil && got.Status != 200 {
+		t.Errorf("the request: %d %s", got.Status, got.Body)
 	}
 }

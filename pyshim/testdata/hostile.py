@@ -38,12 +38,12 @@ def writes_in_thread(environ, start_response):
     started = threading.Event()
 
     def run():
-        started.set()
         try:
             for _ in range(200):
                 write(b"t" * 70000)
+                started.set()
         except (OSError, RuntimeError):
-            pass
+            started.set()
     thread = threading.Thread(target=run, daemon=True)
     KEPT.append(thread)
     thread.start()
