@@ -138,7 +138,7 @@ func TestWorkerDescriptors(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				raw.SetDeadline(time.Now().Add(10 * patience)) // fifteen at once on four threads
+				raw.SetDeadline(time.Now().Add(patience))
 				done := make(chan struct{})
 				go func() {
 					select {

@@ -316,7 +316,8 @@ func (w *worker) readLog(log *os.File) {
 	}
 }
 
-const patience = 20 * time.Second
+// patience is for what surely comes; only a failing test waits so long.
+const patience = time.Minute
 
 // event waits for the event of that name.
 func (w *worker) event(name string) map[string]string {
@@ -543,9 +544,10 @@ func (c *conn) response() (*response, error) {
 	}
 }
 
-// do sends a request and reads its response.
+// do sends a request and reads its response, for which it has patience anew.
 func (c *conn) do(p params, body []byte) *response {
 	c.t.Helper()
+	c.SetDeadline(time.Now().Add(patience))
 	// The worker may answer before it has read all of the body.
 	go c.Write(request(p, body, true))
 	r, err := c.response()
