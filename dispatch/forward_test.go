@@ -21,7 +21,7 @@ import (
 func oneGroup(t *testing.T, change func(*wire.RouterConfig), handle func(*fakeRequest), threads ...int) (*running, *fakeGroup) {
 	t.Helper()
 	g := newFakeGroup(t, shortDir(t), "web", handle)
-	config := baseConfig(wire.Group{Name: "web", Socket: g.socket, QueueTimeout: 20 * time.Second})
+	config := baseConfig(wire.Group{Name: "web", Socket: g.socket, QueueTimeout: longWait})
 	config.Mounts = []wire.Mount{fileMount("/", "/srv/site.wsgi", "web")}
 	if change != nil {
 		change(config)
@@ -167,7 +167,7 @@ func TestShortBody(t *testing.T) {
 		if whole {
 			t.Error("the application read a cut body to a normal end")
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(longWait):
 		t.Error("the worker has not seen the body end")
 	}
 	if len(ran) != 0 {
@@ -337,7 +337,7 @@ func TestClientGoneEndsTheRequest(t *testing.T) {
 	f.Close()
 	select {
 	case <-ended:
-	case <-time.After(10 * time.Second):
+	case <-time.After(longWait):
 		t.Fatal("the worker was not told")
 	}
 	if a := r.mustGet(r.front(), "/ok", "REQUEST_URI", "/ok"); a.body != "ok" {

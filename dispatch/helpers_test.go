@@ -3,9 +3,13 @@ package dispatch
 import (
 	"bytes"
 	"sync"
+	"time"
 
 	"github.com/wsgid/wsgid/protocol"
 )
+
+// longWait is for what surely comes; only a failing test waits so long.
+const longWait = time.Minute
 
 // syncBuffer is a log that a test may read while the router writes.
 type syncBuffer struct {

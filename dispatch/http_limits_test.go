@@ -24,7 +24,7 @@ func dialHTTP(t *testing.T, address string) net.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.SetDeadline(time.Now().Add(30 * time.Second))
+	c.SetDeadline(time.Now().Add(longWait))
 	t.Cleanup(func() { c.Close() })
 	return c
 }
@@ -156,7 +156,7 @@ func TestHTTPTimeouts(t *testing.T) {
 	io.WriteString(c, "GET / HTTP/1.1\r\nHost: h\r\n\r\n")
 	select { // a client that reads nothing
 	case <-ended:
-	case <-time.After(20 * time.Second):
+	case <-time.After(longWait):
 		t.Error("a client that takes nothing of its answer holds a thread")
 	}
 }

@@ -174,7 +174,7 @@ func TestRecordedRequests(t *testing.T) {
 			f.Write(b)
 			f.Conn.(*net.UnixConn).CloseWrite()
 		}()
-		f.SetReadDeadline(time.Now().Add(20 * time.Second))
+		f.SetReadDeadline(time.Now().Add(longWait))
 		for {
 			if _, err := f.read(); err != nil {
 				if errors.Is(err, os.ErrDeadlineExceeded) {

@@ -118,7 +118,7 @@ func TestTenThousandIdleConnections(t *testing.T) {
 			t.Errorf("the process with the other ends: %v", err)
 		}
 	}()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(longWait); ; time.Sleep(10 * time.Millisecond) {
 		if s := r.query(); s.Connections == count && s.Requests == count && s.InFlight == 0 {
 			break
 		}
@@ -211,7 +211,7 @@ func TestConnectionsEndOneDirection(t *testing.T) {
 	if err := (timedConn{direct(c), nil}).CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
-	theirs.SetReadDeadline(time.Now().Add(10 * time.Second))
+	theirs.SetReadDeadline(time.Now().Add(longWait))
 	if n, err := theirs.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
 		t.Errorf("%d %v", n, err)
 	}
@@ -228,7 +228,7 @@ func TestEndWithoutKeepConnection(t *testing.T) {
 	}, 1)
 	for name, body := range map[string][]byte{"empty": nil, "small": bigBody(100), "unread": bigBody(2 << 20)} {
 		f := r.front()
-		f.SetDeadline(time.Now().Add(20 * time.Second))
+		f.SetDeadline(time.Now().Add(longWait))
 		sent := make(chan error, 1)
 		go func() {
 			_, err := f.Write(requestBytes(1, 0, body, "REQUEST_METHOD", "POST", "SCRIPT_NAME", "/", "CONTENT_LENGTH", "2097152"))

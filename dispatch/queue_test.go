@@ -45,9 +45,9 @@ func TestQueueIsBoundedAndFirstInFirstOut(t *testing.T) {
 			t.Errorf("%+v %v", a, err)
 		}
 	}
-	if s := r.query(); s.Groups[0].Rejected != 1 || s.Groups[0].Queued != 0 || s.Errors != 1 {
-		t.Errorf("status %+v", s)
-	}
+	r.await("counting", func(s *wire.RouterStatus) bool {
+		return s.Groups[0].Rejected == 1 && s.Groups[0].Queued == 0 && s.Errors == 1
+	})
 	r.wantLog("[WARN]  too many requests are waiting: code=WSGID-1012")
 }
 
@@ -160,7 +160,7 @@ func TestRetire(t *testing.T) {
 		if p.PID != 100 || p.Group != "web" {
 			t.Errorf("%+v", p)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(longWait):
 		t.Error("no answer to retire")
 	}
 	r.process("web", 999, 0, wire.ProcessRetire)
@@ -169,7 +169,7 @@ func TestRetire(t *testing.T) {
 		if p.PID != 999 {
 			t.Errorf("%+v", p)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(longWait):
 		t.Error("no answer for an unknown process")
 	}
 }
@@ -180,7 +180,7 @@ func TestStopLetsRequestsFinish(t *testing.T) {
 	idle, f := r.front(), r.front()
 	f.begin("/")
 	r.await("running", func(s *wire.RouterStatus) bool { return s.Groups[0].Busy == 1 && s.Connections == 2 })
-	r.send(&wire.Message{Type: wire.TypeStop, Stop: &wire.Stop{Grace: 20 * time.Second}})
+	r.send(&wire.Message{Type: wire.TypeStop, Stop: &wire.Stop{Grace: longWait}})
 	if _, err := idle.Read(make([]byte, 1)); err == nil {
 		t.Error("an idle connection got something")
 	}
@@ -230,7 +230,7 @@ func TestAllRetiringQueues(t *testing.T) {
 	for range 2 {
 		select {
 		case <-r.retired:
-		case <-time.After(10 * time.Second):
+		case <-time.After(longWait):
 			t.Fatal("not retired")
 		}
 	}

@@ -54,7 +54,7 @@ func TestHostileWorker(t *testing.T) {
 				io.Copy(io.Discard, q.w)
 			}, 1)
 			f := r.front()
-			f.SetDeadline(time.Now().Add(20 * time.Second))
+			f.SetDeadline(time.Now().Add(longWait))
 			f.Write(postBytes([]byte("abc"), "3"))
 			a, err := f.read()
 			if err == nil && (a.status() != "502 Bad Gateway" || !strings.Contains(a.header, "WSGID-1015")) {
@@ -160,7 +160,7 @@ func TestFailedWrite(t *testing.T) {
 					}
 				}
 			})
-			config := baseConfig(wire.Group{Name: "web", Socket: socket, QueueTimeout: 20 * time.Second})
+			config := baseConfig(wire.Group{Name: "web", Socket: socket, QueueTimeout: longWait})
 			config.Limits.MaxHeaderBytes = 1 << 20
 			config.Mounts = []wire.Mount{fileMount("/", "/srv/site.wsgi", "web")}
 			r := startRouter(t, config, nil)
@@ -170,7 +170,7 @@ func TestFailedWrite(t *testing.T) {
 				<-closed
 			}
 			f := r.front()
-			f.SetDeadline(time.Now().Add(20 * time.Second))
+			f.SetDeadline(time.Now().Add(longWait))
 			big := strings.Repeat("x", 400000) // two of them are more than a socket holds
 			f.send(requestBytes(1, 1, nil, "REQUEST_METHOD", tt.method, "SCRIPT_NAME", "/", "HTTP_A", big, "HTTP_B", big))
 			a, err := f.read()

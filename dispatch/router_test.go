@@ -161,7 +161,7 @@ func startRouter(t *testing.T, config *wire.RouterConfig, host func(wire.Embedde
 			if err != nil {
 				t.Errorf("router ended with %v", err)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(longWait):
 			t.Error("router did not end")
 		}
 		if t.Failed() {
@@ -189,7 +189,7 @@ func (r *running) query() *wire.RouterStatus {
 	select {
 	case s := <-r.status:
 		return s
-	case <-time.After(10 * time.Second):
+	case <-time.After(longWait):
 		r.t.Fatal("no status")
 		return nil
 	}
@@ -198,7 +198,7 @@ func (r *running) query() *wire.RouterStatus {
 // await polls the router's status until ok says so.
 func (r *running) await(what string, ok func(*wire.RouterStatus) bool) {
 	r.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	for deadline := time.Now().Add(longWait); ; {
 		if ok(r.query()) {
 			return
 		}
@@ -222,7 +222,7 @@ func (r *running) mustGet(f *fakeFront, path string, more ...string) frontReply 
 
 func (r *running) wantLog(parts ...string) {
 	r.t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(longWait); ; time.Sleep(5 * time.Millisecond) {
 		log := r.log.String()
 		missing := ""
 		for _, p := range parts {

@@ -49,7 +49,7 @@ func TestManagementRecordInsideARecord(t *testing.T) {
 		q.w.Write(append(out[half:], endRequest()...))
 	}, 1)
 	f := r.front()
-	f.SetDeadline(time.Now().Add(20 * time.Second))
+	f.SetDeadline(time.Now().Add(longWait))
 	request := postBytes(bigBody(100000), "")
 	f.Write(request[:len(request)-protocol.HeaderLen])
 	head := make([]byte, half)

@@ -41,7 +41,7 @@ func TestBodyAndAnswerDoNotWaitForEachOther(t *testing.T) {
 			}, 2)
 			f := r.front()
 			for range 2 {
-				f.SetDeadline(time.Now().Add(30 * time.Second))
+				f.SetDeadline(time.Now().Add(longWait))
 				if _, err := f.Write(postBytes(big, strconv.Itoa(size))); err != nil {
 					t.Fatalf("sending the body: %v", err)
 				}
@@ -78,7 +78,7 @@ func TestLargeFirstPartDoesNotBlock(t *testing.T) {
 		q.w.Write(endRequest())
 	}, 1)
 	f := r.front()
-	f.SetDeadline(time.Now().Add(30 * time.Second))
+	f.SetDeadline(time.Now().Add(longWait))
 	f.send(postBytes(big, strconv.Itoa(size)))
 	if a, err := f.read(); err != nil || a.body != string(big)+sum(big) {
 		t.Errorf("%d bytes, %v", len(a.body), err)
@@ -206,7 +206,7 @@ func TestAbortRequest(t *testing.T) {
 				told <- struct{}{}
 			}, 1)
 			f := r.front()
-			f.SetDeadline(time.Now().Add(20 * time.Second))
+			f.SetDeadline(time.Now().Add(longWait))
 			f.Write(tt.request)
 			r.await("the request", func(s *wire.RouterStatus) bool { return tt.ready(s.Groups[0]) })
 			f.Write(abort)
@@ -219,7 +219,7 @@ func TestAbortRequest(t *testing.T) {
 			}
 			select {
 			case <-told:
-			case <-time.After(20 * time.Second):
+			case <-time.After(longWait):
 				t.Error("the worker was not told")
 			}
 			if a := r.mustGet(f, "/after", "REQUEST_URI", "/after"); a.body != "after" {
@@ -237,7 +237,7 @@ func TestAbortInsideARecord(t *testing.T) {
 		io.Copy(io.Discard, q.w)
 	}, 1)
 	f := r.front()
-	f.SetDeadline(time.Now().Add(20 * time.Second))
+	f.SetDeadline(time.Now().Add(longWait))
 	f.begin("/")
 	f.Read(make([]byte, 1))
 	f.Write(protocol.AppendHeader(nil, protocol.AbortRequest, 1, 0, 0))

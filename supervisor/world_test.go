@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience is for what surely comes; only a failing test waits so long.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // world is a supervisor under test with its configuration.
 type world struct {
