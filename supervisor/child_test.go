@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -83,14 +84,49 @@ func TestAwaitExit(t *testing.T) {
 	}
 }
 
+// TestNothingIsLeftOfAKilledGroup: when the reaper has ended, the descendants
+// of its children have too, those included that need a moment to die.
+func TestNothingIsLeftOfAKilledGroup(t *testing.T) {
+	const count = 20
+	for range count {
+		reaper, err := newReaper(hclog.NewNullLogger())
+		if err != nil {
+			t.Fatal(err)
+		}
+		read, write, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := starting(t, reaper, []*os.File{nil, write}, "/bin/sh", "-c", "for i in 1 2 3 4; do sleep 1000 & done; echo started; wait")
+		write.Close()
+		if n, err := read.Read(make([]byte, 16)); n == 0 || err != nil {
+			t.Fatal(err)
+		}
+		read.Close()
+		c.kill()
+		c.wait(reaper)
+		reaper.close()
+		if err := syscall.Kill(-c.pid, 0); !errors.Is(err, syscall.ESRCH) {
+			t.Fatalf("the process group is left: %v", err)
+		}
+	}
+}
+
 // sleeping starts a child that does nothing, in a process group of its own.
 func sleeping(t *testing.T, r *reaper) *child {
+	t.Helper()
+	return starting(t, r, nil, "/bin/sleep", "1000")
+}
+
+// starting starts a program in a process group of its own.
+func starting(t *testing.T, r *reaper, files []*os.File, program string, arguments ...string) *child {
 	t.Helper()
 	c := &child{started: time.Now(), exited: make(chan struct{})}
 	err := r.starting(func() (int, error) {
 		var err error
-		c.process, err = os.StartProcess("/bin/sleep", []string{"sleep", "1000"}, &os.ProcAttr{
-			Sys: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
+		c.process, err = os.StartProcess(program, append([]string{program}, arguments...), &os.ProcAttr{
+			Files: files,
+			Sys:   &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
 		})
 		if err != nil {
 			return 0, err

@@ -1,10 +1,12 @@
 package supervisor
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"sync"
+	"time"
 	"unsafe"
 
 	"github.com/hashicorp/go-hclog"
@@ -18,6 +20,8 @@ type reaper struct {
 
 	mu    sync.Mutex // held over fork and registration, so that no child is seen unowned
 	owned map[int]bool
+	// killed are process groups that were killed and may have members yet.
+	killed map[int]bool
 
 	signals chan os.Signal
 	wake    chan struct{}
@@ -32,6 +36,7 @@ func newReaper(log hclog.Logger) (*reaper, error) {
 	r := &reaper{
 		log:     log,
 		owned:   map[int]bool{},
+		killed:  map[int]bool{},
 		signals: make(chan os.Signal, 1),
 		wake:    make(chan struct{}, 1),
 		quit:    make(chan struct{}),
@@ -53,12 +58,14 @@ func (r *reaper) starting(fork func() (int, error)) error {
 	return err
 }
 
-// reap runs an owner's wait for its child, which must be a zombie. No fork can
-// come in between and get the number that has just become free.
+// reap runs an owner's wait for its child, which must be a zombie whose process
+// group was killed. No fork can come in between and get the number that has
+// just become free.
 func (r *reaper) reap(pid int, wait func()) {
 	r.mu.Lock()
 	wait()
 	delete(r.owned, pid)
+	r.killed[pid] = true
 	r.mu.Unlock()
 	select {
 	case r.wake <- struct{}{}:
@@ -66,10 +73,12 @@ func (r *reaper) reap(pid int, wait func()) {
 	}
 }
 
+// close ends the reaper when nothing is left of the process groups that were
+// killed. No owner may be left.
 func (r *reaper) close() {
-	signal.Stop(r.signals)
 	close(r.quit)
 	<-r.done
+	signal.Stop(r.signals)
 }
 
 func (r *reaper) run() {
@@ -77,15 +86,51 @@ func (r *reaper) run() {
 	for {
 		for r.reapOne() {
 		}
+		r.killedLeft()
 		select {
 		case <-r.signals:
 		case <-r.wake:
 		case <-r.quit:
-			for r.reapOne() {
-			}
+			r.awaitKilled()
 			return
 		}
 	}
+}
+
+// deathOfKilled bounds the wait for processes that have been sent SIGKILL: they
+// need a processor once more, unless the kernel is stuck in one of them.
+const deathOfKilled = 2 * time.Second
+
+// awaitKilled reaps until the killed process groups are empty.
+func (r *reaper) awaitKilled() {
+	timer := time.NewTimer(deathOfKilled)
+	defer timer.Stop()
+	for {
+		for r.reapOne() {
+		}
+		if !r.killedLeft() {
+			return
+		}
+		select {
+		case <-r.signals:
+		case <-timer.C:
+			r.log.Warn("killed processes are left")
+			return
+		}
+	}
+}
+
+// killedLeft says whether a killed process group has members yet, dead ones
+// that nobody has reaped included, and forgets those that have none.
+func (r *reaper) killedLeft() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for group := range r.killed {
+		if errors.Is(unix.Kill(-group, 0), unix.ESRCH) {
+			delete(r.killed, group)
+		}
+	}
+	return len(r.killed) > 0
 }
 
 // reapOne looks at one zombie without reaping it. An owned one hides those
