@@ -3,6 +3,7 @@ package harness
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -135,15 +136,24 @@ func (d *Wsgid) NoteSessions() {
 }
 
 // Mine lists the processes that belong to this wsgid: run from its binary, or
-// in a session that one of its children led.
+// in a session that one of its children led. Numbers come again: a session
+// whose leader runs another program is somebody else's by now.
 func (d *Wsgid) Mine() []Process {
+	all := Processes()
+	sessions := maps.Clone(d.sessions)
+	for _, process := range all {
+		executable := strings.TrimSuffix(process.Executable, " (deleted)")
+		if process.PID == process.Session && executable != "" && executable != d.world.Binary {
+			delete(sessions, process.Session)
+		}
+	}
 	var mine []Process
-	for _, process := range Processes() {
+	for _, process := range all {
 		if process.State == "Z" && process.Parent != os.Getpid() && process.Parent != d.PID {
 			continue
 		}
 		executable := strings.TrimSuffix(process.Executable, " (deleted)")
-		if executable == d.world.Binary || d.sessions[process.Session] {
+		if executable == d.world.Binary || sessions[process.Session] {
 			mine = append(mine, process)
 		}
 	}
