@@ -25,7 +25,7 @@ func TestBeginWithinARequest(t *testing.T) {
 		ended <- whole
 	}, 1)
 	f := r.front()
-	f.SetDeadline(time.Now().Add(20 * time.Second))
+	f.SetDeadline(time.Now().Add(longWait))
 	post := postBytes(bigBody(100000), "200000")
 	f.Write(post[:len(post)-protocol.HeaderLen]) // the stream stays open
 	r.await("running", func(s *wire.RouterStatus) bool { return s.Groups[0].Busy == 1 })
@@ -61,7 +61,7 @@ func TestDribble(t *testing.T) {
 	r.mustGet(f, "/")
 	time.Sleep(600 * time.Millisecond) // idle, and longer than header_timeout
 	r.mustGet(f, "/")
-	f.SetDeadline(time.Now().Add(30 * time.Second))
+	f.SetDeadline(time.Now().Add(longWait))
 	hungUp := make(chan error, 1)
 	go func() {
 		_, err := f.Read(make([]byte, 1))
