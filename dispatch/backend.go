@@ -32,6 +32,20 @@ func (w *workerConn) interrupt() {
 	_ = w.SetDeadline(past)
 }
 
+// ask sends a request and reads the beginning of its answer into buf. An error
+// counts only if not all was sent: one of reading comes again.
+func (w *workerConn) ask(request, buf []byte) (sent, n int, err error) {
+	if d, ok := w.Conn.(*directConn); ok {
+		sent, n, err = d.Ask(request, buf)
+	}
+	if err == nil && sent < len(request) {
+		var more int
+		more, err = w.Write(request[sent:])
+		sent += more
+	}
+	return sent, n, err
+}
+
 // buffers hold answers of workers on their way to the front. The size takes
 // what a unix socket usually hands over at once.
 const bufferSize = 64 << 10

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"errors"
 	"io"
 	"net"
 	"syscall"
@@ -21,6 +22,9 @@ type directConn struct {
 	raw   syscall.RawConn
 	read  transfer
 	write transfer
+	watch interest
+	// asking: the next read has a write before it.
+	asking bool
 	// ready are made once: a closure for each call would be an allocation.
 	readReady, writeReady func(fd uintptr) bool
 }
@@ -47,6 +51,16 @@ func direct(c net.Conn) net.Conn {
 	return d
 }
 
+// quiet tells the connection that it is a lasting one: nobody needs to be woken
+// when it can be written to, unless a write waits. Nothing may be written
+// meanwhile.
+func (c *directConn) quiet() {
+	if c.watch.poller == 0 {
+		// An error means that it is closed.
+		_ = c.raw.Control(c.watch.quiet)
+	}
+}
+
 // CloseWrite ends our direction of the connection.
 func (c *directConn) CloseWrite() error {
 	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
@@ -57,6 +71,13 @@ func (c *directConn) CloseWrite() error {
 
 // tryRead reports whether the read is over.
 func (c *directConn) tryRead(fd uintptr) bool {
+	if c.asking {
+		c.asking = false
+		if c.tryWrite(fd) && c.write.errno == 0 {
+			return false
+		}
+		return true
+	}
 	for {
 		n, _, errno := syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(&c.read.buf[0])), uintptr(len(c.read.buf)))
 		switch errno {
@@ -93,6 +114,26 @@ func (c *directConn) Read(b []byte) (int, error) {
 	return n, nil
 }
 
+// Ask writes b and reads the beginning of the answer into buf. The answer takes
+// a while, so that the ordinary way finds nothing at first; here the first read
+// comes when the socket says that there is something. With sent < len(b), the
+// rest is still to be written unless there is an error.
+func (c *directConn) Ask(b, buf []byte) (sent, n int, err error) {
+	c.write = transfer{buf: b}
+	c.asking = true
+	n, err = c.Read(buf)
+	c.asking = false
+	sent, errno := c.write.n, c.write.errno
+	c.write.buf = nil
+	if errno != 0 {
+		return sent, 0, &net.OpError{Op: "write", Net: "unix", Err: errno}
+	}
+	if sent < len(b) && errors.Is(err, io.EOF) {
+		err = nil // nothing was read
+	}
+	return sent, n, err
+}
+
 // tryWrite reports whether all is written, or nothing more can be.
 func (c *directConn) tryWrite(fd uintptr) bool {
 	w := &c.write
@@ -102,6 +143,12 @@ func (c *directConn) tryWrite(fd uintptr) bool {
 		switch errno {
 		case syscall.EINTR:
 		case syscall.EAGAIN:
+			if c.watch.poller != 0 && !c.watch.asked {
+				if errno = c.watch.ask(fd, true); errno != 0 {
+					w.errno = errno
+					return true
+				}
+			}
 			return false
 		case 0:
 			w.n += int(n)
@@ -113,12 +160,18 @@ func (c *directConn) tryWrite(fd uintptr) bool {
 	return true
 }
 
+// unask: no write waits any more.
+func (c *directConn) unask(fd uintptr) { c.watch.ask(fd, false) }
+
 // Write is that of net.Conn.
 func (c *directConn) Write(b []byte) (int, error) {
 	c.write = transfer{buf: b}
 	err := c.raw.Write(c.writeReady)
 	n, errno := c.write.n, c.write.errno
 	c.write.buf = nil
+	if c.watch.asked {
+		_ = c.raw.Control(c.unask)
+	}
 	if err == nil && errno != 0 {
 		err = &net.OpError{Op: "write", Net: "unix", Err: errno}
 	}

@@ -103,9 +103,18 @@ func (x *exchange) try(w *workerConn, wantAccept bool, rest []byte) attempt {
 		g.release(w)
 		return x.killedAttempt()
 	}
-	if n, err := w.Write(x.out); err != nil {
+	buf := buffers.Get().(*[bufferSize]byte)
+	defer buffers.Put(buf)
+	p := reply{x: x, w: w, buf: buf[:]}
+	sent, err := 0, error(nil)
+	if wantAccept || len(rest) > 0 {
+		sent, err = w.Write(x.out)
+	} else {
+		sent, p.n, err = w.ask(x.out, p.buf)
+	}
+	if sent < len(x.out) {
 		x.setWorker(nil)
-		stale := n == 0 && (errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET))
+		stale := sent == 0 && (errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET))
 		g.discard(w, x.killedBy() == notKilled)
 		if x.killedBy() != notKilled {
 			return x.killedAttempt()
@@ -115,9 +124,6 @@ func (x *exchange) try(w *workerConn, wantAccept bool, rest []byte) attempt {
 		}
 		return attemptDied
 	}
-	buf := buffers.Get().(*[bufferSize]byte)
-	defer buffers.Put(buf)
-	p := reply{x: x, w: w, buf: buf[:]}
 	switch {
 	case wantAccept:
 		p.accepted = func() { p.up = x.startUpload(w, rest) }

@@ -20,6 +20,9 @@ const (
 	// the answer away.
 	lingerBytes = 64 << 20
 	lingerTime  = 5 * time.Second
+	// lasting is how many requests make a connection one that is kept: it is
+	// worth some work then.
+	lasting = 16
 	// keepScratch is the largest scratch buffer that outlives its request.
 	keepScratch = 8 << 10
 )
@@ -32,6 +35,8 @@ type fastcgiFront struct {
 	sc     *protocol.ServerConn
 	req    *protocol.Request
 	reqID  atomic.Uint32 // that of req, for the housekeeper
+	direct net.Conn      // conn as it is read and written
+	served uint          // requests
 	small  []byte        // the idle buffer while a borrowed one is in use
 	large  *[bufferSize]byte
 	limits protocol.Limits
@@ -83,10 +88,10 @@ func (x *exchange) depart() {
 }
 
 func newFastCGIFront(r *Router, l *listener, conn net.Conn) *fastcgiFront {
-	f := &fastcgiFront{conn: conn}
+	f := &fastcgiFront{conn: conn, direct: direct(conn)}
 	f.x.router, f.x.listener, f.x.front = r, l, f
 	f.limits = protocol.Limits{Total: r.config.Limits.MaxHeaderBytes}
-	f.sc = protocol.NewServerConn(timedConn{direct(conn), &f.x}, protocol.Config{
+	f.sc = protocol.NewServerConn(timedConn{f.direct, &f.x}, protocol.Config{
 		BufferSize:  idleBuffer,
 		Limits:      f.limits,
 		IdleTimeout: r.config.Limits.IdleTimeout,
@@ -157,6 +162,11 @@ func (f *fastcgiFront) rest() {
 		f.x.out = nil
 	}
 	f.x.depart()
+	if f.served++; f.served == lasting {
+		if d, ok := f.direct.(*directConn); ok {
+			d.quiet()
+		}
+	}
 }
 
 // giveBack returns a borrowed read buffer.

@@ -187,6 +187,10 @@ func (g *group) dropIdle(p *process) []*workerConn {
 
 // adopt takes over a connection that process pid accepted.
 func (g *group) adopt(d *dial, c net.Conn, pid int) error {
+	c = direct(c)
+	if d, ok := c.(*directConn); ok {
+		d.quiet()
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed {
@@ -203,7 +207,7 @@ func (g *group) adopt(d *dial, c net.Conn, pid int) error {
 		g.processes = append(g.processes, p)
 	}
 	p.conns++
-	p.idle = append(p.idle, &workerConn{Conn: direct(c), group: g, process: p})
+	p.idle = append(p.idle, &workerConn{Conn: c, group: g, process: p})
 	g.dropDial(d)
 	g.serveQueue()
 	return nil

@@ -57,8 +57,14 @@ type reply struct {
 	accepted func()
 }
 
-// run reads until the request has ended.
+// run reads until the request has ended. What is in the buffer already counts
+// as read.
 func (p *reply) run() replyEnd {
+	if p.n > 0 {
+		if end, done := p.walk(); done {
+			return end
+		}
+	}
 	for {
 		n, err := p.w.Read(p.buf[p.n:])
 		p.n += n
