@@ -26,7 +26,7 @@ type directConn struct {
 	// asking: the next read has a write before it.
 	asking bool
 	// ready are made once: a closure for each call would be an allocation.
-	readReady, writeReady func(fd uintptr) bool
+	readReady, writeReady, takeReady, giveReady func(fd uintptr) bool
 }
 
 // transfer is one call under way.
@@ -34,7 +34,15 @@ type transfer struct {
 	buf   []byte
 	n     int
 	errno syscall.Errno
+	// Of a splice, instead of buf: the pipe, and how much of it at most.
+	pipe *pipe
+	want int
 }
+
+// sendBuffer is how much a unix socket shall hold that the peer has not taken
+// yet; the kernel allows at most net.core.wmem_max. With its default a large
+// body changes processes every 200 KiB.
+const sendBuffer = 512 << 10
 
 // direct wraps c if it is a socket of the system.
 func direct(c net.Conn) net.Conn {
@@ -46,8 +54,12 @@ func direct(c net.Conn) net.Conn {
 	if err != nil {
 		return c
 	}
+	if u, ok := c.(*net.UnixConn); ok { // TCP finds its own size
+		_ = u.SetWriteBuffer(sendBuffer) // it works with any
+	}
 	d := &directConn{Conn: c, raw: raw}
 	d.readReady, d.writeReady = d.tryRead, d.tryWrite
+	d.takeReady, d.giveReady = d.tryTake, d.tryGive
 	return d
 }
 
@@ -143,13 +155,7 @@ func (c *directConn) tryWrite(fd uintptr) bool {
 		switch errno {
 		case syscall.EINTR:
 		case syscall.EAGAIN:
-			if c.watch.poller != 0 && !c.watch.asked {
-				if errno = c.watch.ask(fd, true); errno != 0 {
-					w.errno = errno
-					return true
-				}
-			}
-			return false
+			return c.cannotWait(fd, w)
 		case 0:
 			w.n += int(n)
 		default:
@@ -160,8 +166,22 @@ func (c *directConn) tryWrite(fd uintptr) bool {
 	return true
 }
 
-// unask: no write waits any more.
-func (c *directConn) unask(fd uintptr) { c.watch.ask(fd, false) }
+// cannotWait lets a write wait until the socket takes more. It reports true if
+// that is not possible.
+func (c *directConn) cannotWait(fd uintptr, w *transfer) bool {
+	if c.watch.poller != 0 && !c.watch.asked {
+		w.errno = c.watch.ask(fd, true)
+	}
+	return w.errno != 0
+}
+
+// written: no write waits any more.
+func (c *directConn) written() {
+	if c.watch.asked {
+		// An error means that the connection is closed.
+		_ = c.raw.Control(func(fd uintptr) { c.watch.ask(fd, false) })
+	}
+}
 
 // Write is that of net.Conn.
 func (c *directConn) Write(b []byte) (int, error) {
@@ -169,9 +189,7 @@ func (c *directConn) Write(b []byte) (int, error) {
 	err := c.raw.Write(c.writeReady)
 	n, errno := c.write.n, c.write.errno
 	c.write.buf = nil
-	if c.watch.asked {
-		_ = c.raw.Control(c.unask)
-	}
+	c.written()
 	if err == nil && errno != 0 {
 		err = &net.OpError{Op: "write", Net: "unix", Err: errno}
 	}

@@ -105,7 +105,8 @@ func (x *exchange) try(w *workerConn, wantAccept bool, rest []byte) attempt {
 	}
 	buf := buffers.Get().(*[bufferSize]byte)
 	defer buffers.Put(buf)
-	p := reply{x: x, w: w, buf: buf[:]}
+	p := reply{x: x, w: w, buf: buf[:], way: newPassage(w, x.front)}
+	defer p.way.close()
 	sent, err := 0, error(nil)
 	if wantAccept || len(rest) > 0 {
 		sent, err = w.Write(x.out)

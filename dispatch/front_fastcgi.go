@@ -35,7 +35,7 @@ type fastcgiFront struct {
 	sc     *protocol.ServerConn
 	req    *protocol.Request
 	reqID  atomic.Uint32 // that of req, for the housekeeper
-	direct net.Conn      // conn as it is read and written
+	direct *directConn   // conn as it is read and written, or nil
 	served uint          // requests
 	small  []byte        // the idle buffer while a borrowed one is in use
 	large  *[bufferSize]byte
@@ -88,10 +88,12 @@ func (x *exchange) depart() {
 }
 
 func newFastCGIFront(r *Router, l *listener, conn net.Conn) *fastcgiFront {
-	f := &fastcgiFront{conn: conn, direct: direct(conn)}
+	f := &fastcgiFront{conn: conn}
+	fast := direct(conn)
+	f.direct, _ = fast.(*directConn)
 	f.x.router, f.x.listener, f.x.front = r, l, f
 	f.limits = protocol.Limits{Total: r.config.Limits.MaxHeaderBytes}
-	f.sc = protocol.NewServerConn(timedConn{f.direct, &f.x}, protocol.Config{
+	f.sc = protocol.NewServerConn(timedConn{fast, &f.x}, protocol.Config{
 		BufferSize:  idleBuffer,
 		Limits:      f.limits,
 		IdleTimeout: r.config.Limits.IdleTimeout,
@@ -162,10 +164,8 @@ func (f *fastcgiFront) rest() {
 		f.x.out = nil
 	}
 	f.x.depart()
-	if f.served++; f.served == lasting {
-		if d, ok := f.direct.(*directConn); ok {
-			d.quiet()
-		}
+	if f.served++; f.served == lasting && f.direct != nil {
+		f.direct.quiet()
 	}
 }
 
@@ -252,6 +252,12 @@ func (f *fastcgiFront) forward(records []byte, whole, last bool) error {
 		_, err = f.sc.WritePart(records)
 	}
 	return err
+}
+
+// splice passes on records that head begins and the next n bytes of a worker
+// complete.
+func (f *fastcgiFront) splice(from *directConn, p *pipe, head []byte, n int) error {
+	return f.sc.WriteBy(func() error { return f.direct.spliceFrom(from, p, head, n) })
 }
 
 // aborted answers ABORT_REQUEST (FastCGI 1.0 section 5.4).

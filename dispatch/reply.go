@@ -31,6 +31,20 @@ const (
 	replyBlocked                   // the front server does not take it
 )
 
+const (
+	// bulk is the least rest of a record that goes through a pipe: below it,
+	// copying costs less.
+	bulk = 16 << 10
+	// ahead is how much is read beyond the end of a record in a large response,
+	// so that the next header is seen before its content has been read.
+	ahead = 64
+	// headMax is how many bytes that were read go through the pipe in front.
+	headMax = 1 << 10
+	// bulkMemory is for how many records after a large one another is expected:
+	// 64 KiB of an application are a record of that size and one of a few bytes.
+	bulkMemory = 2
+)
+
 var errReply = errors.New("worker broke the protocol")
 
 // reply passes the answer of a worker on. Records are walked where they were
@@ -51,6 +65,10 @@ type reply struct {
 	// midRecord: what was passed on ends inside a record.
 	midRecord bool
 	err       error
+	// way is how the rest of a large record goes without being read here.
+	way passage
+	// large counts down from the last large record.
+	large int
 	// up is the upload that runs beside, or nil.
 	up *upload
 	// accepted is called when the worker says that it takes the request.
@@ -66,7 +84,7 @@ func (p *reply) run() replyEnd {
 		}
 	}
 	for {
-		n, err := p.w.Read(p.buf[p.n:])
+		n, err := p.w.Read(p.room())
 		p.n += n
 		if n > 0 {
 			end, done := p.walk()
@@ -78,6 +96,15 @@ func (p *reply) run() replyEnd {
 		p.err = err
 		return replyLost
 	}
+}
+
+// room is where the next read goes.
+func (p *reply) room() []byte {
+	room := p.buf[p.n:]
+	if p.large > 0 && p.content+p.padding+ahead < len(room) && p.way.open(p) {
+		return room[:p.content+p.padding+ahead]
+	}
+	return room
 }
 
 // walk looks at all that has arrived. The unread rest, part of a header or of
@@ -106,6 +133,9 @@ func (p *reply) walk() (replyEnd, bool) {
 			p.skip = false
 			p.r += protocol.HeaderLen
 			p.content, p.padding = h.ContentLength, h.PaddingLength
+			if p.large--; p.content >= bulk {
+				p.large = bulkMemory
+			}
 		case protocol.EndRequest:
 			if h.ContentLength != endLen {
 				return p.violated("END_REQUEST of a wrong length")
@@ -136,6 +166,14 @@ func (p *reply) walk() (replyEnd, bool) {
 			p.from = p.r
 		default:
 			return p.violated("record of type " + h.Type.String())
+		}
+	}
+	if p.large > 0 && p.content > 0 && !p.skip && p.way.open(p) {
+		if p.content >= bulk {
+			return p.pipe()
+		}
+		if p.r-p.from <= headMax {
+			return 0, false // the rest of the record is on its way, and goes along
 		}
 	}
 	if !p.flush(false) {
@@ -227,6 +265,67 @@ func (p *reply) flush(last bool) bool {
 		return false
 	}
 	return true
+}
+
+// passage leads from a worker to a front server past our memory, if both are
+// sockets of the system and all that is sent are records.
+type passage struct {
+	worker *directConn
+	front  *fastcgiFront
+	pipe   *pipe
+}
+
+func newPassage(w *workerConn, f front) (way passage) {
+	if f, ok := f.(*fastcgiFront); ok && f.direct != nil {
+		if c, ok := w.Conn.(*directConn); ok {
+			way.worker, way.front = c, f
+		}
+	}
+	return way
+}
+
+// open reports whether there is a way. Beside an upload there is none: what
+// stands still then is measured in writes (unjam).
+func (y *passage) open(p *reply) bool {
+	if y.front == nil || p.up != nil {
+		return false
+	}
+	if y.pipe == nil {
+		var err error
+		if y.pipe, err = takePipe(); err != nil {
+			y.front = nil // out of descriptors: copying works too
+			return false
+		}
+	}
+	return true
+}
+
+func (y *passage) close() {
+	if y.pipe != nil {
+		y.pipe.release()
+	}
+}
+
+// pipe passes on the rest of the current record, of which nothing is left in
+// the buffer.
+func (p *reply) pipe() (replyEnd, bool) {
+	if p.r-p.from > headMax && !p.flush(false) {
+		return replyBlocked, true
+	}
+	head := p.buf[p.from:p.r]
+	p.from = p.r
+	p.midRecord = true
+	p.err = p.way.front.splice(p.way.worker, p.way.pipe, head, p.content+p.padding)
+	switch {
+	case errors.Is(p.err, errSource):
+		return replyLost, true
+	case p.err != nil:
+		return replyBlocked, true
+	}
+	p.midRecord = false
+	p.content, p.padding = 0, 0
+	p.compact()
+	return 0, false
 }
 
 // violated ends the answer of a worker that cannot be believed.

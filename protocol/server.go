@@ -288,6 +288,21 @@ func (s *ServerConn) WritePart(b []byte) (int, error) {
 	return s.write(b)
 }
 
+// WriteBy is Write for bytes that send brings to the connection in a way of its
+// own, whole records again when it has done so.
+func (s *ServerConn) WriteBy(send func() error) error {
+	s.writeMu.Lock()
+	defer s.writeMu.Unlock()
+	if err := s.armWrite(); err != nil {
+		return err
+	}
+	s.midRecord = true
+	if err := send(); err != nil {
+		return err
+	}
+	return s.wholeAgain()
+}
+
 // WriteEnd is Write for the bytes that end the active request: b ends with its
 // END_REQUEST. From then on the id may be used again by the web server.
 func (s *ServerConn) WriteEnd(b []byte) (int, error) {

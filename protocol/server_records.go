@@ -236,21 +236,33 @@ func (s *ServerConn) writeWhole(b []byte) (int, error) {
 	if err != nil {
 		return n, err
 	}
+	return n, s.wholeAgain()
+}
+
+// wholeAgain sends the answers that had to wait for the end of a record.
+func (s *ServerConn) wholeAgain() error {
 	s.midRecord = false
-	if len(s.held) > 0 {
-		_, err = s.write(s.held)
-		s.held = nil
+	if len(s.held) == 0 {
+		return nil
 	}
-	return n, err
+	_, err := s.write(s.held)
+	s.held = nil
+	return err
 }
 
 func (s *ServerConn) write(b []byte) (int, error) {
-	if s.cfg.WriteTimeout > 0 {
-		if err := s.conn.SetWriteDeadline(time.Now().Add(s.cfg.WriteTimeout)); err != nil {
-			return 0, err
-		}
+	if err := s.armWrite(); err != nil {
+		return 0, err
 	}
 	return s.conn.Write(b)
+}
+
+// armWrite starts the time that a write may take.
+func (s *ServerConn) armWrite() error {
+	if s.cfg.WriteTimeout <= 0 {
+		return nil
+	}
+	return s.conn.SetWriteDeadline(time.Now().Add(s.cfg.WriteTimeout))
 }
 
 // readError gives an error of the Reader its meaning for the request.

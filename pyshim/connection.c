@@ -24,6 +24,9 @@ enum {
 	IN_FIRST = 16 * 1024,              /* a request of ordinary size in one recv */
 	IN_MAX = 1024 * 1024 + 64 * 1024,  /* PARAMS up to 1 MiB and a record */
 	PARAMS_MAX = 1024 * 1024,
+	/* What a socket shall hold that the router has not taken yet: a response
+	 * goes on while it is busy. The kernel allows at most net.core.wmem_max. */
+	SEND_BUFFER = 512 * 1024,
 };
 
 _Thread_local bool wsgid_outside_python;
@@ -380,6 +383,8 @@ int wsgid_connection_open(struct wsgid_connection *c, struct wsgid_server *serve
 	    .in_capacity = IN_FIRST,
 	    .out_open = WSGID_NO_RECORD,
 	};
+	int size = SEND_BUFFER;
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size); /* any size works */
 	c->in = malloc(IN_FIRST);
 	c->out = malloc(WSGID_OUT_CAPACITY);
 	if (c->in && c->out)
