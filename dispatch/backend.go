@@ -16,7 +16,7 @@ import (
 // workerConn is one connection to a thread of a worker process. While it is
 // idle it belongs to its group, while it serves a request to that exchange.
 type workerConn struct {
-	net.Conn
+	*directConn
 	group   *group
 	process *process
 	// served is how many requests it was given.
@@ -35,9 +35,7 @@ func (w *workerConn) interrupt() {
 // ask sends a request and reads the beginning of its answer into buf. An error
 // counts only if not all was sent: one of reading comes again.
 func (w *workerConn) ask(request, buf []byte) (sent, n int, err error) {
-	if d, ok := w.Conn.(*directConn); ok {
-		sent, n, err = d.Ask(request, buf)
-	}
+	sent, n, err = w.Ask(request, buf)
 	if err == nil && sent < len(request) {
 		var more int
 		more, err = w.Write(request[sent:])
@@ -46,11 +44,18 @@ func (w *workerConn) ask(request, buf []byte) (sent, n int, err error) {
 	return sent, n, err
 }
 
-// buffers hold answers of workers on their way to the front. The size takes
-// what a unix socket usually hands over at once.
-const bufferSize = 64 << 10
+// buffers hold answers of workers on their way to the front, and small bodies.
+// A large body is read in pieces of what a unix socket of the front server
+// holds, so that it can write all of that again meanwhile.
+const (
+	bufferSize = 64 << 10
+	bodyBuffer = 256 << 10
+)
 
-var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
+var (
+	buffers     = sync.Pool{New: func() any { return new([bufferSize]byte) }}
+	bodyBuffers = sync.Pool{New: func() any { return new([bodyBuffer]byte) }}
+)
 
 // back-off of connecting to a group's socket: it exists before the router
 // starts, so errors are rare and short.

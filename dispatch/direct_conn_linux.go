@@ -19,14 +19,15 @@ import (
 // at a time.
 type directConn struct {
 	net.Conn
-	raw   syscall.RawConn
-	read  transfer
-	write transfer
-	watch interest
+	raw    syscall.RawConn
+	read   transfer
+	write  transfer
+	watch  interest
+	vector []syscall.Iovec // the parts as the kernel wants them
 	// asking: the next read has a write before it.
 	asking bool
 	// ready are made once: a closure for each call would be an allocation.
-	readReady, writeReady, takeReady, giveReady func(fd uintptr) bool
+	readReady, writeReady, takeReady, giveReady, gatherReady func(fd uintptr) bool
 }
 
 // transfer is one call under way.
@@ -37,6 +38,8 @@ type transfer struct {
 	// Of a splice, instead of buf: the pipe, and how much of it at most.
 	pipe *pipe
 	want int
+	// Of a gathering write, instead of buf: what is left of it.
+	parts net.Buffers
 }
 
 // sendBuffer is how much a unix socket shall hold that the peer has not taken
@@ -59,7 +62,7 @@ func direct(c net.Conn) net.Conn {
 	}
 	d := &directConn{Conn: c, raw: raw}
 	d.readReady, d.writeReady = d.tryRead, d.tryWrite
-	d.takeReady, d.giveReady = d.tryTake, d.tryGive
+	d.takeReady, d.giveReady, d.gatherReady = d.tryTake, d.tryGive, d.tryGather
 	return d
 }
 
@@ -194,4 +197,50 @@ func (c *directConn) Write(b []byte) (int, error) {
 		err = &net.OpError{Op: "write", Net: "unix", Err: errno}
 	}
 	return n, err
+}
+
+// tryGather is tryWrite for the parts.
+func (c *directConn) tryGather(fd uintptr) bool {
+	w := &c.write
+	for len(w.parts) > 0 {
+		c.vector = c.vector[:0]
+		for _, part := range w.parts {
+			v := syscall.Iovec{Base: &part[0]}
+			v.SetLen(len(part))
+			c.vector = append(c.vector, v)
+		}
+		n, _, errno := syscall.RawSyscall(syscall.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&c.vector[0])), uintptr(len(c.vector)))
+		switch errno {
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			return c.cannotWait(fd, w)
+		case 0:
+			for n > 0 {
+				k := min(int(n), len(w.parts[0]))
+				n -= uintptr(k)
+				if w.parts[0] = w.parts[0][k:]; len(w.parts[0]) == 0 {
+					w.parts = w.parts[1:]
+				}
+			}
+		default:
+			w.errno = errno
+			return true
+		}
+	}
+	return true
+}
+
+// WriteParts writes all parts, none of them empty, with as few system calls as
+// possible. It changes them, and returns those that were not written.
+func (c *directConn) WriteParts(parts net.Buffers) (rest net.Buffers, err error) {
+	c.write = transfer{parts: parts}
+	err = c.raw.Write(c.gatherReady)
+	rest, errno := c.write.parts, c.write.errno
+	c.write.parts = nil
+	clear(c.vector)
+	c.written()
+	if err == nil && errno != 0 {
+		err = &net.OpError{Op: "write", Net: "unix", Err: errno}
+	}
+	return rest, err
 }

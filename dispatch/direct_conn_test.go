@@ -107,7 +107,7 @@ func TestAskReadsTheAnswer(t *testing.T) {
 			_, _ = io.CopyN(io.Discard, peer, int64(size))
 			_, _ = peer.Write([]byte("answer"))
 		}()
-		w := &workerConn{Conn: c}
+		w := &workerConn{directConn: c}
 		sent, n, err := w.ask(make([]byte, size), buf)
 		if sent != size || err != nil {
 			t.Fatalf("sent %d of %d: %v", sent, size, err)
@@ -126,7 +126,7 @@ func TestAskReadsTheAnswer(t *testing.T) {
 func TestAskOfClosedPeer(t *testing.T) {
 	c, peer := directPair(t)
 	peer.Close()
-	sent, n, err := (&workerConn{Conn: c}).ask([]byte("request"), make([]byte, 64))
+	sent, n, err := (&workerConn{directConn: c}).ask([]byte("request"), make([]byte, 64))
 	if sent != 0 || n != 0 || !errors.Is(err, syscall.EPIPE) {
 		t.Errorf("sent %d, read %d: %v", sent, n, err)
 	}

@@ -17,8 +17,8 @@ import (
 // and the answer goes to. One goroutine at a time reads; gone and interrupt
 // come from the housekeeper meanwhile.
 type front interface {
-	// nextBody returns the next piece of the body, valid until the next call,
-	// or io.EOF at its end.
+	// nextBody returns the next piece of the body, or io.EOF at its end. A piece
+	// is valid until a call for which bodyReady was false.
 	nextBody() ([]byte, error)
 	// bodyReady: nextBody would answer without waiting.
 	bodyReady() bool

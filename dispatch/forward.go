@@ -217,31 +217,21 @@ func (x *exchange) killedAttempt() attempt {
 	return attemptBroken
 }
 
-// minPiece is the least room that asks for another piece of the body: Apache
-// sends records of 8 KiB.
-const minPiece = 10 << 10
-
-// nextStream puts the next part of the body into b, which is empty, as one
-// STDIN record (more only when a piece does not fit): all that is there. Large
-// records let the worker receive straight into the application's buffer.
-// CONTENT_LENGTH bounds it.
-func (x *exchange) nextStream(b []byte) ([]byte, error) {
-	b = b[:protocol.HeaderLen]
-	for first := true; first || (cap(b)-len(b) >= minPiece && x.front.bodyReady()); first = false {
+// nextStream puts the next part of the body into s: all that is there.
+// CONTENT_LENGTH bounds it. What came before an error is in s as well.
+func (x *exchange) nextStream(s *stdin) error {
+	s.reset()
+	for first := true; first || (!s.full() && x.front.bodyReady()); first = false {
 		piece, err := x.nextPiece()
 		if errors.Is(err, io.EOF) {
 			if x.env.length >= 0 && x.bodyRead < x.env.length {
-				return nil, errShortBody
+				return errShortBody
 			}
 			x.bodyEnded = true
 			break
 		}
 		if err != nil {
-			if !errors.Is(err, protocol.ErrInterrupted) {
-				// what arrived before may still reach the application
-				_, _ = x.worker.Write(closeStdin(b))
-			}
-			return nil, err
+			return err
 		}
 		if length := x.env.length; length >= 0 && x.bodyRead+int64(len(piece)) >= length {
 			piece = piece[:length-x.bodyRead]
@@ -249,17 +239,17 @@ func (x *exchange) nextStream(b []byte) ([]byte, error) {
 		}
 		x.bodyRead += int64(len(piece))
 		if limit := x.target.mount.MaxBodyBytes; limit > 0 && x.bodyRead > limit {
-			return nil, errBodyTooLarge
+			return errBodyTooLarge
 		}
-		if len(b)+len(piece) > cap(b) {
-			return protocol.AppendStream(closeStdin(b), protocol.Stdin, 1, piece), nil
-		}
-		b = append(b, piece...)
+		s.add(piece)
 		if x.bodyEnded {
 			break
 		}
 	}
-	return closeStdin(b), nil
+	if x.bodyEnded {
+		s.end()
+	}
+	return nil
 }
 
 // nextPiece is nextBody; a wait for it counts against body_timeout.
@@ -270,16 +260,6 @@ func (x *exchange) nextPiece() ([]byte, error) {
 	x.enter(phaseBody)
 	defer x.enter(phaseRunning)
 	return x.front.nextBody()
-}
-
-// closeStdin writes the header of the record that b holds, of at most
-// bufferSize bytes; without content there is none.
-func closeStdin(b []byte) []byte {
-	if len(b) == protocol.HeaderLen {
-		return b[:0]
-	}
-	protocol.PutHeader(b, protocol.Stdin, 1, len(b)-protocol.HeaderLen, 0)
-	return b
 }
 
 var (

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -38,7 +39,8 @@ type fastcgiFront struct {
 	direct *directConn   // conn as it is read and written, or nil
 	served uint          // requests
 	small  []byte        // the idle buffer while a borrowed one is in use
-	large  *[bufferSize]byte
+	large  any           // the borrowed one
+	lender *sync.Pool    // of large
 	limits protocol.Limits
 }
 
@@ -177,7 +179,7 @@ func (f *fastcgiFront) giveBack() {
 	if _, ok := f.sc.UseBuffer(f.small); !ok {
 		return // the next request's body is in it already: keep it for that
 	}
-	buffers.Put(f.large)
+	f.lender.Put(f.large)
 	f.large, f.small = nil, nil
 }
 
@@ -229,10 +231,19 @@ func (f *fastcgiFront) bodyComing(n int64) {
 	if f.large != nil || (n >= 0 && n < idleBuffer) {
 		return
 	}
-	large := buffers.Get().(*[bufferSize]byte)
-	small, ok := f.sc.UseBuffer(large[:])
+	var large any
+	var buf []byte
+	if f.lender = &buffers; n >= 0 && n <= bufferSize {
+		b := buffers.Get().(*[bufferSize]byte)
+		large, buf = b, b[:]
+	} else {
+		f.lender = &bodyBuffers
+		b := bodyBuffers.Get().(*[bodyBuffer]byte)
+		large, buf = b, b[:]
+	}
+	small, ok := f.sc.UseBuffer(buf)
 	if !ok {
-		buffers.Put(large)
+		f.lender.Put(large)
 		return
 	}
 	if len(small) > idleBuffer {

@@ -59,6 +59,9 @@ func newGroup(r *Router, config wire.Group, embedded bool) *group {
 // errRetiring: a connection was accepted by a process that ends soon.
 var errRetiring = errors.New("worker process retires")
 
+// errNoSocket: a worker's connection is none of the system.
+var errNoSocket = errors.New("connection of a worker is not a socket")
+
 // find returns the process with that pid, or nil. Called with the lock held.
 func (g *group) find(pid int) *process {
 	for _, p := range g.processes {
@@ -187,10 +190,11 @@ func (g *group) dropIdle(p *process) []*workerConn {
 
 // adopt takes over a connection that process pid accepted.
 func (g *group) adopt(d *dial, c net.Conn, pid int) error {
-	c = direct(c)
-	if d, ok := c.(*directConn); ok {
-		d.quiet()
+	fast, ok := direct(c).(*directConn)
+	if !ok {
+		return errNoSocket
 	}
+	fast.quiet()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed {
@@ -207,7 +211,7 @@ func (g *group) adopt(d *dial, c net.Conn, pid int) error {
 		g.processes = append(g.processes, p)
 	}
 	p.conns++
-	p.idle = append(p.idle, &workerConn{Conn: c, group: g, process: p})
+	p.idle = append(p.idle, &workerConn{directConn: fast, group: g, process: p})
 	g.dropDial(d)
 	g.serveQueue()
 	return nil

@@ -277,9 +277,7 @@ type passage struct {
 
 func newPassage(w *workerConn, f front) (way passage) {
 	if f, ok := f.(*fastcgiFront); ok && f.direct != nil {
-		if c, ok := w.Conn.(*directConn); ok {
-			way.worker, way.front = c, f
-		}
+		way.worker, way.front = w.directConn, f
 	}
 	return way
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -57,20 +58,21 @@ func (x *exchange) startUpload(w *workerConn, rest []byte) *upload {
 func (u *upload) run(rest []byte) {
 	defer close(u.done)
 	defer u.endSpool()
-	buf := buffers.Get().(*[bufferSize]byte)
-	defer buffers.Put(buf)
 	x := u.x
+	var s stdin
 	for len(rest) > 0 {
-		n := min(len(rest), bufferSize-protocol.HeaderLen)
-		if !u.write(protocol.AppendStream(buf[:0], protocol.Stdin, 1, rest[:n])) {
+		n := min(len(rest), bufferSize)
+		s.reset()
+		s.add(rest[:n])
+		if !u.write(s.parts) {
 			return
 		}
 		rest = rest[n:]
 	}
 	for !x.bodyEnded {
-		b, err := x.nextStream(buf[:0])
+		err := x.nextStream(&s)
 		// What arrived before an error may still reach the application.
-		if len(b) > 0 && !u.write(b) {
+		if !u.write(s.parts) {
 			return
 		}
 		if err != nil {
@@ -78,16 +80,15 @@ func (u *upload) run(rest []byte) {
 			return
 		}
 	}
-	u.write(protocol.AppendStreamEnd(buf[:0], protocol.Stdin, 1))
 }
 
-// write sends b to the worker, or to the file once there is one.
-func (u *upload) write(b []byte) bool {
-	if u.spool != nil {
-		return u.keep(b)
+// write sends parts to the worker, or to the file once there is one.
+func (u *upload) write(parts net.Buffers) bool {
+	if u.spool != nil || len(parts) == 0 {
+		return u.keep(parts)
 	}
 	u.writing.Store(time.Now().UnixNano())
-	n, err := u.w.Write(b)
+	parts, err := u.w.WriteParts(parts)
 	u.writing.Store(0)
 	switch {
 	case err == nil:
@@ -104,19 +105,20 @@ func (u *upload) write(b []byte) bool {
 		return false
 	}
 	go u.drain(u.spool)
-	return u.keep(b[n:])
+	return u.keep(parts)
 }
 
-// keep puts b into the file.
-func (u *upload) keep(b []byte) bool {
-	err := u.spool.add(b)
-	if err == nil {
-		return true
+// keep puts parts into the file.
+func (u *upload) keep(parts net.Buffers) bool {
+	for _, part := range parts {
+		if err := u.spool.add(part); err != nil {
+			u.x.router.log.Error("cannot keep a request body", "request", string(u.x.requestID), "error", err)
+			u.failed = true
+			u.x.kill(clientGone)
+			return false
+		}
 	}
-	u.x.router.log.Error("cannot keep a request body", "request", string(u.x.requestID), "error", err)
-	u.failed = true
-	u.x.kill(clientGone)
-	return false
+	return true
 }
 
 // resume lets writes to the worker wait again after unjam.

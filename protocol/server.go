@@ -228,7 +228,8 @@ func (s *ServerConn) BodyDone() bool {
 	return s.earlyDone() && !s.inStdin && (s.stdinClosed || s.req.Role == Authorizer)
 }
 
-// StdinReady reports whether NextStdin would answer without waiting.
+// StdinReady reports whether NextStdin would answer without waiting. If so, what
+// NextStdin handed out before stays valid over that call.
 func (s *ServerConn) StdinReady() bool {
 	if s.state != stateRunning || !s.earlyDone() || s.BodyDone() {
 		return true
