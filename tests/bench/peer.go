@@ -38,17 +38,19 @@ const (
 )
 
 // peers in the order of the tables. Every one but the floor runs site/app.py.
+// What goes through mod_proxy has its larger buffer, which the documentation of
+// wsgid recommends.
 func peers() []peer {
 	return []peer{
 		{name: "floor", title: "constant FastCGI answer in C (floor)", front: frontProxy, backend: "floor", without: "sleep", conf: `
-ProxyPass "/floor/stream" "unix:${run}/floor-stream.sock|fcgi://floor-stream/" enablereuse=on
-ProxyPass "/floor" "unix:${run}/floor.sock|fcgi://floor/" enablereuse=on
+ProxyPass "/floor/stream" "unix:${run}/floor-stream.sock|fcgi://floor-stream/" enablereuse=on iobuffersize=65528
+ProxyPass "/floor" "unix:${run}/floor.sock|fcgi://floor/" enablereuse=on iobuffersize=65528
 `},
 		{name: "wsgid", title: "wsgid, ProxyPass", front: frontProxy, backend: "wsgid", conf: `
-ProxyPass "/wsgid" "unix:${run}/wsgid.sock|fcgi://wsgid/" enablereuse=on
+ProxyPass "/wsgid" "unix:${run}/wsgid.sock|fcgi://wsgid/" enablereuse=on iobuffersize=65528
 `},
 		{name: "wsgid-handler", title: "wsgid, Alias + SetHandler", front: frontProxy, backend: "wsgid", conf: `
-<Proxy "unix:${run}/wsgid.sock|fcgi://wsgid-handler/" enablereuse=on>
+<Proxy "unix:${run}/wsgid.sock|fcgi://wsgid-handler/" enablereuse=on iobuffersize=65528>
 </Proxy>
 Alias "/wsgid-handler" "${dir}/app.py"
 <Location "/wsgid-handler">
@@ -56,10 +58,10 @@ Alias "/wsgid-handler" "${dir}/app.py"
 </Location>
 `},
 		{name: "wsgid-dispatch", title: "wsgid, dispatch script", front: frontProxy, backend: "wsgid-dispatch", conf: `
-ProxyPass "/wsgid-dispatch" "unix:${run}/wsgid-dispatch.sock|fcgi://wsgid-dispatch/" enablereuse=on
+ProxyPass "/wsgid-dispatch" "unix:${run}/wsgid-dispatch.sock|fcgi://wsgid-dispatch/" enablereuse=on iobuffersize=65528
 `},
 		{name: "wsgid-embedded", title: "wsgid, embedded", front: frontProxy, backend: "wsgid-embedded", conf: `
-ProxyPass "/wsgid-embedded" "unix:${run}/wsgid-embedded.sock|fcgi://wsgid-embedded/" enablereuse=on
+ProxyPass "/wsgid-embedded" "unix:${run}/wsgid-embedded.sock|fcgi://wsgid-embedded/" enablereuse=on iobuffersize=65528
 `},
 		{name: "mod_wsgi", title: "mod_wsgi daemon mode", front: frontWSGI, conf: modWSGIDaemon + `
 WSGIScriptAlias /mod_wsgi ${dir}/app.py process-group=bench application-group=%{GLOBAL}
@@ -72,10 +74,10 @@ WSGIScriptAlias /mod_wsgi-dispatch ${dir}/app.py
 </Location>
 `},
 		{name: "uwsgi", title: "uWSGI, mod_proxy_uwsgi", front: frontProxy, backend: "uwsgi", conf: `
-ProxyPass "/uwsgi" "unix:${run}/uwsgi.sock|uwsgi://uwsgi/"
+ProxyPass "/uwsgi" "unix:${run}/uwsgi.sock|uwsgi://uwsgi/" iobuffersize=65528
 `},
 		{name: "gunicorn", title: "gunicorn gthread, mod_proxy_http", front: frontProxy, backend: "gunicorn", conf: `
-ProxyPass "/gunicorn" "unix:${run}/gunicorn.sock|http://gunicorn/"
+ProxyPass "/gunicorn" "unix:${run}/gunicorn.sock|http://gunicorn/" iobuffersize=65528
 `},
 	}
 }

@@ -28,13 +28,13 @@ type ApacheOptions struct {
 
 // ProxyPass is the simplest connection: every URL goes to wsgid.
 const ProxyPass = `
-ProxyPass "/" "unix:{{.Socket}}|fcgi://wsgid/" enablereuse=on flushpackets=on
+ProxyPass "/" "unix:{{.Socket}}|fcgi://wsgid/" enablereuse=on flushpackets=on iobuffersize=65528
 `
 
 // HandlerProxy defines the kept connections for Alias and SetHandler.
 const HandlerProxy = `
 <Proxy "unix:{{.Socket}}|fcgi://wsgid/">
-  ProxySet enablereuse=on flushpackets=on
+  ProxySet enablereuse=on flushpackets=on iobuffersize=65528
 </Proxy>
 `
 
