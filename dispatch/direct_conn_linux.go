@@ -182,7 +182,7 @@ func (c *directConn) cannotWait(fd uintptr, w *transfer) bool {
 func (c *directConn) written() {
 	if c.watch.asked {
 		// An error means that the connection is closed.
-		_ = c.raw.Control(func(fd uintptr) { c.watch.ask(fd, false) })
+		_ = c.raw.Control(func(fd uintptr) { _ = c.watch.ask(fd, false) })
 	}
 }
 

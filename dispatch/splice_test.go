@@ -42,8 +42,10 @@ func TestRecordsOfAllSizes(t *testing.T) {
 		for _, piece := range []int{len(all), 65536 + 16, 30011, 1009} {
 			t.Run(fmt.Sprintf("%s/%d", name, piece), func(t *testing.T) {
 				t.Parallel()
-				r, _ := oneGroup(t, func(c *wire.RouterConfig) {
+				var config *wire.RouterConfig
+				oneGroup(t, func(c *wire.RouterConfig) {
 					c.Listeners = []wire.Listener{{Kind: wire.ListenUnix}, {Kind: wire.ListenTCP}}
+					config = c
 				}, func(q *fakeRequest) {
 					q.body()
 					b := append(append(bytes.Clone(head), all...), endRequest()...)
@@ -53,8 +55,8 @@ func TestRecordsOfAllSizes(t *testing.T) {
 						b = b[n:]
 					}
 				}, 1)
-				for _, id := range []uint16{1, 7} {
-					f := r.front()
+				for i, id := range []uint16{1, 7} {
+					f := dialFront(t, string(config.Listeners[i].Kind), config.Listeners[i].Address)
 					f.SetDeadline(time.Now().Add(20 * time.Second))
 					for range 2 {
 						f.send(requestBytes(id, 1, nil, "REQUEST_METHOD", "GET", "SCRIPT_NAME", "/"))
