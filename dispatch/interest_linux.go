@@ -84,8 +84,9 @@ func watched(poller string, fd uintptr) (event syscall.EpollEvent, ok bool) {
 	if err != nil {
 		return event, false
 	}
-	_, line, ok := bytes.Cut(text, fmt.Appendf(nil, "tfd: %8d events: ", fd))
-	if !ok {
+	entry := fmt.Appendf(nil, "tfd: %8d events: ", fd)
+	_, line, ok := bytes.Cut(text, entry)
+	if !ok || bytes.Contains(line, entry) { // twice: one is of another socket that had the number
 		return event, false
 	}
 	var data uint64
