@@ -42,9 +42,9 @@ type transfer struct {
 	parts net.Buffers
 }
 
-// sendBuffer is how much a unix socket shall hold that the peer has not taken
-// yet; the kernel allows at most net.core.wmem_max. With its default a large
-// body changes processes every 200 KiB.
+// sendBuffer is asked for how much a unix socket holds that the peer has not
+// taken yet; the kernel gives twice that, at most twice net.core.wmem_max. With
+// what it gives unasked a large body changes processes every 200 KiB.
 const sendBuffer = 512 << 10
 
 // direct wraps c if it is a socket of the system.

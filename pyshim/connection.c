@@ -24,8 +24,9 @@ enum {
 	IN_FIRST = 16 * 1024,              /* a request of ordinary size in one recv */
 	IN_MAX = 1024 * 1024 + 64 * 1024,  /* PARAMS up to 1 MiB and a record */
 	PARAMS_MAX = 1024 * 1024,
-	/* What a socket shall hold that the router has not taken yet: a response
-	 * goes on while it is busy. The kernel allows at most net.core.wmem_max. */
+	/* Asked for how much a socket holds that the router has not taken yet: a
+	 * response goes on while it is busy. The kernel gives twice that, at most
+	 * twice net.core.wmem_max. */
 	SEND_BUFFER = 512 * 1024,
 };
 
