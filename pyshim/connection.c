@@ -13,9 +13,11 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "effort.h"
 #include "fork.h"
 #include "interpreter.h"
 #include "log.h"
+#include "metrics.h"
 #include "output.h"
 #include "record.h"
 #include "scoreboard.h"
@@ -50,6 +52,7 @@ static ssize_t receive(struct wsgid_connection *c, struct iovec *vector, int cou
 	ssize_t got;
 	if (c->broken || c->fd < 0 || wsgid_forked)
 		return -1;
+	uint64_t began = wsgid_effort_clock();
 	if (python) {
 		wsgid_scoreboard_state(c->server, c->thread, WSGID_SLOT_READING);
 		wsgid_outside_python = true;
@@ -61,7 +64,11 @@ static ssize_t receive(struct wsgid_connection *c, struct iovec *vector, int cou
 		                 : readv(c->fd, vector, count);
 	} while (got < 0 && errno == EINTR);
 	if (python) {
+		uint64_t ended = wsgid_effort_clock();
 		wsgid_gil_acquire();
+		wsgid_effort_gil(ended);
+		if (wsgid_effort)
+			wsgid_effort->input += ended - began;
 		wsgid_outside_python = false;
 		wsgid_scoreboard_state(c->server, c->thread, WSGID_SLOT_APPLICATION);
 	}
@@ -415,6 +422,14 @@ static void await_input(struct wsgid_connection *c)
 		;
 }
 
+static int measured_turn(struct wsgid_connection *c)
+{
+	uint64_t start = wsgid_effort_now();
+	int result = wsgid_connection_turn(c);
+	wsgid_meter_busy(c, wsgid_effort_now() - start);
+	return result;
+}
+
 void wsgid_serve_connection(struct wsgid_server *server, int thread, int fd)
 {
 	struct wsgid_connection c;
@@ -425,7 +440,7 @@ void wsgid_serve_connection(struct wsgid_server *server, int thread, int fd)
 		return;
 	}
 	c.thread = thread;
-	while (wsgid_connection_turn(&c) == 0)
+	while (measured_turn(&c) == 0)
 		await_input(&c);
 	wsgid_connection_close(&c);
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics.h"
 #include "worker.h"
 
 #define STACK_SIZE (8UL * 1024 * 1024)
@@ -32,7 +33,8 @@ struct wsgid_server *wsgid_embedded_new(int threads, bool multiprocess, size_t r
 	server->status_fd = -1;
 	server->rules = calloc(rules + 1, sizeof(*server->rules));
 	server->rule_count = rules;
-	if (server->rules == NULL) {
+	if (server->rules == NULL || wsgid_metrics_open(server) != 0) {
+		free((void *)server->rules);
 		free(server);
 		return NULL;
 	}

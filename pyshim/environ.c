@@ -368,6 +368,7 @@ PyObject *wsgid_environ_new(struct wsgid_request *r)
 		if (done < 0)
 			goto failed;
 	}
+	r->application_start = wsgid_now();
 	PyObject *scheme = r->want_https || r->scheme_https ? side->https : side->http;
 	if (py.PyDict_SetItem(environ, side->key_scheme, scheme) < 0 ||
 	    py.PyDict_SetItem(environ, side->key_input, r->input) < 0 ||
@@ -378,7 +379,7 @@ PyObject *wsgid_environ_new(struct wsgid_request *r)
 	    put(environ, side->key_request_start, py.PyFloat_FromDouble(wsgid_seconds(r->request_start))) < 0 ||
 	    put(environ, side->key_queue_start, py.PyFloat_FromDouble(wsgid_seconds(r->queue_start))) < 0 ||
 	    put(environ, side->key_daemon_start, py.PyFloat_FromDouble(wsgid_seconds(r->daemon_start))) < 0 ||
-	    put(environ, side->key_application_start, py.PyFloat_FromDouble(wsgid_seconds(wsgid_now()))) < 0)
+	    put(environ, side->key_application_start, py.PyFloat_FromDouble(wsgid_seconds(r->application_start))) < 0)
 		goto failed;
 	return environ;
 failed:

@@ -11,6 +11,8 @@ static const char *reason(int status)
 		return "Forbidden";
 	case 404:
 		return "Not Found";
+	case 504:
+		return "Gateway Timeout";
 	}
 	return "Internal Server Error";
 }

@@ -211,15 +211,19 @@ static const char *level_of(long number)
 	return number >= 40 ? "error" : number >= 30 ? "warn" : number >= 20 ? "info" : number >= 10 ? "debug" : "trace";
 }
 
-/* _record(level, text): one record of the logging module, whatever lines it has
- * (wsgid/logs.py). What was written before and has no line end comes first. */
+/* _record(level, text, [logger, place]): one record of the logging module, whatever
+ * lines it has (wsgid/logs.py). What was written before and has no line end comes
+ * first. */
 static PyObject *stream_record(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
 	struct stream *s = of(self);
 	if (expired(s))
 		return NULL;
-	if (count != 2 || !wsgid_py_is_str(args[1])) {
-		py.PyErr_SetString(py.PyExc_TypeError, "_record() takes a level and a str");
+	bool texts = count == 2 || count == 4;
+	for (Py_ssize_t i = 1; texts && i < count; i++)
+		texts = wsgid_py_is_str(args[i]);
+	if (!texts) {
+		py.PyErr_SetString(py.PyExc_TypeError, "_record() takes a level and one or three str");
 		return NULL;
 	}
 	long number = py.PyLong_AsLong(args[0]);
@@ -231,6 +235,11 @@ static PyObject *stream_record(PyObject *self, PyObject *const *args, Py_ssize_t
 	log_text(s, "", 0, true);
 	struct sink sink = {level_of(number), s->request ? s->request->context : *wsgid_log_request()};
 	sink.context.source = "logging";
+	if (count == 4) { /* lives as long as the str; NULL when it has surrogates */
+		sink.context.logger = py.PyUnicode_AsUTF8(args[2]);
+		sink.context.place = py.PyUnicode_AsUTF8(args[3]);
+		py.PyErr_Clear();
+	}
 	const char *text = py.PyBytes_AsString(bytes);
 	size_t length = (size_t)py.PyBytes_Size(bytes);
 	s->emitting++;

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -20,14 +21,25 @@ static struct {
 	int listen_fd;
 	int signal_fd;
 	pid_t pid; /* of the worker itself */
-	struct sigaction terminate, interrupt, hangup; /* as Python left them */
+	atomic_ullong arrived; /* signals that nobody has asked for yet */
+	struct sigaction terminate, interrupt, hangup, user; /* as Python left them */
 } state = {.signal_fd = -1};
 
 bool wsgid_forked;
 
-static void on_terminate(int number)
+/* Tells the main thread. Async-signal-safe. */
+static void arrived(int number)
 {
 	uint64_t one = 1;
+	int saved = errno;
+	atomic_fetch_or(&state.arrived, 1ULL << number);
+	if (write(state.signal_fd, &one, sizeof one) < 0)
+		errno = 0; /* it is readable already */
+	errno = saved;
+}
+
+static void on_terminate(int number)
+{
 	int saved = errno;
 	if (getpid() != state.pid) {
 		/* A forked child that in_child has not reached yet: the event
@@ -37,9 +49,14 @@ static void on_terminate(int number)
 		errno = saved;
 		return;
 	}
-	if (write(state.signal_fd, &one, sizeof one) < 0)
-		errno = 0;
-	errno = saved;
+	arrived(number);
+}
+
+/* SIGHUP and SIGUSR2: for subscribers. */
+static void on_published(int number)
+{
+	if (getpid() == state.pid)
+		arrived(number);
 }
 
 static void on_ignored(int number)
@@ -59,6 +76,7 @@ static void in_child(void)
 	sigaction(SIGTERM, &state.terminate, NULL);
 	sigaction(SIGINT, &state.interrupt, NULL);
 	sigaction(SIGHUP, &state.hangup, NULL);
+	sigaction(SIGUSR2, &state.user, NULL);
 	/* What is the worker's: its sockets would keep connections open, its
 	 * scoreboard and status channel would lie. */
 	close(state.listen_fd);
@@ -84,17 +102,21 @@ int wsgid_fork_watch(void)
 	return pthread_atfork(NULL, NULL, in_child) ? -1 : 0;
 }
 
-static int handle(struct sigaction *terminate, struct sigaction *interrupt, struct sigaction *hangup)
+static int handle_one(int number, void (*handler)(int), struct sigaction *before)
 {
 	struct sigaction action;
 	memset(&action, 0, sizeof action);
 	action.sa_flags = SA_RESTART;
 	sigemptyset(&action.sa_mask);
-	action.sa_handler = on_terminate;
-	if (sigaction(SIGTERM, &action, terminate) < 0)
+	action.sa_handler = handler;
+	return sigaction(number, &action, before);
+}
+
+static int handle(struct sigaction *terminate, struct sigaction *interrupt, struct sigaction *hangup)
+{
+	if (handle_one(SIGTERM, on_terminate, terminate) < 0 || handle_one(SIGINT, on_ignored, interrupt) < 0)
 		return -1;
-	action.sa_handler = on_ignored;
-	return sigaction(SIGINT, &action, interrupt) < 0 || sigaction(SIGHUP, &action, hangup) < 0 ? -1 : 0;
+	return handle_one(SIGHUP, on_published, hangup);
 }
 
 void wsgid_fork_handle_signals(void)
@@ -111,7 +133,8 @@ int wsgid_fork_prepare(struct wsgid_server *server, struct wsgid_loop *loop, int
 	state.listen_fd = listen_fd;
 	state.server = server;
 	state.pid = getpid();
-	if (handle(&state.terminate, &state.interrupt, &state.hangup) < 0)
+	if (handle(&state.terminate, &state.interrupt, &state.hangup) < 0 ||
+	    handle_one(SIGUSR2, on_published, &state.user) < 0)
 		return -1;
 	return pthread_atfork(NULL, NULL, in_child) ? -1 : 0;
 }
@@ -119,4 +142,12 @@ int wsgid_fork_prepare(struct wsgid_server *server, struct wsgid_loop *loop, int
 int wsgid_fork_signal_fd(void)
 {
 	return state.signal_fd;
+}
+
+unsigned long long wsgid_fork_signals(void)
+{
+	uint64_t count;
+	if (read(state.signal_fd, &count, sizeof count) < 0)
+		return 0; /* none since the last time */
+	return atomic_exchange(&state.arrived, 0);
 }

@@ -15,15 +15,18 @@ extern bool wsgid_forked;
  * router). 0 or -1. */
 int wsgid_fork_watch(void);
 
-/* Installs the handlers of SIGTERM, SIGINT and SIGHUP and the fork handler.
+/* Installs the handlers of SIGTERM, SIGINT, SIGHUP and SIGUSR2 and the fork handler.
  * After Python has started, which installs handlers of its own. 0 or -1. */
 int wsgid_fork_prepare(struct wsgid_server *server, struct wsgid_loop *loop, int listen_fd);
 
-/* Installs the handlers again: what a preloaded script did with signal.signal
- * would have to run on the main thread, which does not run Python. */
+/* Installs the handlers but that of SIGUSR2 again: what a preloaded script did
+ * with signal.signal would have to run on the main thread, which does not run
+ * Python. SIGUSR2 is left to whoever wanted it (faulthandler.register). */
 void wsgid_fork_handle_signals(void);
 
-/* Readable once SIGTERM came. */
+/* Readable when one of SIGTERM, SIGHUP and SIGUSR2 has come. */
 int wsgid_fork_signal_fd(void);
+/* Which ones came since the last call: bit by signal number. */
+unsigned long long wsgid_fork_signals(void);
 
 #endif

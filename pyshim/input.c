@@ -53,8 +53,10 @@ static struct wsgid_request *enter(struct input *input)
 		kind = py.PyExc_OSError;
 		wrong = "mod_wsgi request data read error: Input is already in error state.";
 	}
-	if (!wrong)
+	if (!wrong) {
+		input->request->input_reads++;
 		return input->request;
+	}
 	atomic_store(&input->busy, false);
 	py.PyErr_SetString(kind, wrong);
 	return NULL;

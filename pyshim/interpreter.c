@@ -49,6 +49,16 @@ struct wsgid_interpreter *wsgid_interpreter_find(const char *name, size_t length
 	return found;
 }
 
+struct wsgid_interpreter *wsgid_interpreter_next(const struct wsgid_interpreter *after)
+{
+	struct wsgid_interpreter *next;
+
+	pthread_mutex_lock(&names);
+	next = after == NULL ? interpreters : after->next;
+	pthread_mutex_unlock(&names);
+	return next;
+}
+
 static void publish(struct wsgid_interpreter *interpreter)
 {
 	pthread_mutex_lock(&names);

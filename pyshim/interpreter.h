@@ -56,6 +56,9 @@ struct wsgid_interpreter *wsgid_interpreter_enter(const char *name, size_t lengt
 /* Enters the main interpreter and leaves it. */
 void wsgid_interpreter_probe(void);
 
+/* The interpreter after one, NULL: the first; NULL after the last. No GIL needed. */
+struct wsgid_interpreter *wsgid_interpreter_next(const struct wsgid_interpreter *after);
+
 /* The interpreter called name if it exists, else NULL. No GIL needed. */
 struct wsgid_interpreter *wsgid_interpreter_find(const char *name, size_t length);
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "errors_stream.h"
+#include "native.h"
 #include "request.h"
 
 static PyObject *file_wrapper(void)
@@ -51,7 +52,8 @@ struct wsgid_side *wsgid_side_of(struct wsgid_interpreter *interpreter)
 	side->input_type = wsgid_input_type_new();
 	side->stream_type = side->input_type ? wsgid_stream_type_new() : NULL;
 	side->file_wrapper = side->stream_type ? file_wrapper() : NULL;
-	if (!side->file_wrapper || wsgid_streams_install(side->stream_type) < 0)
+	if (!side->file_wrapper || wsgid_streams_install(side->stream_type) < 0 ||
+	    wsgid_native_connect(interpreter, side) < 0)
 		goto failed;
 	interpreter->keys = side;
 	return side;
@@ -61,6 +63,9 @@ failed:
 	Py_XDECREF(side->input_type);
 	Py_XDECREF(side->stream_type);
 	Py_XDECREF(side->file_wrapper);
+	Py_XDECREF(side->event_callbacks);
+	Py_XDECREF(side->shutdown_callbacks);
+	Py_XDECREF(side->signal_callbacks);
 	free(side);
 	return NULL;
 }

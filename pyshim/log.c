@@ -138,7 +138,8 @@ void wsgid_log(const char *level, const struct wsgid_log_context *context, const
 	char *packet = small;
 	size_t capacity = sizeof small;
 	const char *fields[] = {level, context->source, context->application,
-	                        context->script, context->request, context->code};
+	                        context->script, context->request, context->code,
+	                        context->logger, context->place};
 	size_t header = 128;
 	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
 		header += fields[i] ? strnlen(fields[i], FIELD) : 0;
@@ -157,6 +158,8 @@ void wsgid_log(const char *level, const struct wsgid_log_context *context, const
 	at = put_field(packet, at, "script", context->script);
 	at = put_field(packet, at, "request", context->request);
 	at = put_field(packet, at, "code", context->code);
+	at = put_field(packet, at, "logger", context->logger);
+	at = put_field(packet, at, "place", context->place);
 	do {
 		size_t base = at;
 		size_t room = capacity - at - sizeof "more\0001" - sizeof "message";

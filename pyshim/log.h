@@ -11,6 +11,8 @@ struct wsgid_log_context {
 	const char *request;
 	const char *source; /* "wsgid" when NULL */
 	const char *code;
+	const char *logger; /* of Python's logging */
+	const char *place;  /* where in the source: path, colon, line */
 };
 
 /* Sets the descriptor of the channel; before that records go to descriptor 2 as lines. */

@@ -17,6 +17,7 @@
 
 #include "connection.h"
 #include "log.h"
+#include "metrics.h"
 #include "patience.h"
 
 enum {
@@ -92,6 +93,7 @@ static unsigned turn(struct wsgid_connection *c, bool *over)
 	uint64_t start = monotonic();
 	*over = wsgid_connection_turn(c) < 0;
 	uint64_t took = monotonic() - start;
+	wsgid_meter_busy(c, took);
 	if (took > LONG_TURN && getrusage(RUSAGE_THREAD, &after) == 0 && after.ru_nvcsw == before.ru_nvcsw)
 		took = processor_time(&after) - processor_time(&before);
 	return took < TURN_MAX ? (unsigned)took : TURN_MAX;

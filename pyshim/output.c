@@ -7,6 +7,7 @@
 #include <sys/uio.h>
 
 #include "connection.h"
+#include "effort.h"
 #include "fork.h"
 #include "interpreter.h"
 #include "output.h"
@@ -44,6 +45,7 @@ static int send_all(struct wsgid_connection *c, struct iovec *vector, size_t cou
 	int result = 0;
 	if (c->broken || c->fd < 0 || wsgid_forked)
 		return -1;
+	uint64_t began = wsgid_effort_clock();
 	if (python) {
 		wsgid_scoreboard_state(c->server, c->thread, WSGID_SLOT_WRITING);
 		wsgid_outside_python = true;
@@ -72,7 +74,11 @@ static int send_all(struct wsgid_connection *c, struct iovec *vector, size_t cou
 		}
 	}
 	if (python) {
+		uint64_t ended = wsgid_effort_clock();
 		wsgid_gil_acquire();
+		wsgid_effort_gil(ended);
+		if (wsgid_effort)
+			wsgid_effort->output += ended - began;
 		wsgid_outside_python = false;
 		wsgid_scoreboard_state(c->server, c->thread, WSGID_SLOT_APPLICATION);
 	}

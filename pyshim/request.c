@@ -9,7 +9,10 @@
 #include <unistd.h>
 
 #include "errors_stream.h"
+#include "events.h"
 #include "fork.h"
+#include "metrics.h"
+#include "request_data.h"
 #include "script.h"
 #include "script_table.h"
 #include "status.h"
@@ -240,11 +243,40 @@ static PyObject *find_application(struct wsgid_request *r, enum verdict *verdict
 	return application;
 }
 
+/* The exception that is set is mod_wsgi.RequestTimeout: no fault of the
+ * application's, whoever raised it. */
+static bool timed_out(const struct wsgid_request *r)
+{
+	PyObject *type = py.PyDict_GetItemString(r->interpreter->modules, "RequestTimeout"); /* borrowed */
+	return type && py.PyErr_ExceptionMatches(type);
+}
+
+/* Logs the exception that is set and clears it. Returns the code of the answer. */
+static enum wsgid_errcode log_failure(struct wsgid_request *r)
+{
+	bool timeout = timed_out(r);
+	const struct wsgid_error *e = wsgid_error(timeout      ? WSGID_E_REQUEST_TIMEOUT
+	                                          : r->invalid ? WSGID_E_APPLICATION_INVALID
+	                                                       : WSGID_E_APPLICATION_RAISED);
+	if (!timeout) {
+		wsgid_log_exception(&r->context, e->text, e->title);
+		return (enum wsgid_errcode)e->code;
+	}
+	struct wsgid_log_context coded = r->context;
+	coded.code = e->text;
+	py.PyErr_Clear();
+	wsgid_gil_release();
+	wsgid_logf("info", &coded, "%s", e->title);
+	wsgid_gil_acquire();
+	return (enum wsgid_errcode)e->code;
+}
+
 /* The application, or what it returned, raised. */
 static enum verdict failed(struct wsgid_request *r)
 {
-	enum wsgid_errcode code = r->invalid ? WSGID_E_APPLICATION_INVALID : WSGID_E_APPLICATION_RAISED;
-	wsgid_log_exception(&r->context, wsgid_error(code)->text, wsgid_error(code)->title);
+	if (wsgid_events_wanted(r))
+		wsgid_event_exception(r);
+	enum wsgid_errcode code = log_failure(r);
 	r->failure = (int)code;
 	if (r->committed && r->connection->on_wire)
 		return CUT;
@@ -264,9 +296,12 @@ static void close_result(struct wsgid_request *r, PyObject *result)
 		Py_XDECREF(closed);
 		Py_DECREF(method);
 	}
-	if (py.PyErr_Occurred())
-		wsgid_log_exception(&r->context, wsgid_error(WSGID_E_APPLICATION_RAISED)->text,
-		                    "close() of the application's iterable raised an exception");
+	if (!py.PyErr_Occurred())
+		return;
+	if (wsgid_events_wanted(r))
+		wsgid_event_exception(r);
+	wsgid_log_exception(&r->context, wsgid_error(WSGID_E_APPLICATION_RAISED)->text,
+	                    "close() of the application's iterable raised an exception");
 }
 
 static PyObject *call(PyObject *application, PyObject *environ, PyObject *start_response)
@@ -278,17 +313,20 @@ static PyObject *call(PyObject *application, PyObject *environ, PyObject *start_
 	return py.PyObject_CallFunctionObjArgs(application, environ, start_response, NULL);
 }
 
-/* Environ, call, iteration, close. */
+/* Environ, call, iteration, close, and the events in between. */
 static enum verdict run_application(struct wsgid_request *r, PyObject *application)
 {
-	PyObject *environ = NULL, *start_response = NULL, *result = NULL;
+	PyObject *environ = NULL, *start_response = NULL, *instead = NULL, *result = NULL;
 	enum verdict verdict = SERVED;
+	wsgid_request_data_begin(r);
 	r->input = wsgid_input_new(r);
 	r->errors = r->input ? wsgid_errors_new(r) : NULL;
 	start_response = r->errors ? wsgid_start_response_new(r) : NULL;
 	environ = start_response ? wsgid_environ_new(r) : NULL;
+	if (environ && wsgid_events_wanted(r))
+		instead = wsgid_event_started(r, application, environ);
 	if (environ)
-		result = call(application, environ, start_response);
+		result = call(instead ? instead : application, environ, start_response);
 	if (result) {
 		int done = wsgid_response_iterate(r, result);
 		if (done == 0 && !r->committed)
@@ -312,6 +350,9 @@ static enum verdict run_application(struct wsgid_request *r, PyObject *applicati
 		           (long long)r->written, (long long)r->announced);
 		wsgid_gil_acquire();
 	}
+	if (environ && wsgid_events_wanted(r))
+		wsgid_event_finished(r, environ);
+	Py_XDECREF(instead);
 	Py_XDECREF(environ);
 	if (r->input)
 		wsgid_input_expire(r->input);
@@ -320,6 +361,7 @@ static enum verdict run_application(struct wsgid_request *r, PyObject *applicati
 	Py_XDECREF(start_response);
 	Py_XDECREF(r->input);
 	Py_XDECREF(r->errors);
+	wsgid_request_data_end(r);
 	return verdict;
 }
 
@@ -382,7 +424,11 @@ static enum verdict run(struct wsgid_request *r, const uint8_t *params, size_t s
 	};
 	wsgid_scoreboard_begin(c->server, c->thread, &shown);
 	wsgid_log_set_request(&r->context);
+	if (atomic_load_explicit(&wsgid_observed, memory_order_relaxed))
+		wsgid_effort_begin(&r->effort);
+	uint64_t began = wsgid_effort_clock();
 	r->interpreter = wsgid_interpreter_enter(r->application, application_length);
+	wsgid_effort_gil(began);
 	enum verdict verdict = SERVED;
 	if (r->interpreter) {
 		wsgid_outside_python = false;
@@ -394,6 +440,9 @@ static enum verdict run(struct wsgid_request *r, const uint8_t *params, size_t s
 	}
 	wsgid_streams_flush_thread();
 	wsgid_log_set_request(NULL);
+	if (verdict != REFUSED)
+		wsgid_meter_finish(r);
+	wsgid_effort = NULL;
 	wsgid_scoreboard_end(c->server, c->thread, r->failure || r->status >= 500);
 	wsgid_scoreboard_dropped(c->server, wsgid_log_dropped());
 	return verdict;

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "connection.h"
+#include "effort.h"
 #include "errcode.h"
 #include "interpreter.h"
 #include "log.h"
@@ -32,6 +33,8 @@ struct wsgid_side {
 	    *key_request_id, *key_server_pid, *key_request_start, *key_queue_start, *key_daemon_start,
 	    *key_application_start;
 	PyObject *http, *https;
+	/* Lists of subscribers, also mod_wsgi.event_callbacks and so on. */
+	PyObject *event_callbacks, *shutdown_callbacks, *signal_callbacks;
 };
 
 struct wsgid_environ_cache;
@@ -83,6 +86,13 @@ struct wsgid_request {
 	int64_t announced;  /* its Content-Length, -1 */
 	int64_t written;    /* bytes of body given by the application */
 	int failure;        /* enum wsgid_errcode, 0 none */
+
+	/* For events and metrics. Times in microseconds since the epoch. */
+	_Atomic(PyObject *) data; /* request_data(); NULL: nobody has asked. Owned */
+	uint64_t application_start, application_finish; /* 0: not yet */
+	uint64_t input_reads, output_writes;
+	uint64_t produced;  /* bytes of body, those beyond Content-Length included */
+	struct wsgid_effort effort;
 
 	/* Copies that live as long as the request. */
 	char script[4096];

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "events.h"
 #include "request.h"
 
 enum { LINE_MAX_BYTES = 8190 }; /* Apache's limit for a header line of a backend */
@@ -328,6 +329,8 @@ static PyObject *start_in(struct wsgid_request *r, PyObject *self, PyObject *con
 		py.PyErr_Format(py.PyExc_TypeError, "start_response() takes 2 or 3 arguments (%zd given)", count);
 		return NULL;
 	}
+	if (wsgid_events_wanted(r))
+		wsgid_event_response(r, args[0], args[1], count == 3 ? args[2] : py.None);
 	PyObject *exc_info = count == 3 && args[2] != py.None ? args[2] : NULL;
 	if (exc_info && py.PyTuple_Size(exc_info) != 3) {
 		py.PyErr_Clear();
@@ -423,6 +426,8 @@ int wsgid_response_body(struct wsgid_request *r, const char *data, size_t size)
 	int result = wsgid_response_commit(r);
 	if (result < 0)
 		return result;
+	r->output_writes++;
+	r->produced += size;
 	/* More than announced is cut (mod_wsgi behaviour 6.6). */
 	if (r->announced >= 0) {
 		int64_t left = r->announced - r->written;

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -21,6 +22,8 @@
 #include "interpreter.h"
 #include "log.h"
 #include "loop.h"
+#include "metrics.h"
+#include "process_events.h"
 #include "request.h"
 #include "scoreboard.h"
 #include "script.h"
@@ -34,6 +37,7 @@ struct worker {
 	const struct wsgid_boot *boot;
 	int listen_fd;
 	struct wsgid_loop *loop;
+	char reason[64];          /* why it is stopped, as the supervisor said */
 	pthread_mutex_t lock;     /* guards alive */
 	pthread_cond_t ended;
 	int alive;                /* request threads */
@@ -180,7 +184,7 @@ static int configure(struct worker *w, const char **error)
 		return -1;
 	}
 	w->loop = wsgid_loop_new(s, w->listen_fd, (uid_t)wsgid_boot_number(boot, "router_uid", -1));
-	if (!w->loop || read_rules(w) < 0) {
+	if (!w->loop || read_rules(w) < 0 || wsgid_metrics_open(s) < 0) {
 		*error = "no memory or descriptors to start";
 		return -1;
 	}
@@ -218,6 +222,21 @@ static int failed(struct worker *w, const char *error)
 	return 1;
 }
 
+/* Reads what the supervisor says (docs/internals.md section 2). Ends the process
+ * when it is gone. */
+static void listen_to_supervisor(struct worker *w)
+{
+	char packet[256];
+	static const char stop[] = "event\0stop\0reason";
+	ssize_t got = recv(w->server.status_fd, packet, sizeof packet - 1, MSG_DONTWAIT);
+	if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+		_exit(0);
+	if (got < (ssize_t)sizeof stop || memcmp(packet, stop, sizeof stop) != 0)
+		return;
+	packet[got] = 0;
+	snprintf(w->reason, sizeof w->reason, "%s", packet + sizeof stop);
+}
+
 /* Waits for SIGTERM and keeps the loop's time. Ends the process when the
  * supervisor is gone. */
 static void wait_for_stop(struct worker *w)
@@ -232,54 +251,54 @@ static void wait_for_stop(struct worker *w)
 			_exit(1);
 		if (wait[2].revents)
 			wsgid_loop_timer(w->loop);
-		if (wait[0].revents)
-			return;
-		if (wait[1].revents) {
-			char packet[256];
-			ssize_t got = recv(w->server.status_fd, packet, sizeof packet, MSG_DONTWAIT);
-			if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
-				_exit(0);
-		}
+		if (wait[1].revents)
+			listen_to_supervisor(w);
+		if (!wait[0].revents)
+			continue;
+		unsigned long long signals = wsgid_fork_signals();
+		if (signals & 1ULL << SIGTERM)
+			break;
+		wsgid_process_signals(signals);
 	}
+	listen_to_supervisor(w); /* what it said before the signal */
 }
 
+/* Ends the process when shutdown_timeout is over. */
 static void *last_resort(void *argument)
 {
-	struct timespec *until = argument;
-	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, until, NULL) == EINTR)
+	struct worker *w = argument;
+	long timeout = wsgid_boot_number(w->boot, "shutdown_timeout", 5000);
+	struct timespec left = {.tv_sec = timeout / 1000, .tv_nsec = timeout % 1000 * 1000000};
+	while (clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) == EINTR)
 		;
-	wsgid_logf("warn", NULL, "shutdown_timeout is over, exit functions are cut off");
+	pthread_mutex_lock(&w->lock);
+	int alive = w->alive;
+	pthread_mutex_unlock(&w->lock);
+	if (alive) /* Python cannot be ended under a thread that runs in it */
+		wsgid_logf("warn", NULL, "shutdown_timeout is over, %d requests are cut off", alive);
+	else
+		wsgid_logf("warn", NULL, "shutdown_timeout is over, exit functions are cut off");
 	_exit(0);
 }
 
-/* Finishes what runs, bounded by shutdown_timeout, then ends Python. */
+/* Tells the subscribers, finishes what runs, bounded by shutdown_timeout, then
+ * ends Python. */
 static void stop(struct worker *w)
 {
-	static struct timespec until;
-	long timeout = wsgid_boot_number(w->boot, "shutdown_timeout", 5000);
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += timeout / 1000;
-	until.tv_nsec += timeout % 1000 * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
+	pthread_t thread;
+	if (pthread_create(&thread, NULL, last_resort, w) != 0) {
+		wsgid_logf("error", NULL, "no thread to stop in order");
+		_exit(1);
 	}
+	pthread_detach(thread);
 	atomic_store(&w->server.retiring, true);
 	atomic_store(&w->server.stopping, true);
 	wsgid_loop_stop(w->loop);
+	wsgid_process_stopping(w->reason);
 	pthread_mutex_lock(&w->lock);
-	while (w->alive && pthread_cond_timedwait(&w->ended, &w->lock, &until) != ETIMEDOUT)
-		;
-	int left = w->alive;
+	while (w->alive)
+		pthread_cond_wait(&w->ended, &w->lock);
 	pthread_mutex_unlock(&w->lock);
-	if (left) {
-		/* Python cannot be ended under a thread that runs in it. */
-		wsgid_logf("warn", NULL, "shutdown_timeout is over, %d requests are cut off", left);
-		_exit(0);
-	}
-	pthread_t thread;
-	if (pthread_create(&thread, NULL, last_resort, &until) == 0)
-		pthread_detach(thread);
 	wsgid_python_finish();
 	wsgid_streams_flush_thread();
 }
@@ -297,13 +316,11 @@ int wsgid_worker_main(const struct wsgid_boot *boot)
 	struct worker *w = &worker;
 	char text[ERROR_TEXT] = "";
 	const char *error = NULL;
-	pthread_condattr_t monotonic;
 	w->boot = boot;
+	strcpy(w->reason, "shutdown_signal"); /* until the supervisor says another */
 	w->server.status_fd = (int)wsgid_boot_number(boot, "fd.status", -1);
 	pthread_mutex_init(&w->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&w->ended, &monotonic);
+	pthread_cond_init(&w->ended, NULL);
 	wsgid_log_open((int)wsgid_boot_number(boot, "fd.log", -1));
 	if (configure(w, &error) < 0)
 		return failed(w, error);

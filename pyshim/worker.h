@@ -12,6 +12,7 @@
 #include "boot.h"
 
 struct wsgid_connection;
+struct wsgid_meter;
 
 /* Whom a script may belong to: one row of the script table. */
 struct wsgid_script_rule {
@@ -32,6 +33,7 @@ struct wsgid_server {
 	int status_fd;              /* docs/internals.md section 2, -1 when embedded */
 	uint8_t *scoreboard;        /* section 4, NULL when embedded */
 	size_t scoreboard_size;
+	struct wsgid_meter *meters; /* metrics.h, one a thread */
 	atomic_bool retiring;       /* refuse every new request */
 	atomic_bool stopping;       /* leave the loop when the connection is idle */
 	/* The open connections, one place a thread, for forks of the application;

@@ -58,6 +58,7 @@ const (
 	ApplicationInvalid Code = 1106
 	InterpreterFailed  Code = 1107
 	WorkerParams       Code = 1108
+	RequestTimeout     Code = 1120
 )
 
 // All lists every code with its status and title, in order.
@@ -97,5 +98,6 @@ func All() []Entry {
 		{ApplicationInvalid, 500, "application broke the WSGI protocol"},
 		{InterpreterFailed, 500, "interpreter could not be created"},
 		{WorkerParams, 500, "worker received bad parameters"},
+		{RequestTimeout, 504, "request interrupted by RequestTimeout"},
 	}
 }

@@ -1,6 +1,8 @@
 """The Python side of wsgid: executed in each interpreter before anything of
 the application. It is not on disk: the process was handed its source in memory
-(``__sources__``) together with what it must know (``__settings__``)."""
+(``__sources__``) together with what it must know (``__settings__``).
+
+Public is what ``__all__`` names: docs/applications.md."""
 
 import importlib.abc
 import importlib.machinery
@@ -39,12 +41,16 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 __sources__ = dict(__sources__)
+__all__ = ["DispatchTimeout", "version"]
 version = __settings__["version"]
-sys.meta_path.insert(0, _Finder())
+_finder = _Finder()
+__spec__ = importlib.machinery.ModuleSpec(__name__, _finder, origin="<wsgid>/__init__.py", is_package=True)
+__loader__ = _finder
+sys.meta_path.insert(0, _finder)
 
 from wsgid import compat, forks, path  # noqa: E402  (needs the finder)
 
 sys.argv = ["mod_wsgi"]
 path.prepare(__settings__["python_path"], __settings__["home"])
-compat.install(__settings__)
 forks.install()
+compat.install(__settings__, sys.modules[__name__], _finder)

@@ -9,6 +9,32 @@ subclass with an emit of its own, is none of our business.
 import logging
 
 
+class LogHandler(logging.Handler):
+    """Sends records to the log of the server, with their level, the name of
+    their logger and their place in the source, and with the request if this
+    thread serves one (mod_wsgi behaviour 9)."""
+
+    _stream = None
+
+    @classmethod
+    def connect(cls, stream):
+        """stream: where records go; the application may replace sys.stderr."""
+        cls._stream = stream
+
+    def emit(self, record):
+        try:
+            self._stream._record(
+                record.levelno, self.format(record), record.name, "%s:%d" % (record.pathname, record.lineno)
+            )
+        except RecursionError:
+            raise
+        except Exception:
+            self.handleError(record)
+
+
+LogHandler.__module__ = "mod_wsgi"
+
+
 def install(stream_type):
     """Teaches StreamHandler (and so basicConfig and logging.lastResort) about
     the type of our streams; once in each interpreter."""
