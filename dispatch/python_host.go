@@ -18,7 +18,7 @@ type pythonHost struct {
 func StartPython(embedded wire.Embedded, modules, log int) (ScriptHost, error) {
 	host, err := pyshim.StartHost(pyshim.HostOptions{
 		Python: embedded.Python, PythonHome: embedded.PythonHome, PythonPath: embedded.PythonPath,
-		ModulesFD: modules, LogFD: log,
+		Threads: max(1, embedded.Threads), ModulesFD: modules, LogFD: log,
 	})
 	if err != nil {
 		return nil, err
@@ -35,6 +35,9 @@ func (h *pythonHost) Version() string { return h.host.Version() }
 
 // Probe takes and releases the lock of the main interpreter.
 func (h *pythonHost) Probe() { h.host.Probe() }
+
+// Stopping tells the subscribers of applications that the process ends.
+func (h *pythonHost) Stopping() { h.host.Stopping() }
 
 // ServeEmbedded starts the threads of applications. There is one router, so
 // that no other process serves them.

@@ -314,6 +314,7 @@ func (r *Router) end() {
 		x.front.interrupt()
 	})
 	r.waitForFronts()
+	r.tellStopping()
 	r.cancel(nil)
 	for _, h := range r.https {
 		h.close()
@@ -327,6 +328,30 @@ func (r *Router) end() {
 
 // endTime is how long connections may take to notice that the router ends.
 const endTime = 2 * time.Second
+
+// stoppingTime is how long shutdown subscribers of embedded applications may
+// take: the supervisor waits little longer for the router.
+const stoppingTime = 1 * time.Second
+
+// tellStopping gives subscribers of the router's Python a moment.
+func (r *Router) tellStopping() {
+	r.hostMu.Lock()
+	host := r.host
+	r.hostMu.Unlock()
+	if host == nil {
+		return
+	}
+	told := make(chan struct{})
+	go func() { // not waited for: a subscriber cannot be ended
+		defer close(told)
+		host.Stopping()
+	}()
+	select {
+	case <-told:
+	case <-time.After(stoppingTime):
+		r.log.Warn("shutdown subscribers of embedded applications are cut off", "after", stoppingTime)
+	}
+}
 
 func (r *Router) waitForFronts() {
 	deadline := time.Now().Add(endTime)

@@ -18,6 +18,9 @@ type ScriptHost interface {
 	ServeEmbedded(n int) ([]int, error)
 	// Probe takes and releases the lock of the main interpreter.
 	Probe()
+	// Stopping tells the subscribers of applications that the router ends, and
+	// returns when the last of them has.
+	Stopping()
 }
 
 // ScriptCall is one evaluation of a dispatch script.

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,12 +14,14 @@ import (
 type fakeHost struct {
 	decide func(env map[string]string, c *ScriptCall) (ScriptDecision, error)
 
-	mu    sync.Mutex
-	stops map[*ScriptCall]chan struct{}
+	stopping atomic.Int32 // calls of Stopping
+	mu       sync.Mutex
+	stops    map[*ScriptCall]chan struct{}
 }
 
 func (h *fakeHost) Version() string { return "3.99.0" }
 func (h *fakeHost) Probe()          {}
+func (h *fakeHost) Stopping()       { h.stopping.Add(1) }
 
 func (h *fakeHost) ServeEmbedded(int) ([]int, error) {
 	return nil, &ScriptError{Message: "not here"}

@@ -27,36 +27,23 @@ static struct {
 
 bool wsgid_forked;
 
-/* Tells the main thread. Async-signal-safe. */
-static void arrived(int number)
+/* SIGTERM, SIGHUP and SIGUSR2. */
+static void on_signal(int number)
 {
 	uint64_t one = 1;
 	int saved = errno;
-	atomic_fetch_or(&state.arrived, 1ULL << number);
-	if (write(state.signal_fd, &one, sizeof one) < 0)
-		errno = 0; /* it is readable already */
-	errno = saved;
-}
-
-static void on_terminate(int number)
-{
-	int saved = errno;
 	if (getpid() != state.pid) {
 		/* A forked child that in_child has not reached yet: the event
-		 * descriptor is still the worker's. Die as plain Python would. */
-		sigaction(number, &state.terminate, NULL);
+		 * descriptor is still the worker's. Do what plain Python would. */
+		sigaction(number, number == SIGTERM ? &state.terminate : number == SIGHUP ? &state.hangup : &state.user, NULL);
 		raise(number);
 		errno = saved;
 		return;
 	}
-	arrived(number);
-}
-
-/* SIGHUP and SIGUSR2: for subscribers. */
-static void on_published(int number)
-{
-	if (getpid() == state.pid)
-		arrived(number);
+	atomic_fetch_or(&state.arrived, 1ULL << number);
+	if (write(state.signal_fd, &one, sizeof one) < 0)
+		errno = 0; /* it is readable already */
+	errno = saved;
 }
 
 static void on_ignored(int number)
@@ -114,9 +101,9 @@ static int handle_one(int number, void (*handler)(int), struct sigaction *before
 
 static int handle(struct sigaction *terminate, struct sigaction *interrupt, struct sigaction *hangup)
 {
-	if (handle_one(SIGTERM, on_terminate, terminate) < 0 || handle_one(SIGINT, on_ignored, interrupt) < 0)
+	if (handle_one(SIGTERM, on_signal, terminate) < 0 || handle_one(SIGINT, on_ignored, interrupt) < 0)
 		return -1;
-	return handle_one(SIGHUP, on_published, hangup);
+	return handle_one(SIGHUP, on_signal, hangup);
 }
 
 void wsgid_fork_handle_signals(void)
@@ -134,7 +121,7 @@ int wsgid_fork_prepare(struct wsgid_server *server, struct wsgid_loop *loop, int
 	state.server = server;
 	state.pid = getpid();
 	if (handle(&state.terminate, &state.interrupt, &state.hangup) < 0 ||
-	    handle_one(SIGUSR2, on_published, &state.user) < 0)
+	    handle_one(SIGUSR2, on_signal, &state.user) < 0)
 		return -1;
 	return pthread_atfork(NULL, NULL, in_child) ? -1 : 0;
 }

@@ -6,6 +6,7 @@ package pyshim
 // #include "fork.h"
 // #include "interpreter.h"
 // #include "log.h"
+// #include "process_events.h"
 import "C"
 
 import (
@@ -21,6 +22,7 @@ import (
 type HostOptions struct {
 	Python, PythonHome string
 	PythonPath         []string // added in front of sys.path
+	Threads            int      // of embedded applications, for mod_wsgi.threads_per_process
 	ModulesFD          int      // archive of the Python side
 	LogFD              int      // channel for log records, -1: lines on descriptor 2
 }
@@ -50,6 +52,7 @@ func StartHost(o HostOptions) (*Host, error) {
 	}
 	var options C.struct_wsgid_python_options
 	options.router = true
+	options.threads = C.int(o.Threads)
 	options.modules_fd = C.int(o.ModulesFD)
 	if o.Python != "" {
 		options.python = C.CString(o.Python)
@@ -84,6 +87,14 @@ func (h *Host) Prefix() string { return C.GoString(C.wsgid_python_prefix()) }
 
 // Library is the path of the loaded libpython.
 func (h *Host) Library() string { return C.GoString(C.wsgid_python_library()) }
+
+// Stopping publishes process_stopping in every interpreter. It returns when the
+// last subscriber has, which can be never.
+func (h *Host) Stopping() {
+	reason := C.CString("")
+	defer C.free(unsafe.Pointer(reason))
+	C.wsgid_process_stopping(reason)
+}
 
 // Probe takes and releases the GIL of the main interpreter once. It does not
 // return while the GIL is never released: that is what the caller watches for.

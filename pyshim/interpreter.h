@@ -34,6 +34,7 @@ struct wsgid_python_options {
 	const char *home;               /* goes to sys.path[0]; may be NULL */
 	int modules_fd;                 /* the Python side of pyshim, docs/internals.md section 6 */
 	bool router;
+	int threads;                    /* of embedded applications; a worker's are in its boot block */
 };
 int wsgid_python_start(const struct wsgid_python_options *options, char *error, size_t error_size);
 

@@ -118,7 +118,7 @@ static PyObject *settings(const struct wsgid_interpreter *interpreter,
 	                                                        "surrogateescape")) != 0 ||
 	    take(dict, "application_group",
 	         py.PyUnicode_DecodeLatin1(interpreter->name, (Py_ssize_t)interpreter->name_length, NULL)) != 0 ||
-	    take(dict, "threads", py.PyLong_FromLong(wsgid_boot_number(boot, "threads", 1))) != 0 ||
+	    take(dict, "threads", py.PyLong_FromLong(wsgid_boot_number(boot, "threads", options->threads))) != 0 ||
 	    take(dict, "processes", py.PyLong_FromLong(wsgid_boot_number(boot, "processes", 1))) != 0 ||
 	    take(dict, "python_path", path_list(options->python_path)) != 0 ||
 	    take(dict, "home", path_or_none(options->home)) != 0)

@@ -2,6 +2,7 @@ package pyshim_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -109,6 +110,7 @@ type workerOptions struct {
 	python    string
 	threads   int
 	extra     []string // name=value
+	shutdown  int      // shutdown_timeout in milliseconds, 0: 5000
 	routerUID int
 	wantFail  bool
 	binary    string // default: the plain worker
@@ -220,7 +222,7 @@ func startWorker(t testing.TB, o workerOptions) *worker {
 	pairs := []string{"role=worker", "parent=" + strconv.Itoa(os.Getpid()), "fd.listen=0", "fd.status=4",
 		"fd.log=5", "fd.scoreboard=6", "fd.modules=7", "name=testgroup", "threads=" + strconv.Itoa(o.threads),
 		"multiprocess=1", "router_uid=" + strconv.Itoa(os.Getuid()+o.routerUID), "stack_size=1048576",
-		"python=" + o.python, "shutdown_timeout=5000", "version=0.0.0", "umask=18", "dumpable=1",
+		"python=" + o.python, "shutdown_timeout=" + strconv.Itoa(cmp.Or(o.shutdown, 5000)), "version=0.0.0", "umask=18", "dumpable=1",
 		"chdir=/", "no_new_privs=1"}
 	if os.Getuid() == 0 {
 		// Python never runs as root: not here either.
@@ -349,11 +351,17 @@ func (w *worker) log() []map[string]string {
 // record waits for a log record whose message contains text.
 func (w *worker) record(text string) map[string]string {
 	w.t.Helper()
+	return w.recordFrom(0, text)
+}
+
+// recordFrom is record for those after the first ones.
+func (w *worker) recordFrom(first int, text string) map[string]string {
+	w.t.Helper()
 	deadline := time.After(patience)
 	for {
 		w.mu.Lock()
 		changed := w.changed
-		for _, r := range w.records {
+		for _, r := range w.records[first:] {
 			if strings.Contains(r["message"], text) {
 				w.mu.Unlock()
 				return r

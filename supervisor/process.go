@@ -169,6 +169,7 @@ func (p *process) terminate(reason exitreason.Reason) {
 	}
 	p.intend(reason)
 	p.group.changed()
+	p.sayStop()
 	p.child.signal(syscall.SIGTERM)
 	timer := time.NewTimer(p.group.config.ShutdownTimeout + killMargin)
 	defer timer.Stop()
@@ -181,6 +182,17 @@ func (p *process) terminate(reason exitreason.Reason) {
 		p.child.kill()
 	}
 	<-p.done
+}
+
+// sayStop tells the worker why SIGTERM follows, for subscribers of its
+// applications. One packet always finds room; a worker that has gone needs none.
+func (p *process) sayStop() {
+	p.mu.Lock()
+	reason := p.intent
+	p.mu.Unlock()
+	if _, err := p.channel.Write([]byte("event\x00stop\x00reason\x00" + reason.String() + "\x00")); err != nil {
+		p.log.Debug("worker not told why it stops", "error", err)
+	}
 }
 
 // kill ends the process at once.
