@@ -152,6 +152,40 @@ func (r *running) awaitEnd(part string) {
 	r.done <- nil // for the end of the test
 }
 
+func TestStopTellsSubscribers(t *testing.T) {
+	h := newEmbeddedHost(t, func(q *fakeRequest) {
+		q.body()
+		q.reply("done")
+	})
+	r := embedding(t, h, nil)
+	r.mustGet(r.front(), "/")
+	r.send(&wire.Message{Type: wire.TypeStop, Stop: &wire.Stop{}})
+	if err := <-r.done; err != nil {
+		t.Error(err)
+	}
+	r.done <- nil
+	if n := h.stopping.Load(); n != 1 {
+		t.Errorf("subscribers were told %d times", n)
+	}
+}
+
+// A subscriber that never returns does not hold the router.
+func TestStopDoesNotWaitForSubscribers(t *testing.T) {
+	h := newEmbeddedHost(t, func(q *fakeRequest) {
+		q.body()
+		q.reply("done")
+	})
+	h.hang = h.release
+	r := embedding(t, h, nil)
+	r.mustGet(r.front(), "/")
+	r.send(&wire.Message{Type: wire.TypeStop, Stop: &wire.Stop{}})
+	if err := <-r.done; err != nil {
+		t.Error(err)
+	}
+	r.done <- nil
+	r.wantLog("shutdown subscribers of embedded applications are cut off")
+}
+
 func TestDeadlockOfEmbeddedApplications(t *testing.T) {
 	var h *embeddedHost
 	h = newEmbeddedHost(t, func(q *fakeRequest) {

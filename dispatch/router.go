@@ -197,10 +197,11 @@ func (r *Router) serve() error {
 	case <-r.stopped:
 	}
 	cause := context.Cause(r.ctx)
-	r.end()
 	if cause == nil || errors.Is(cause, errSupervisorGone) || errors.Is(cause, context.Canceled) {
-		return nil
+		cause = nil // an end in order
+		r.tellStopping()
 	}
+	r.end()
 	return cause
 }
 
@@ -314,7 +315,6 @@ func (r *Router) end() {
 		x.front.interrupt()
 	})
 	r.waitForFronts()
-	r.tellStopping()
 	r.cancel(nil)
 	for _, h := range r.https {
 		h.close()
@@ -335,6 +335,7 @@ const stoppingTime = 1 * time.Second
 
 // tellStopping gives subscribers of the router's Python a moment.
 func (r *Router) tellStopping() {
+	r.stopping.Store(true)
 	r.hostMu.Lock()
 	host := r.host
 	r.hostMu.Unlock()

@@ -14,14 +14,21 @@ import (
 type fakeHost struct {
 	decide func(env map[string]string, c *ScriptCall) (ScriptDecision, error)
 
-	stopping atomic.Int32 // calls of Stopping
+	stopping atomic.Int32  // calls of Stopping
+	hang     chan struct{} // Stopping waits for it
 	mu       sync.Mutex
 	stops    map[*ScriptCall]chan struct{}
 }
 
 func (h *fakeHost) Version() string { return "3.99.0" }
 func (h *fakeHost) Probe()          {}
-func (h *fakeHost) Stopping()       { h.stopping.Add(1) }
+
+func (h *fakeHost) Stopping() {
+	h.stopping.Add(1)
+	if h.hang != nil {
+		<-h.hang
+	}
+}
 
 func (h *fakeHost) ServeEmbedded(int) ([]int, error) {
 	return nil, &ScriptError{Message: "not here"}
