@@ -226,8 +226,10 @@ static int failed(struct worker *w, const char *error)
  * when it is gone. */
 static void listen_to_supervisor(struct worker *w)
 {
-	char packet[256];
 	static const char stop[] = "event\0stop\0reason";
+	char packet[256];
+	if (w->server.status_fd < 0)
+		return;
 	ssize_t got = recv(w->server.status_fd, packet, sizeof packet - 1, MSG_DONTWAIT);
 	if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
 		_exit(0);

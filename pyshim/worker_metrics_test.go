@@ -10,6 +10,8 @@ import (
 
 type metrics struct{ Process, Request map[string]any }
 
+var phases = strings.Fields("server queue daemon application request input_read output_write gil_wait")
+
 // TestMetrics: process_metrics() counts always, request_metrics() from
 // start_recording_metrics() on and from one call to the next.
 func TestMetrics(t *testing.T) {
@@ -79,7 +81,6 @@ func checkMetrics(t *testing.T, m metrics) {
 		" request_threads_current_elapsed request_threads_max_duration gil_wait_count input_bytes input_reads" +
 		" output_bytes output_writes status_1xx status_2xx status_3xx status_4xx status_5xx cpu_user_utilization" +
 		" cpu_system_utilization cpu_utilization cpu_user_time cpu_system_time cpu_time memory_rss memory_max_rss")
-	phases := strings.Fields("server queue daemon application request input_read output_write gil_wait")
 	for _, phase := range phases {
 		for _, suffix := range []string{"_time", "_time_min_us", "_time_max_us", "_time_buckets"} {
 			request = append(request, phase+suffix)

@@ -3,8 +3,10 @@ package pyshim_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -59,6 +61,38 @@ func TestModuleAttributes(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestModuleDocumented: docs/applications.md names every attribute, every key of
+// the metrics and every key of the events.
+func TestModuleDocumented(t *testing.T) {
+	text, err := os.ReadFile("../docs/applications.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := startWorker(t, workerOptions{})
+	var got struct{ Names, Process, Request []string }
+	ask(t, w.dial(), &got, "module.py", "public")
+	if len(got.Names) < 21 || len(got.Process) < 14 || len(got.Request) < 66 {
+		t.Fatalf("%d names, %d and %d keys", len(got.Names), len(got.Process), len(got.Request))
+	}
+	all := slices.Concat(got.Names, got.Process)
+	for _, types := range []map[string]string{startedTypes, responseTypes, finishedTypes, exceptionTypes} {
+		all = slices.AppendSeq(all, maps.Keys(types))
+	}
+	for _, key := range got.Request {
+		for _, suffix := range []string{"_time", "_time_min_us", "_time_max_us", "_time_buckets"} {
+			if phase, found := strings.CutSuffix(key, suffix); found && slices.Contains(phases, phase) {
+				key = phase
+			}
+		}
+		all = append(all, key)
+	}
+	for _, name := range all {
+		if !regexp.MustCompile("`" + name + "[`(]").Match(text) {
+			t.Errorf("docs/applications.md does not name %s", name)
+		}
 	}
 }
 

@@ -92,6 +92,15 @@ def data(environ, start_response):
     })
 
 
+def public(environ, start_response):
+    mod_wsgi.start_recording_metrics()
+    return answer(environ, start_response, {
+        "names": wsgid.__all__,
+        "process": sorted(mod_wsgi.process_metrics()),
+        "request": sorted(mod_wsgi.request_metrics()),
+    })
+
+
 def hidden(environ, start_response):
     """mod_wsgi as a package on sys.path: its submodules only."""
     sys.path.append(environ["QUERY_STRING"])
