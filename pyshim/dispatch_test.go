@@ -27,7 +27,7 @@ var theHost = sync.OnceValues(func() (*pyshim.Host, error) {
 	if _, err := unix.Write(fd, pyshim.Modules()); err != nil {
 		return nil, err
 	}
-	return pyshim.StartHost(pyshim.HostOptions{Python: "/usr/bin/python3", ModulesFD: fd, LogFD: -1})
+	return pyshim.StartHost(pyshim.HostOptions{Python: "/usr/bin/python3", Threads: 7, ModulesFD: fd, LogFD: -1})
 })
 
 func host(t testing.TB) *pyshim.Host {
@@ -385,4 +385,25 @@ func BenchmarkDispatchCall(b *testing.B) {
 	_ = syscall.Getrusage(unix.RUSAGE_THREAD, &after)
 	cpu := after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano()
 	b.ReportMetric(float64(cpu)/1000/float64(b.N), "cpu-us/op")
+}
+
+// TestDispatchSeesModule: a dispatch script has the module too; it serves no
+// request, so that there is none to have data.
+func TestDispatchSeesModule(t *testing.T) {
+	h := host(t)
+	path := writeScript(t, `
+import mod_wsgi, wsgid
+def process_group(environ):
+    try:
+        mod_wsgi.request_data()
+    except RuntimeError as error:
+        assert str(error) == "no active request for thread", error
+        assert not mod_wsgi.active_requests and mod_wsgi.server_metrics() is None
+        assert mod_wsgi.process_metrics()["pid"] > 0 and mod_wsgi.process_group == ""
+        return "%s %s" % (mod_wsgi.threads_per_process, wsgid.DispatchTimeout.__module__)
+`)
+	d, err := h.Dispatch(&pyshim.Call{Script: path, Params: pairs("REQUEST_URI", "/")})
+	if err != nil || d.ProcessGroup != set("7 wsgid") {
+		t.Errorf("%+v %v", d, err)
+	}
 }

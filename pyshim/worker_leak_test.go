@@ -51,7 +51,13 @@ func TestWorkerLeaks(t *testing.T) {
 		"post":      {count, func(int) []byte { return request(script(t, "body.py", "read"), make([]byte, 3000), true) }},
 		"exception": {count, func(int) []byte { return request(script(t, "hostile.py", "raises", "QUERY_STRING=base"), nil, true) }},
 		"forbidden": {count, func(int) []byte { return request(script(t, "/etc/passwd", "application"), nil, true) }},
-		"names":     {count, func(i int) []byte { return request(names(i), nil, true) }},
+		"observed": {count, func(int) []byte {
+			return request(script(t, "subscribed.py", "application", "WSGID_APPLICATION_GROUP=observed"), nil, true)
+		}},
+		"observed exception": {count, func(int) []byte {
+			return request(script(t, "subscribed.py", "application", "WSGID_APPLICATION_GROUP=observed", "PATH_INFO=/raise"), nil, true)
+		}},
+		"names": {count, func(i int) []byte { return request(names(i), nil, true) }},
 	} {
 		c := w.dial()
 		c.SetDeadline(time.Time{})

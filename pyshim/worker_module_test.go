@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -141,6 +142,29 @@ func TestModuleRequestData(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestModuleActiveRequestsOfThreads: threads look at each other's requests while
+// these begin and end.
+func TestModuleActiveRequestsOfThreads(t *testing.T) {
+	w := startWorker(t, workerOptions{threads: 4})
+	var group sync.WaitGroup
+	for n := range 4 {
+		c := w.dial()
+		group.Go(func() {
+			for i := range 500 {
+				p := script(t, "subscribed.py", "looks", fmt.Sprintf("WSGID_REQUEST_ID=id-%d-%d", n, i),
+					[]string{"WSGID_APPLICATION_GROUP=", "WSGID_APPLICATION_GROUP=a"}[i/50%2])
+				c.Write(head(p))
+				c.Write(stream(typeStdin, []byte("body"), true))
+				if r, err := c.response(); err != nil || string(r.body) != "looked" {
+					t.Errorf("%v %+v", err, r)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
 }
 
 // TestModuleHidesPackage: a package mod_wsgi on sys.path gives its submodules
