@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"errors"
+	"sync"
 
 	"github.com/wsgid/wsgid/internal/wire"
 	"github.com/wsgid/wsgid/pyshim"
@@ -11,6 +12,9 @@ import (
 type pythonHost struct {
 	host    *pyshim.Host
 	scripts []pyshim.ScriptRule
+
+	mu      sync.Mutex
+	serving bool // the first threads of applications were started
 }
 
 // StartPython loads Python into this process, once. modules and log are the
@@ -39,10 +43,18 @@ func (h *pythonHost) Probe() { h.host.Probe() }
 // Stopping tells the subscribers of applications that the process ends.
 func (h *pythonHost) Stopping() { h.host.Stopping() }
 
-// ServeEmbedded starts the threads of applications. There is one router, so
-// that no other process serves them.
+// ServeEmbedded starts the threads of applications, and later more of them in
+// the place of lost ones. There is one router, so that no other process serves
+// applications.
 func (h *pythonHost) ServeEmbedded(n int) ([]int, error) {
-	return h.host.ServeEmbedded(pyshim.EmbeddedOptions{Threads: n, Scripts: h.scripts})
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.serving {
+		return h.host.AddEmbedded(n)
+	}
+	fds, err := h.host.ServeEmbedded(pyshim.EmbeddedOptions{Threads: n, Scripts: h.scripts})
+	h.serving = err == nil
+	return fds, err
 }
 
 // callOf gives the state of a call inside pyshim. Whoever comes first, Dispatch

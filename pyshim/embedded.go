@@ -28,7 +28,8 @@ type ScriptRule struct {
 // ServeEmbedded starts the threads, each of which serves one end of a socket
 // pair as a worker's thread serves a connection (docs/internals.md section 5).
 // It returns the other ends: non-blocking, close-on-exec, owned by the caller.
-// A thread ends when its connection is closed.
+// A thread ends when its connection is closed. A second call is for other
+// applications; what module mod_wsgi counts is then theirs.
 func (h *Host) ServeEmbedded(o EmbeddedOptions) ([]int, error) {
 	if o.Threads < 1 {
 		return nil, errors.New("embedded applications need at least one thread")
@@ -42,9 +43,21 @@ func (h *Host) ServeEmbedded(o EmbeddedOptions) ([]int, error) {
 			return nil, errors.New("embedded applications: no memory")
 		}
 	}
-	fds := make([]int, 0, o.Threads)
-	for i := range o.Threads {
-		fd, err := startEmbedded(server, i)
+	h.mu.Lock()
+	h.embedded = server
+	h.mu.Unlock()
+	return h.AddEmbedded(o.Threads)
+}
+
+// AddEmbedded starts n more threads for the applications of the last
+// ServeEmbedded, in the place of some that have ended or will.
+func (h *Host) AddEmbedded(n int) ([]int, error) {
+	h.mu.Lock()
+	server := h.embedded
+	h.mu.Unlock()
+	fds := make([]int, 0, n)
+	for i := range n {
+		fd, err := startEmbedded(server)
 		if err != nil {
 			for _, open := range fds {
 				_ = syscall.Close(open) // its thread ends with it
@@ -58,14 +71,14 @@ func (h *Host) ServeEmbedded(o EmbeddedOptions) ([]int, error) {
 
 // startEmbedded makes a socket pair, gives one end to a new thread and returns
 // the other.
-func startEmbedded(server *C.struct_wsgid_server, thread int) (int, error) {
+func startEmbedded(server *C.struct_wsgid_server) (int, error) {
 	ends, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, fmt.Errorf("socket pair: %w", err)
 	}
 	err = syscall.SetNonblock(ends[0], true)
 	if err == nil {
-		if code := C.wsgid_embedded_start(server, C.int(thread), C.int(ends[1])); code != 0 {
+		if code := C.wsgid_embedded_start(server, C.int(ends[1])); code != 0 {
 			err = fmt.Errorf("start: %w", syscall.Errno(code))
 		}
 	}

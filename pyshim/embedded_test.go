@@ -128,3 +128,89 @@ func TestServeEmbeddedFork(t *testing.T) {
 		}
 	}
 }
+
+// TestAddEmbedded: a thread that has ended is replaced by one with its number,
+// one whose application still runs by one with another; the metrics know all.
+func TestAddEmbedded(t *testing.T) {
+	h := host(t)
+	dir := t.TempDir()
+	script := filepath.Join(dir, "app.wsgi")
+	gate := filepath.Join(dir, "gate")
+	replaceScript(t, script, `
+import json, os, time
+import mod_wsgi
+mod_wsgi.start_recording_metrics()
+def application(environ, start_response):
+    if environ["PATH_INFO"] == "/wait":
+        open(environ["QUERY_STRING"], "w").close()
+        while os.path.exists(environ["QUERY_STRING"]):
+            time.sleep(0.001)
+    metrics = mod_wsgi.request_metrics()
+    start_response("200 OK", [])
+    return [json.dumps([environ["mod_wsgi.thread_id"], environ["wsgi.multithread"], mod_wsgi.process_metrics()["active_requests"],
+        len(metrics["request_threads_completed"]), metrics["request_threads_maximum"], sum(metrics["request_threads_completed"])]).encode()]
+`)
+	ends := func(fds []int, err error) []*os.File {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var files []*os.File
+		for _, fd := range fds {
+			f := os.NewFile(uintptr(fd), "embedded")
+			if err := f.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = f.Close() })
+			files = append(files, f)
+		}
+		return files
+	}
+	ask := func(f *os.File, id string) string {
+		t.Helper()
+		_, body, _ := strings.Cut(embeddedRequest(t, f, "WSGID_SCRIPT", script, "WSGID_APPLICATION_GROUP", "add", "WSGID_CALLABLE", "application",
+			"WSGID_REQUEST_ID", id), "\r\n\r\n")
+		return body
+	}
+	threads := ends(h.ServeEmbedded(pyshim.EmbeddedOptions{Threads: 2, Scripts: []pyshim.ScriptRule{{Path: script}}}))
+	if got := ask(threads[0], "r1"); got != "[1, true, 1, 2, 2, 0]" {
+		t.Errorf("the first request: %s", got)
+	}
+	// The client of thread 2 goes; its application does not notice.
+	params := pairs("REQUEST_METHOD", "GET", "PATH_INFO", "/wait", "QUERY_STRING", gate, "WSGID_SCRIPT", script,
+		"WSGID_APPLICATION_GROUP", "add", "WSGID_CALLABLE", "application")
+	begin := append(fcgiRecord(1, []byte{0, 1, 1, 0, 0, 0, 0, 0}), append(fcgiRecord(4, params), fcgiRecord(4, nil)...)...)
+	if _, err := threads[1].Write(begin); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		if _, err := os.Stat(gate); err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the application does not run")
+		}
+	}
+	if err := threads[1].Close(); err != nil {
+		t.Fatal(err)
+	}
+	third := ends(h.AddEmbedded(1))[0]
+	if got := ask(third, "r2"); got != "[3, true, 2, 3, 2, 1]" {
+		t.Errorf("beside a lost thread: %s", got)
+	}
+	if err := os.Remove(gate); err != nil {
+		t.Fatal(err)
+	}
+	// Once the lost thread has ended its number is free again.
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		next := ends(h.AddEmbedded(1))[0]
+		got := ask(next, "r3")
+		if strings.HasPrefix(got, "[2, true, 1, ") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the number of the lost thread stays taken: %s", got)
+		}
+		_ = next.Close()
+	}
+}

@@ -14,17 +14,29 @@
 
 #define STACK_SIZE (8UL * 1024 * 1024)
 
+/* Threads at once, those included whose client has gone while the application
+ * goes on: these are replaced at once and end when it returns. */
+enum { ROOM = 4096 };
+
+struct embedded {
+	struct wsgid_server server; /* first: what callers see */
+	bool taken[ROOM];           /* numbers of threads that run */
+};
+
 struct embedded_thread {
-	struct wsgid_server *server;
-	int thread;
+	struct embedded *embedded;
+	int number;
 	int fd;
 };
 
+static pthread_mutex_t numbers = PTHREAD_MUTEX_INITIALIZER; /* guards taken */
+
 struct wsgid_server *wsgid_embedded_new(int threads, bool multiprocess, size_t rules)
 {
-	struct wsgid_server *server = calloc(1, sizeof(*server));
+	struct embedded *embedded = calloc(1, sizeof(*embedded));
+	struct wsgid_server *server = &embedded->server;
 
-	if (server == NULL)
+	if (embedded == NULL)
 		return NULL;
 	server->group = "";
 	server->threads = threads;
@@ -33,9 +45,9 @@ struct wsgid_server *wsgid_embedded_new(int threads, bool multiprocess, size_t r
 	server->status_fd = -1;
 	server->rules = calloc(rules + 1, sizeof(*server->rules));
 	server->rule_count = rules;
-	if (server->rules == NULL || wsgid_metrics_open(server) != 0) {
+	if (server->rules == NULL || wsgid_metrics_open(server, ROOM) != 0) {
 		free((void *)server->rules);
-		free(server);
+		free(embedded);
 		return NULL;
 	}
 	return server;
@@ -57,28 +69,59 @@ int wsgid_embedded_rule(struct wsgid_server *server, size_t index, const char *p
 	return 0;
 }
 
+/* The lowest number that no thread has, with its meter; -1: none is left, or no memory. */
+static int take_number(struct embedded *embedded)
+{
+	int number = 0;
+
+	pthread_mutex_lock(&numbers);
+	while (number < ROOM && embedded->taken[number])
+		number++;
+	if (number == ROOM || wsgid_metrics_grow(&embedded->server, number + 1) != 0)
+		number = -1;
+	else
+		embedded->taken[number] = true;
+	pthread_mutex_unlock(&numbers);
+	return number;
+}
+
+static void give_number_back(struct embedded *embedded, int number)
+{
+	pthread_mutex_lock(&numbers);
+	embedded->taken[number] = false;
+	pthread_mutex_unlock(&numbers);
+}
+
 static void *serve(void *argument)
 {
 	struct embedded_thread start = *(struct embedded_thread *)argument;
 
 	free(argument);
-	wsgid_serve_connection(start.server, start.thread, start.fd);
+	wsgid_serve_connection(&start.embedded->server, start.number, start.fd);
+	give_number_back(start.embedded, start.number);
 	return NULL;
 }
 
-int wsgid_embedded_start(struct wsgid_server *server, int thread, int fd)
+int wsgid_embedded_start(struct wsgid_server *server, int fd)
 {
 	struct embedded_thread *start = malloc(sizeof(*start));
 	pthread_attr_t attributes;
 	sigset_t all, before;
 	pthread_t id;
-	int result;
+	int number, result;
 
 	if (start == NULL)
 		return ENOMEM;
-	*start = (struct embedded_thread){ server, thread, fd };
+	*start = (struct embedded_thread){ (struct embedded *)server, -1, fd };
+	number = take_number(start->embedded);
+	start->number = number;
+	if (number < 0) {
+		free(start);
+		return EAGAIN;
+	}
 	result = pthread_attr_init(&attributes);
 	if (result != 0) {
+		give_number_back(start->embedded, number);
 		free(start);
 		return result;
 	}
@@ -90,7 +133,9 @@ int wsgid_embedded_start(struct wsgid_server *server, int thread, int fd)
 	result = pthread_create(&id, &attributes, serve, start);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attributes);
-	if (result != 0)
+	if (result != 0) {
+		give_number_back((struct embedded *)server, number);
 		free(start);
+	}
 	return result;
 }

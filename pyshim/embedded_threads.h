@@ -14,8 +14,8 @@ struct wsgid_server *wsgid_embedded_new(int threads, bool multiprocess, size_t r
 int wsgid_embedded_rule(struct wsgid_server *server, size_t index, const char *path, size_t length,
                         bool directory);
 
-/* Starts thread number thread, which serves fd (and closes it) and ends with
- * the connection. 0 or an errno. */
-int wsgid_embedded_start(struct wsgid_server *server, int thread, int fd);
+/* Starts a thread, which serves fd (and closes it) and ends with the connection.
+ * It has a number of its own as long as it runs. 0 or an errno. */
+int wsgid_embedded_start(struct wsgid_server *server, int fd);
 
 #endif

@@ -8,10 +8,9 @@
 
 static void log_failure(const struct wsgid_log_context *context, const char *name)
 {
-	static const struct wsgid_log_context nothing;
 	char title[96];
 	snprintf(title, sizeof title, "a subscriber of %s raised an exception", name);
-	wsgid_log_exception(context ? context : &nothing, NULL, title);
+	wsgid_log_exception(context, NULL, title);
 }
 
 /* One subscriber. 0, -1 with an exception. */

@@ -29,8 +29,9 @@ type HostOptions struct {
 
 // Host is the Python inside the router. There is at most one in a process.
 type Host struct {
-	mu    sync.Mutex
-	slots []*slot // free ones
+	mu       sync.Mutex
+	slots    []*slot                // free ones
+	embedded *C.struct_wsgid_server // of ServeEmbedded
 }
 
 // errStarted: CPython cannot be initialised twice in one process.

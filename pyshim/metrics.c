@@ -32,25 +32,52 @@ typedef unsigned long long u64; /* what Py_BuildValue takes */
 static _Atomic(struct wsgid_server *) measured;
 static uint64_t opened;          /* when */
 static atomic_bool recording;
-static pthread_mutex_t reading = PTHREAD_MUTEX_INITIALIZER; /* guards the next two */
+static pthread_mutex_t reading = PTHREAD_MUTEX_INITIALIZER; /* guards the next two, and who is recorded */
 static uint64_t looked;          /* when somebody looked last */
 static struct rusage looked_usage;
 
-int wsgid_metrics_open(struct wsgid_server *server)
+int wsgid_metrics_open(struct wsgid_server *server, int room)
 {
-	struct wsgid_meter *meters;
-	size_t size = (size_t)server->threads * sizeof *meters;
-	meters = aligned_alloc(_Alignof(struct wsgid_meter), size);
-	if (!meters)
+	server->meters = calloc((size_t)room, sizeof *server->meters);
+	if (!server->meters)
 		return -1;
-	memset(meters, 0, size);
-	for (int i = 0; i < server->threads; i++)
-		pthread_mutex_init(&meters[i].lock, NULL);
-	server->meters = meters;
 	opened = wsgid_now();
 	atomic_store(&recording, false);
 	atomic_store(&measured, server);
 	return 0;
+}
+
+/* A meter, recording or not. NULL without memory. */
+static struct wsgid_meter *new_meter(bool recorded)
+{
+	struct wsgid_meter *meter = aligned_alloc(_Alignof(struct wsgid_meter), sizeof *meter);
+	struct wsgid_interval *interval = recorded ? calloc(1, sizeof *interval) : NULL;
+	if (!meter || (recorded && !interval)) {
+		free(meter);
+		free(interval);
+		return NULL;
+	}
+	memset(meter, 0, sizeof *meter);
+	pthread_mutex_init(&meter->lock, NULL);
+	meter->interval = interval;
+	if (interval)
+		interval->since = wsgid_now();
+	return meter;
+}
+
+int wsgid_metrics_grow(struct wsgid_server *server, int number)
+{
+	int result = 0;
+	pthread_mutex_lock(&reading);
+	for (int i = atomic_load(&server->metered); i < number && result == 0; i++) {
+		server->meters[i] = new_meter(atomic_load(&recording) && server == atomic_load(&measured));
+		if (server->meters[i])
+			atomic_store_explicit(&server->metered, i + 1, memory_order_release);
+		else
+			result = -1;
+	}
+	pthread_mutex_unlock(&reading);
+	return result;
 }
 
 struct wsgid_server *wsgid_metrics_server(void)
@@ -125,7 +152,7 @@ void wsgid_meter_finish(struct wsgid_request *r)
 	struct wsgid_meter *meter = wsgid_meter_of(r);
 	atomic_store_explicit(&meter->requests, atomic_load_explicit(&meter->requests, memory_order_relaxed) + 1,
 	                      memory_order_relaxed);
-	if (!atomic_load_explicit(&recording, memory_order_acquire))
+	if (!atomic_load_explicit(&recording, memory_order_acquire) || !meter->interval)
 		return;
 	if (!r->application_finish) {
 		r->application_finish = wsgid_now();
@@ -143,12 +170,13 @@ int wsgid_metrics_record(void)
 	wsgid_gil_release(); /* the lock is never waited for with it */
 	pthread_mutex_lock(&reading);
 	if (server && !atomic_load(&recording)) {
-		struct wsgid_interval *all = calloc((size_t)server->threads, sizeof *all);
+		int count = atomic_load(&server->metered);
+		struct wsgid_interval *all = calloc((size_t)count, sizeof *all);
 		looked = wsgid_now();
 		getrusage(RUSAGE_SELF, &looked_usage);
-		for (int i = 0; all && i < server->threads; i++) {
+		for (int i = 0; all && i < count; i++) {
 			all[i].since = looked;
-			server->meters[i].interval = &all[i];
+			server->meters[i]->interval = &all[i];
 		}
 		complete = all != NULL;
 		atomic_store(&wsgid_observed, true);
@@ -181,8 +209,8 @@ PyObject *wsgid_metrics_process(void)
 	int active = 0;
 	struct rusage usage;
 	PyObject *counts = py.PyList_New(0);
-	for (int i = 0; counts && server && i < server->threads; i++) {
-		struct wsgid_meter *meter = &server->meters[i];
+	for (int i = 0; counts && server && i < atomic_load(&server->metered); i++) {
+		const struct wsgid_meter *meter = server->meters[i];
 		uint64_t started = atomic_load_explicit(&meter->started, memory_order_relaxed);
 		uint64_t requests = atomic_load_explicit(&meter->requests, memory_order_relaxed);
 		active += started != 0;
@@ -211,6 +239,7 @@ struct sample {
 struct look {
 	uint64_t start, stop;
 	struct rusage before, after;
+	int count;
 	struct sample samples[]; /* one a thread */
 };
 
@@ -231,17 +260,20 @@ static void drain(struct wsgid_meter *meter, uint64_t now, struct sample *to)
 /* malloc'ed; NULL without memory. No GIL needed. */
 static struct look *look(struct wsgid_server *server)
 {
-	struct look *l = malloc(sizeof *l + (size_t)server->threads * sizeof l->samples[0]);
-	if (!l)
-		return NULL;
 	pthread_mutex_lock(&reading);
+	int count = atomic_load(&server->metered);
+	struct look *l = malloc(sizeof *l + (size_t)count * sizeof l->samples[0]);
+	if (!l)
+		goto done;
+	l->count = count;
 	l->start = looked;
 	l->before = looked_usage;
 	looked = l->stop = wsgid_now();
 	getrusage(RUSAGE_SELF, &looked_usage);
 	l->after = looked_usage;
-	for (int i = 0; i < server->threads; i++)
-		drain(&server->meters[i], l->stop, &l->samples[i]);
+	for (int i = 0; i < count; i++)
+		drain(server->meters[i], l->stop, &l->samples[i]);
+done:
 	pthread_mutex_unlock(&reading);
 	return l;
 }
@@ -298,7 +330,7 @@ static PyObject *look_value(const struct look *l, const struct wsgid_server *ser
                             const struct wsgid_interval *all)
 {
 	PyObject *threads = py.PyList_New(0), *phases = py.PyList_New(0);
-	for (int i = 0; threads && i < server->threads; i++)
+	for (int i = 0; threads && i < l->count; i++)
 		if (append(threads, thread_value(&l->samples[i])) < 0)
 			wsgid_py_clear(&threads);
 	for (size_t i = 0; phases && i < PHASES; i++)
@@ -310,8 +342,8 @@ static PyObject *look_value(const struct look *l, const struct wsgid_server *ser
 		return NULL;
 	}
 	return py.Py_BuildValue(
-	    "{sd sd si sN sN sK s(KK) s(KK) sK s(KKKKK) sd sd sK}", "start", wsgid_seconds(l->start), "stop",
-	    wsgid_seconds(l->stop), "embedded", (int)server->embedded, "threads", threads, "phases", phases, "requests",
+	    "{sd sd si si sN sN sK s(KK) s(KK) sK s(KKKKK) sd sd sK}", "start", wsgid_seconds(l->start), "stop",
+	    wsgid_seconds(l->stop), "embedded", (int)server->embedded, "maximum", server->threads, "threads", threads, "phases", phases, "requests",
 	    (u64)all->requests, "input", (u64)all->input_bytes, (u64)all->input_reads, "output", (u64)all->output_bytes,
 	    (u64)all->output_writes, "gil_waits", (u64)all->gil_waits, "status", (u64)all->status[0], (u64)all->status[1],
 	    (u64)all->status[2], (u64)all->status[3], (u64)all->status[4], "user",
@@ -335,7 +367,7 @@ PyObject *wsgid_metrics_interval(void)
 	all = calloc(1, sizeof *all);
 	wsgid_gil_acquire();
 	if (l && all) {
-		for (int i = 0; i < server->threads; i++)
+		for (int i = 0; i < l->count; i++)
 			merge(all, &l->samples[i].interval);
 		result = look_value(l, server, all);
 	} else {

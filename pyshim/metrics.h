@@ -22,25 +22,29 @@ struct wsgid_meter {
 	_Atomic uint64_t requests;   /* finished; written by the thread alone, as busy is */
 	_Atomic uint64_t busy;       /* microseconds */
 	pthread_mutex_t lock;        /* guards *interval */
-	struct wsgid_interval *interval; /* set once, before recording begins */
+	struct wsgid_interval *interval; /* NULL: not recorded. Set before the thread can see it */
 };
 
-/* Gives a server its meters and makes it the one that is measured in this
- * process. 0, -1 without memory. */
-int wsgid_metrics_open(struct wsgid_server *server);
+/* Makes a server the one that is measured in this process, with room for that
+ * many meters. 0, -1 without memory. */
+int wsgid_metrics_open(struct wsgid_server *server, int room);
+
+/* Sees to it that the server has the meters below number, which is within its
+ * room. Not called by two threads at once. 0, -1 without memory. No GIL. */
+int wsgid_metrics_grow(struct wsgid_server *server, int number);
 
 /* The server that is measured; NULL: there is none (yet). */
 struct wsgid_server *wsgid_metrics_server(void);
 
 static inline struct wsgid_meter *wsgid_meter_of(const struct wsgid_request *r)
 {
-	return &r->connection->server->meters[r->connection->thread];
+	return r->connection->server->meters[r->connection->thread];
 }
 
 /* The thread was busy with a connection for some microseconds. */
 static inline void wsgid_meter_busy(const struct wsgid_connection *c, uint64_t took)
 {
-	_Atomic uint64_t *busy = &c->server->meters[c->thread].busy;
+	_Atomic uint64_t *busy = &c->server->meters[c->thread]->busy;
 	atomic_store_explicit(busy, atomic_load_explicit(busy, memory_order_relaxed) + took, memory_order_relaxed);
 }
 

@@ -83,8 +83,8 @@ PyObject *wsgid_active_requests(void)
 	struct wsgid_server *server = wsgid_metrics_server();
 	PyObject *list = py.PyList_New(0);
 	const PyInterpreterState *interpreter = wsgid_py_current_interpreter();
-	for (int i = 0; list && server && i < server->threads; i++)
-		if (add(list, &server->meters[i], interpreter) < 0)
+	for (int i = 0; list && server && i < atomic_load(&server->metered); i++)
+		if (add(list, server->meters[i], interpreter) < 0)
 			wsgid_py_clear(&list);
 	return list;
 }

@@ -184,7 +184,8 @@ static int configure(struct worker *w, const char **error)
 		return -1;
 	}
 	w->loop = wsgid_loop_new(s, w->listen_fd, (uid_t)wsgid_boot_number(boot, "router_uid", -1));
-	if (!w->loop || read_rules(w) < 0 || wsgid_metrics_open(s) < 0) {
+	if (!w->loop || read_rules(w) < 0 || wsgid_metrics_open(s, s->threads) < 0 ||
+	    wsgid_metrics_grow(s, s->threads) < 0) {
 		*error = "no memory or descriptors to start";
 		return -1;
 	}

@@ -33,7 +33,9 @@ struct wsgid_server {
 	int status_fd;              /* docs/internals.md section 2, -1 when embedded */
 	uint8_t *scoreboard;        /* section 4, NULL when embedded */
 	size_t scoreboard_size;
-	struct wsgid_meter *meters; /* metrics.h, one a thread */
+	struct wsgid_meter **meters; /* metrics.h, by number of the thread */
+	atomic_int metered;         /* how many of them there are; more than threads when
+	                               embedded threads had to be replaced */
 	atomic_bool retiring;       /* refuse every new request */
 	atomic_bool stopping;       /* leave the loop when the connection is idle */
 	/* The open connections, one place a thread, for forks of the application;
