@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <unistd.h>
 
 #include "errors_stream.h"
 #include "events.h"
@@ -17,56 +18,44 @@ static struct {
 	bool closed;                /* no further ones: the process stops */
 } state = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
-/* Which list of a side are the event's own subscribers, told after the others. */
-static PyObject *stopping_list(const struct wsgid_side *side)
+/* Of process_signal, or of process_stopping when number is 0: a new dict, or NULL
+ * with an exception. */
+static PyObject *payload_of(int number, const char *reason)
 {
-	return side->shutdown_callbacks;
+	if (!number)
+		return py.Py_BuildValue("{ss}", "shutdown_reason", reason);
+	return py.Py_BuildValue("{sssi}", "signame", number == SIGHUP ? "SIGHUP" : "SIGUSR2", "signum", number);
 }
 
-static PyObject *signal_list(const struct wsgid_side *side)
+/* The subscribers of events, then those of this one alone. Inside interpreter. */
+static void publish_in(const struct wsgid_interpreter *interpreter, int number, const char *reason)
 {
-	return side->signal_callbacks;
+	const struct wsgid_side *side = interpreter->keys;
+	const struct wsgid_log_context context = {.application = interpreter->name};
+	const char *name = number ? "process_signal" : "process_stopping";
+	PyObject *lists[] = {side->event_callbacks, number ? side->signal_callbacks : side->shutdown_callbacks};
+	PyObject *payload = payload_of(number, reason);
+	wsgid_log_set_request(&context);
+	if (!payload)
+		wsgid_log_exception(&context, NULL, name);
+	for (size_t i = 0; payload && i < 2; i++)
+		wsgid_events_publish(lists[i], name, payload, &context);
+	Py_XDECREF(payload);
+	wsgid_streams_flush_thread();
+	wsgid_log_set_request(NULL);
 }
 
-/* In each interpreter: subscribers of events, then those of list. payload makes
- * the payload of an interpreter: new reference, or NULL with an exception. */
-static void publish(const char *name, PyObject *(*list)(const struct wsgid_side *), PyObject *(*payload)(const void *),
-                    const void *closure)
+static void publish(int number, const char *reason)
 {
 	struct wsgid_interpreter *interpreter = NULL;
 	while ((interpreter = wsgid_interpreter_next(interpreter)) != NULL) {
-		const struct wsgid_side *side = interpreter->keys;
-		struct wsgid_log_context context = {.application = interpreter->name};
-		if (!side || !wsgid_interpreter_enter(interpreter->name, interpreter->name_length))
+		if (!interpreter->keys || !wsgid_interpreter_enter(interpreter->name, interpreter->name_length))
 			continue;
-		PyObject *lists[] = {side->event_callbacks, list(side)};
-		PyObject *with = NULL;
-		wsgid_log_set_request(&context);
-		for (size_t i = 0; i < 2; i++) {
-			if (py.PyList_Size(lists[i]) <= 0)
-				continue;
-			if (!with && !(with = payload(closure)))
-				wsgid_log_exception(&context, NULL, name);
-			else
-				wsgid_events_publish(lists[i], name, with, &context);
-		}
-		Py_XDECREF(with);
-		wsgid_streams_flush_thread();
-		wsgid_log_set_request(NULL);
+		publish_in(interpreter, number, reason);
+		if (wsgid_forked)
+			_exit(0); /* a child of a subscriber that came back here is no second worker */
 		wsgid_interpreter_leave(interpreter);
 	}
-}
-
-static PyObject *stopping_payload(const void *closure)
-{
-	const char *reason = closure;
-	return py.Py_BuildValue("{ss}", "shutdown_reason", reason);
-}
-
-static PyObject *signal_payload(const void *closure)
-{
-	int number = *(const int *)closure;
-	return py.Py_BuildValue("{sssi}", "signame", number == SIGHUP ? "SIGHUP" : "SIGUSR2", "signum", number);
 }
 
 static void *tell(void *unused)
@@ -82,7 +71,7 @@ static void *tell(void *unused)
 		state.pending &= ~(1ULL << number);
 		state.telling = true;
 		pthread_mutex_unlock(&state.lock);
-		publish("process_signal", signal_list, signal_payload, &number);
+		publish(number, NULL);
 		pthread_mutex_lock(&state.lock);
 	}
 	return NULL;
@@ -113,5 +102,5 @@ void wsgid_process_stopping(const char *reason)
 	while (state.telling)
 		pthread_cond_wait(&state.changed, &state.lock);
 	pthread_mutex_unlock(&state.lock);
-	publish("process_stopping", stopping_list, stopping_payload, reason);
+	publish(0, reason);
 }

@@ -10,6 +10,7 @@
 
 #include "errors_stream.h"
 #include "events.h"
+#include "failure.h"
 #include "fork.h"
 #include "metrics.h"
 #include "request_data.h"
@@ -243,40 +244,12 @@ static PyObject *find_application(struct wsgid_request *r, enum verdict *verdict
 	return application;
 }
 
-/* The exception that is set is mod_wsgi.RequestTimeout: no fault of the
- * application's, whoever raised it. */
-static bool timed_out(const struct wsgid_request *r)
-{
-	PyObject *type = py.PyDict_GetItemString(r->interpreter->modules, "RequestTimeout"); /* borrowed */
-	return type && py.PyErr_ExceptionMatches(type);
-}
-
-/* Logs the exception that is set and clears it. Returns the code of the answer. */
-static enum wsgid_errcode log_failure(struct wsgid_request *r)
-{
-	bool timeout = timed_out(r);
-	const struct wsgid_error *e = wsgid_error(timeout      ? WSGID_E_REQUEST_TIMEOUT
-	                                          : r->invalid ? WSGID_E_APPLICATION_INVALID
-	                                                       : WSGID_E_APPLICATION_RAISED);
-	if (!timeout) {
-		wsgid_log_exception(&r->context, e->text, e->title);
-		return (enum wsgid_errcode)e->code;
-	}
-	struct wsgid_log_context coded = r->context;
-	coded.code = e->text;
-	py.PyErr_Clear();
-	wsgid_gil_release();
-	wsgid_logf("info", &coded, "%s", e->title);
-	wsgid_gil_acquire();
-	return (enum wsgid_errcode)e->code;
-}
-
 /* The application, or what it returned, raised. */
 static enum verdict failed(struct wsgid_request *r)
 {
 	if (wsgid_events_wanted(r))
 		wsgid_event_exception(r);
-	enum wsgid_errcode code = log_failure(r);
+	enum wsgid_errcode code = wsgid_failure_log(r);
 	r->failure = (int)code;
 	if (r->committed && r->connection->on_wire)
 		return CUT;

@@ -237,7 +237,7 @@ static void listen_to_supervisor(struct worker *w)
 	if (got < (ssize_t)sizeof stop || memcmp(packet, stop, sizeof stop) != 0)
 		return;
 	packet[got] = 0;
-	snprintf(w->reason, sizeof w->reason, "%s", packet + sizeof stop);
+	snprintf(w->reason, sizeof w->reason, "%.63s", packet + sizeof stop);
 }
 
 /* Waits for SIGTERM and keeps the loop's time. Ends the process when the
