@@ -127,7 +127,7 @@ func dump(v reflect.Value) any {
 		for i := range v.NumField() {
 			name := v.Type().Field(i).Name
 			empty := v.Field(i).IsZero() && name != "SupplementaryGroups"
-			if name == "Range" || name == "Umask" || empty || v.Field(i).Kind() == reflect.Slice && v.Field(i).IsNil() {
+			if name == "Range" || name == "Order" || name == "Umask" || empty || v.Field(i).Kind() == reflect.Slice && v.Field(i).IsNil() {
 				continue
 			}
 			fields[name] = dump(v.Field(i))

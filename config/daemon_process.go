@@ -6,7 +6,7 @@ import "github.com/hashicorp/hcl/v2/hclsyntax"
 func (d *decoder) daemonProcessOptions(p *DaemonProcess) options {
 	return options{
 		"processes":            d.integer(&p.Processes, 1, 1000),
-		"threads":              d.integer(&p.Threads, 1, maxThreads),
+		"threads":              d.integer(&p.Threads, 0, maxThreads),
 		"user":                 d.str(&p.User),
 		"group":                d.str(&p.Group),
 		"supplementary_groups": d.list(&p.SupplementaryGroups),
@@ -29,6 +29,8 @@ func (d *decoder) daemonProcessOptions(p *DaemonProcess) options {
 		"shutdown_timeout":  d.duration(&p.ShutdownTimeout),
 		"graceful_timeout":  d.duration(&p.GracefulTimeout),
 		"no_new_privileges": d.boolean(&p.NoNewPrivileges),
+		"reload_on_error":   d.str((*string)(&p.ReloadOnError)),
+		"watch":             d.list(&p.Watch),
 	}
 }
 

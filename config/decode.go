@@ -18,6 +18,8 @@ type decoder struct {
 	// unread are the options whose value is null (true) or could not be read:
 	// they count as not given, so that one mistake gives one message.
 	unread map[hcl.Range]bool
+	// orders counts the blocks that have scripts imported.
+	orders int
 	// single remembers the blocks that may occur once.
 	single map[string]hcl.Range
 }
@@ -47,6 +49,8 @@ func (d *decoder) decodeBlocks(blocks []*hclsyntax.Block) {
 			d.decodeDaemonProcess(block)
 		case "script_alias":
 			d.decodeScriptAlias(block)
+		case "import_script":
+			d.decodeImportScript(block)
 		case "dispatch_script":
 			d.decodeDispatchScript(block)
 		case "control":
@@ -84,7 +88,11 @@ func (d *decoder) decodeBody(where string, block *hclsyntax.Block, known options
 // example how it is written.
 func (d *decoder) label(block *hclsyntax.Block, what, example string) (string, bool) {
 	if len(block.Labels) != 1 {
-		d.add(block.DefRange(), "Wrong block header", "A %s block has exactly one label, %s: write %s { … }.", block.Type, what, example)
+		article := "A"
+		if strings.ContainsRune("aeiou", rune(block.Type[0])) {
+			article = "An"
+		}
+		d.add(block.DefRange(), "Wrong block header", "%s %s block has exactly one label, %s: write %s { … }.", article, block.Type, what, example)
 		return "", false
 	}
 	label := restoreExpansions(block.Labels[0])

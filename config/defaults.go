@@ -58,6 +58,7 @@ func defaultDaemonProcess() DaemonProcess {
 		ShutdownTimeout: 5 * time.Second,
 		GracefulTimeout: 15 * time.Second,
 		NoNewPrivileges: true,
+		ReloadOnError:   ReloadFail,
 	}
 }
 
@@ -70,6 +71,8 @@ func defaultScriptAlias() ScriptAlias {
 		ScriptReloading:  true,
 	}
 }
+
+func defaultImportScript() ImportScript { return ImportScript{ApplicationGroup: "%{GLOBAL}"} }
 
 func defaultDispatchScript() DispatchScript {
 	return DispatchScript{

@@ -64,6 +64,7 @@ func documentedBlocks() map[string]documentedBlock {
 		"daemon_process": {open: `daemon_process "x" {`, options: sortedKeys(d.daemonProcessOptions(&DaemonProcess{})), defaults: defaultDaemonProcess()},
 		"script_alias": {open: `script_alias "/x" {`, needs: map[string]string{"target": `"/srv/x.wsgi"`},
 			options: sortedKeys(d.scriptAliasOptions(&ScriptAlias{})), defaults: defaultScriptAlias()},
+		"import_script":   {open: `import_script "/srv/i.py" {`, options: sortedKeys(d.importScriptOptions(&ImportScript{})), defaults: defaultImportScript()},
 		"dispatch_script": {open: `dispatch_script "/etc/d.py" {`, options: sortedKeys(d.dispatchScriptOptions(&DispatchScript{})), defaults: defaultDispatchScript()},
 		"control":         {open: "control {", options: sortedKeys(d.controlOptions(&Control{})), defaults: defaultControl(root), derived: 1}, // Path
 		"log":             {open: "log {", options: sortedKeys(d.logOptions(&Log{})), defaults: defaultLog()},
@@ -119,7 +120,7 @@ var inWords = []string{
 	"the system's `python3`", "`www-data` where it exists, else `nobody`", "the router's", "the router's user", "the router's group",
 	"the user that started wsgid", "the group that started wsgid", "the one that the request was going to use",
 	"the only `daemon_process`; with none `%{GLOBAL}`; with several it is required",
-	"true if the target is a file, the process group a `daemon_process` and the application group a fixed name",
+	"true if the target is a file and process group and application group are fixed names",
 	"`/run/wsgid/control.sock`, for an ordinary user `$XDG_RUNTIME_DIR/wsgid/control.sock`",
 }
 

@@ -28,6 +28,8 @@ type Config struct {
 	DaemonProcesses []DaemonProcess
 	// ScriptAliases are the mounts; the first that matches wins.
 	ScriptAliases []ScriptAlias
+	// ImportScripts are imported when processes start, in file order.
+	ImportScripts []ImportScript
 	// DispatchScript is nil when none is configured.
 	DispatchScript *DispatchScript
 	Control        Control
@@ -106,7 +108,8 @@ type Router struct {
 type DaemonProcess struct {
 	Name string
 	// Processes, default 1; ProcessesSet: the option was given, which makes
-	// wsgi.multiprocess true even for 1. Threads, default 15.
+	// wsgi.multiprocess true even for 1. Threads, default 15; 0: a service,
+	// which runs its import scripts and serves nothing.
 	Processes    int
 	ProcessesSet bool
 	Threads      int
@@ -138,8 +141,25 @@ type DaemonProcess struct {
 	ShutdownTimeout    time.Duration // for requests to finish after SIGTERM, default 5 s; then SIGKILL
 	GracefulTimeout    time.Duration // for requests to finish before a planned replacement, default 15 s
 	NoNewPrivileges    bool          // default true
-	Range              hcl.Range     `json:"-"`
+	// ReloadOnError says what happens while changed code cannot be imported.
+	ReloadOnError ReloadOnError
+	// Watch are patterns of files whose change replaces the processes;
+	// relative ones are made absolute when the configuration is validated.
+	Watch []string
+	Range hcl.Range `json:"-"`
 }
+
+// Service says whether the group only runs import scripts.
+func (p *DaemonProcess) Service() bool { return p.Threads == 0 }
+
+// ReloadOnError is the value of reload_on_error.
+type ReloadOnError string
+
+// Values of reload_on_error.
+const (
+	ReloadFail ReloadOnError = "fail" // requests fail (default)
+	ReloadKeep ReloadOnError = "keep" // the old process goes on serving
+)
 
 // ScriptAlias is a script_alias "/prefix" block.
 type ScriptAlias struct {
@@ -160,9 +180,21 @@ type ScriptAlias struct {
 	// Preload the script when a process starts: default true when
 	// ProcessGroup and ApplicationGroup are fixed and Target is a file.
 	Preload bool
+	// Order among the blocks that have scripts imported.
+	Order int `json:"-"`
 	// RequestBuffer, MaxBodyBytes: default those of Router.
 	RequestBuffer, MaxBodyBytes int64
 	Range                       hcl.Range `json:"-"`
+}
+
+// ImportScript is an import_script "path" block: mod_wsgi's WSGIImportScript.
+type ImportScript struct {
+	Path string
+	// ProcessGroup, default as in ScriptAlias; "%{GLOBAL}" is the router.
+	// ApplicationGroup, default "%{GLOBAL}". Neither is another expansion.
+	ProcessGroup, ApplicationGroup string
+	Range                          hcl.Range `json:"-"`
+	Order                          int       `json:"-"`
 }
 
 // OnLoadError is the value of on_load_error.

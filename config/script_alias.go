@@ -2,6 +2,7 @@ package config
 
 import (
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -30,7 +31,7 @@ func (d *decoder) decodeScriptAlias(block *hclsyntax.Block) {
 		return
 	}
 	s := defaultScriptAlias()
-	s.Prefix = prefix
+	s.Prefix, s.Order = prefix, d.nextOrder()
 	s.RequestBuffer, s.MaxBodyBytes = unset, unset
 	s.Range = d.decodeBody("script_alias", block, d.scriptAliasOptions(&s))
 	d.need(s.Range, "script_alias", "target", "/srv/site/site.wsgi")
@@ -51,21 +52,43 @@ func resolveScriptAlias(s *ScriptAlias, c *Config, groupGiven, preloadGiven bool
 		s.Directory = true
 	}
 	if s.ProcessGroup == "" && !groupGiven {
-		switch len(c.DaemonProcesses) {
-		case 0:
-			s.ProcessGroup = "%{GLOBAL}"
-		case 1:
-			s.ProcessGroup = c.DaemonProcesses[0].Name
-		}
+		s.ProcessGroup = onlyGroup(c.servingGroups())
 	}
 	if !preloadGiven {
 		s.Preload = s.canPreload()
 	}
 }
 
+// onlyGroup is the process group of a block that names none; empty if there
+// are several.
+func onlyGroup(names []string) string {
+	switch len(names) {
+	case 0:
+		return "%{GLOBAL}"
+	case 1:
+		return names[0]
+	}
+	return ""
+}
+
+// servingGroups are the names of the groups that take requests.
+func (c *Config) servingGroups() []string {
+	var names []string
+	for i := range c.DaemonProcesses {
+		if p := &c.DaemonProcesses[i]; !p.Service() && !slices.Contains(names, p.Name) {
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}
+
 // canPreload says whether it is known before any request which process and
 // which interpreter will run the script.
 func (s *ScriptAlias) canPreload() bool {
-	return !s.Directory && s.ProcessGroup != "" && !strings.HasPrefix(s.ProcessGroup, "%{") &&
-		(s.ApplicationGroup == "%{GLOBAL}" || !strings.HasPrefix(s.ApplicationGroup, "%{"))
+	return !s.Directory && fixed(s.ProcessGroup) && fixed(s.ApplicationGroup)
+}
+
+// fixed says whether a process or application group is known without a request.
+func fixed(name string) bool {
+	return name == "%{GLOBAL}" || name != "" && !strings.HasPrefix(name, "%{")
 }

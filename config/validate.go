@@ -32,6 +32,13 @@ func (v *validator) validate() {
 		resolveScriptAlias(s, c, v.written(s.Range, "process_group"), v.given(s.Range, "preload"))
 		v.scriptAlias(i)
 	}
+	for i := range c.ImportScripts {
+		v.importScript(&c.ImportScripts[i])
+	}
+	for i := range c.DaemonProcesses {
+		v.service(&c.DaemonProcesses[i])
+		v.watch(&c.DaemonProcesses[i])
+	}
 	if c.DispatchScript != nil {
 		v.dispatchScript(c.DispatchScript)
 	}

@@ -31,6 +31,9 @@ func (v *validator) daemonProcess(i int) {
 	v.absolute(p.Range, "home", p.Home)
 	v.absolute(p.Range, "env_file", p.EnvFile)
 	v.python(p.Range, p.Python, p.PythonHome, p.PythonPath)
+	if p.ReloadOnError != ReloadFail && p.ReloadOnError != ReloadKeep {
+		v.add(v.place(p.Range, "reload_on_error"), "Wrong value", "reload_on_error is \"fail\" or \"keep\"; %q is neither%s", p.ReloadOnError, didYouMean(string(p.ReloadOnError), []string{"fail", "keep"}))
+	}
 	for _, option := range []struct{ name, value string }{{"lang", p.Lang}, {"locale", p.Locale}} {
 		if v.given(p.Range, option.name) && (option.value == "" || strings.ContainsAny(option.value, " \t/")) {
 			v.add(v.place(p.Range, option.name), "Wrong locale", "Option %q is the name of a locale, such as \"C.UTF-8\"; %q is none.", option.name, option.value)

@@ -3,6 +3,7 @@ package config
 import (
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -41,11 +42,11 @@ func (v *validator) scriptAlias(i int) {
 	if v.given(s.Range, "target") {
 		v.absolute(s.Range, "target", s.Target)
 	}
-	v.processGroup(s)
+	v.processGroup(s.Range, s.ProcessGroup, v.config.servingGroups())
 	v.applicationGroup(s.Range, s.ApplicationGroup)
 	v.callable(s)
 	if v.given(s.Range, "preload") && s.Preload && !s.canPreload() {
-		v.add(v.place(s.Range, "preload"), "Cannot preload", "A script can be loaded before the first request only if target is a file, process_group is a declared group and application_group is a fixed name: take preload out.")
+		v.add(v.place(s.Range, "preload"), "Cannot preload", "A script can be loaded before the first request only if target is a file, process_group and application_group are fixed names: take preload out.")
 	}
 }
 
@@ -66,19 +67,20 @@ func (v *validator) scriptAliasOrder(i int) {
 	}
 }
 
-// processGroup validates which process group runs a script.
-func (v *validator) processGroup(s *ScriptAlias) {
-	at := v.place(s.Range, "process_group")
-	names := v.groupNames()
-	given := v.given(s.Range, "process_group")
+// processGroup validates which process group, one of names, runs a script.
+func (v *validator) processGroup(block hcl.Range, name string, names []string) {
+	at := v.place(block, "process_group")
+	given := v.given(block, "process_group")
 	switch {
-	case s.ProcessGroup == "" && given:
+	case name == "" && given:
 		v.add(at, "No process group", "process_group is empty: name a daemon_process, or write \"%%{GLOBAL}\" for the Python inside the router.")
-	case s.ProcessGroup == "" && !v.written(s.Range, "process_group") && len(names) > 1:
-		v.add(s.Range, "Which process group?", "There are several daemon_process blocks (%s): add process_group with one of them.", strings.Join(names, ", "))
-	case s.ProcessGroup == "" || v.expansion(s.Range, "process_group", s.ProcessGroup) || v.declared(s.ProcessGroup):
+	case name == "" && !v.written(block, "process_group") && len(names) > 1:
+		v.add(block, "Which process group?", "There are several daemon_process blocks (%s): add process_group with one of them.", strings.Join(names, ", "))
+	case name == "" || v.expansion(block, "process_group", name) || slices.Contains(names, name):
+	case v.declared(name):
+		v.add(at, "Process group serves no requests", "daemon_process %q has threads = 0: it runs import scripts and nothing else.", name)
 	default:
-		v.add(at, "Unknown process group", "There is no daemon_process %q%s", s.ProcessGroup, didYouMeanOf(s.ProcessGroup, names))
+		v.add(at, "Unknown process group", "There is no daemon_process %q%s", name, didYouMeanOf(name, names))
 	}
 }
 
@@ -110,6 +112,24 @@ func (v *validator) callable(s *ScriptAlias) {
 	}
 	if !identifier.MatchString(s.CallableObject) {
 		v.add(v.place(s.Range, "callable_object"), "Wrong callable", "callable_object is the name of a global of the script, or %%{ENV:name}; %q is neither.", s.CallableObject)
+	}
+}
+
+// importScript validates an import_script block: what it names has to be known
+// when a process starts.
+func (v *validator) importScript(s *ImportScript) {
+	if !filepath.IsAbs(s.Path) || strings.HasSuffix(s.Path, "/") {
+		v.add(s.Range, "Path is not absolute", "import_script needs the absolute path of a file; %q is none.", s.Path)
+	}
+	if s.ProcessGroup == "" && !v.written(s.Range, "process_group") {
+		s.ProcessGroup = onlyGroup(v.groupNames())
+	}
+	v.processGroup(s.Range, s.ProcessGroup, v.groupNames())
+	v.applicationGroup(s.Range, s.ApplicationGroup)
+	for _, option := range []struct{ name, value string }{{"process_group", s.ProcessGroup}, {"application_group", s.ApplicationGroup}} {
+		if option.value != "" && !fixed(option.value) && expansionPattern.MatchString(option.value) {
+			v.add(v.place(s.Range, option.name), "Not known at the start", "An import script runs before any request, so that %s = %q has no value then: write a fixed name or \"%%{GLOBAL}\".", option.name, option.value)
+		}
 	}
 }
 

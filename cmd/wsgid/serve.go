@@ -81,6 +81,9 @@ func serve(cmd *cobra.Command, o *serveOptions) error {
 	if err := o.chooseUser(identity, stderr); err != nil {
 		return err
 	}
+	if o.threads == 0 { // in a configuration that would be a service
+		return usagef("--threads is a whole number from 1 to 1000")
+	}
 	if err := o.choosePort(); err != nil {
 		return err
 	}
