@@ -124,6 +124,49 @@ func TestEmbeddedPool(t *testing.T) {
 	}
 }
 
+// importingHost notes imports, which take until somebody lets them go on.
+type importingHost struct {
+	*embeddedHost
+	imports chan string
+	goOn    chan struct{}
+}
+
+func (h *importingHost) Import(application, path string) {
+	h.imports <- application + ":" + path
+	<-h.goOn
+}
+
+// TestEmbeddedPreload: scripts are imported in order without any request;
+// requests for them wait and see none of it, others are served.
+func TestEmbeddedPreload(t *testing.T) {
+	h := &importingHost{newEmbeddedHost(t, echoPath), make(chan string, 2), make(chan struct{})}
+	config := baseConfig()
+	config.Embedded = wire.Embedded{Needed: true, Threads: 2, Scripts: []wire.ScriptRule{{Path: "/srv/site.wsgi"}},
+		Preload: []wire.Import{{Application: "sub", Path: "/srv/first.py"}, {Path: "/srv/site.wsgi"}}}
+	config.Mounts = []wire.Mount{fileMount("/e", "/srv/site.wsgi", "%{GLOBAL}"), fileMount("/", "/srv/lost.wsgi", "nobody")}
+	r := startRouter(t, config, func(wire.Embedded) (ScriptHost, error) { return h, nil })
+	if got := <-h.imports; got != "sub:/srv/first.py" {
+		t.Errorf("imported %s", got)
+	}
+	f, other := r.front(), r.front()
+	f.begin("/e")
+	r.await("the request waits", func(s *wire.RouterStatus) bool { return s.Groups[0].Queued == 1 })
+	if a := r.mustGet(other, "/other"); a.status() != "500 Internal Server Error" {
+		t.Errorf("another group: %+v", a)
+	}
+	h.goOn <- struct{}{}
+	if got := <-h.imports; got != ":/srv/site.wsgi" {
+		t.Errorf("imported %s", got)
+	}
+	if n := h.calls.Load(); n != 0 {
+		t.Errorf("threads were started %d times before everything was imported", n)
+	}
+	h.goOn <- struct{}{}
+	if a, err := f.read(); err != nil || a.status() != "200 OK" {
+		t.Errorf("%+v %v", a, err)
+	}
+}
+
 func TestEmbeddedThreadsThatCannotBeStarted(t *testing.T) {
 	h := newEmbeddedHost(t, echoPath)
 	h.broken.Store(true)

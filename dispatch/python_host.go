@@ -43,6 +43,9 @@ func (h *pythonHost) Probe() { h.host.Probe() }
 // Stopping tells the subscribers of applications that the process ends.
 func (h *pythonHost) Stopping() { h.host.Stopping() }
 
+// Import imports a script into the interpreter of an application group.
+func (h *pythonHost) Import(application, path string) { h.host.Import(application, path) }
+
 // ServeEmbedded starts the threads of applications, and later more of them in
 // the place of lost ones. There is one router, so that no other process serves
 // applications.

@@ -125,6 +125,22 @@ func (g *group) fill() *refusal {
 	return refuse(errcode.EmbeddedMissing, "error", err)
 }
 
+// preload imports what embedded applications need and then starts their
+// threads. Requests for them wait in the queue meanwhile, others do not.
+func (g *group) preload() {
+	if host, err := g.router.embeddedHost(); err == nil {
+		for _, script := range g.router.config.Embedded.Preload {
+			host.Import(script.Application, script.Path)
+		}
+	}
+	if len(g.router.config.Embedded.Scripts) == 0 {
+		return // no request can come
+	}
+	if r := g.fill(); r != nil && g.router.ctx.Err() == nil {
+		g.log.Error("embedded applications are not preloaded", r.args...)
+	}
+}
+
 // unavailableRefusal is called with the lock held.
 func (g *group) unavailableRefusal() *refusal {
 	r := refuse(errcode.GroupUnavailable, "group", g.config.Name, "reason", g.reason)

@@ -124,6 +124,11 @@ func (r *Router) start() error {
 		}
 		r.script = newDispatchScript(r, *d, host)
 	}
+	if len(r.config.Embedded.Preload) > 0 {
+		g := r.groups[""]
+		g.filled = true // requests wait
+		go g.preload()  // not waited for: an import may never end
+	}
 	for _, c := range r.config.Listeners {
 		l, err := openListener(c)
 		if err != nil {

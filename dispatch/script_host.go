@@ -13,6 +13,9 @@ type ScriptHost interface {
 	// Interrupt raises an exception in a running call. It may wait for Python's
 	// lock, even for ever.
 	Interrupt(c *ScriptCall)
+	// Import imports a script into the interpreter of an application group.
+	// Failures are the host's to log.
+	Import(application, path string)
 	// ServeEmbedded starts n threads that serve applications and returns the
 	// router's ends of their socket pairs.
 	ServeEmbedded(n int) ([]int, error)

@@ -90,7 +90,7 @@ static int import_one(const struct wsgid_server *server, struct wsgid_interprete
 	return result;
 }
 
-/* One entry of preload: application group TAB callable TAB path. */
+/* One entry of check: application group TAB callable TAB path. */
 static int check_entry(struct wsgid_server *server, const struct wsgid_boot *boot, const char *entry)
 {
 	const char *tab = strchr(entry, '\t'), *second = tab ? strchr(tab + 1, '\t') : NULL;
@@ -116,7 +116,7 @@ int wsgid_check_run(struct wsgid_server *server, const struct wsgid_boot *boot)
 {
 	size_t position = 0;
 	int result = 0;
-	for (const char *entry; (entry = wsgid_boot_next(boot, "preload", &position)) != NULL;)
+	for (const char *entry; (entry = wsgid_boot_next(boot, "check", &position)) != NULL;)
 		if (check_entry(server, boot, entry) < 0)
 			result = 1;
 	return result;

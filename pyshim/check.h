@@ -1,4 +1,4 @@
-/* wsgid check --apps: a throw-away worker that imports its preload list, tells
+/* wsgid check --apps: a throw-away worker that imports the scripts it is given, tells
  * the supervisor what became of each script, and ends (docs/internals.md
  * section 8). It serves nothing. */
 #ifndef WSGID_CHECK_H

@@ -242,6 +242,7 @@ static PyObject *load(struct wsgid_interpreter *interpreter, const char *script,
 		set_text(&result->message, "no such file", result);
 		return NULL;
 	case WSGID_SCRIPT_CHANGED:
+	case WSGID_SCRIPT_STALE: /* neither was asked for */
 	case WSGID_SCRIPT_FAILED:
 		break;
 	}

@@ -2,6 +2,7 @@
 
 package pyshim
 
+// #include <stdlib.h>
 // #include "embedded_threads.h"
 import "C"
 
@@ -9,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
+	"unsafe"
 )
 
 // EmbeddedOptions describe the threads of embedded applications (process group
@@ -23,6 +25,16 @@ type EmbeddedOptions struct {
 type ScriptRule struct {
 	Path      string
 	Directory bool
+}
+
+// Import imports a script into the interpreter of an application group before
+// any request wants it. A failure is logged; the request tries again.
+func (h *Host) Import(application, path string) {
+	text := C.CString(application)
+	defer C.free(unsafe.Pointer(text))
+	file := C.CString(path)
+	defer C.free(unsafe.Pointer(file))
+	C.wsgid_embedded_import(text, file)
 }
 
 // ServeEmbedded starts the threads, each of which serves one end of a socket

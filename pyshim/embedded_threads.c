@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "import.h"
 #include "metrics.h"
 #include "worker.h"
 
@@ -90,6 +91,17 @@ static void give_number_back(struct embedded *embedded, int number)
 	pthread_mutex_lock(&numbers);
 	embedded->taken[number] = false;
 	pthread_mutex_unlock(&numbers);
+}
+
+void wsgid_embedded_import(const char *application, const char *path)
+{
+	static const struct wsgid_server server = { .group = "", .embedded = true, .status_fd = -1 };
+	struct wsgid_import import = { .path = path };
+
+	if (strlen(application) >= sizeof(import.application))
+		return;
+	strcpy(import.application, application);
+	wsgid_import_run(&server, &import, NULL);
 }
 
 static void *serve(void *argument)

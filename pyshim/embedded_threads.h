@@ -18,4 +18,8 @@ int wsgid_embedded_rule(struct wsgid_server *server, size_t index, const char *p
  * It has a number of its own as long as it runs. 0 or an errno. */
 int wsgid_embedded_start(struct wsgid_server *server, int fd);
 
+/* Imports a script before any request wants it. Failures are logged. The
+ * calling thread holds no GIL. */
+void wsgid_embedded_import(const char *application, const char *path);
+
 #endif

@@ -14,6 +14,7 @@
 
 #include "connection.h"
 #include "patience.h"
+#include "watch.h"
 
 static struct {
 	struct wsgid_server *server;
@@ -60,15 +61,18 @@ static void in_child(void)
 	wsgid_patience_forked();
 	if (!server)
 		return;
-	sigaction(SIGTERM, &state.terminate, NULL);
-	sigaction(SIGINT, &state.interrupt, NULL);
-	sigaction(SIGHUP, &state.hangup, NULL);
-	sigaction(SIGUSR2, &state.user, NULL);
 	/* What is the worker's: its sockets would keep connections open, its
 	 * scoreboard and status channel would lie. */
-	close(state.listen_fd);
-	close(state.signal_fd);
-	wsgid_loop_forked(state.loop);
+	wsgid_watch_forked();
+	if (state.loop) {
+		sigaction(SIGTERM, &state.terminate, NULL);
+		sigaction(SIGINT, &state.interrupt, NULL);
+		sigaction(SIGHUP, &state.hangup, NULL);
+		sigaction(SIGUSR2, &state.user, NULL);
+		close(state.listen_fd);
+		close(state.signal_fd);
+		wsgid_loop_forked(state.loop);
+	}
 	if (server->status_fd >= 0)
 		close(server->status_fd);
 	server->status_fd = -1;
@@ -113,17 +117,24 @@ void wsgid_fork_handle_signals(void)
 
 int wsgid_fork_prepare(struct wsgid_server *server, struct wsgid_loop *loop, int listen_fd)
 {
-	state.signal_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (state.signal_fd < 0)
-		return -1;
 	state.loop = loop;
 	state.listen_fd = listen_fd;
 	state.server = server;
 	state.pid = getpid();
+	if (!loop)
+		return pthread_atfork(NULL, NULL, in_child) ? -1 : 0;
+	state.signal_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (state.signal_fd < 0)
+		return -1;
 	if (handle(&state.terminate, &state.interrupt, &state.hangup) < 0 ||
 	    handle_one(SIGUSR2, on_signal, &state.user) < 0)
 		return -1;
 	return pthread_atfork(NULL, NULL, in_child) ? -1 : 0;
+}
+
+bool wsgid_fork_terminated(void)
+{
+	return (atomic_load(&state.arrived) & 1ULL << SIGTERM) != 0;
 }
 
 int wsgid_fork_signal_fd(void)

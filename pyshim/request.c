@@ -14,7 +14,6 @@
 #include "fork.h"
 #include "metrics.h"
 #include "request_data.h"
-#include "script.h"
 #include "script_table.h"
 #include "status.h"
 
@@ -27,20 +26,25 @@ enum verdict {
 	LOST,    /* the client is gone */
 };
 
-void wsgid_log_exception(const struct wsgid_log_context *context, const char *code, const char *title)
+void wsgid_log_traceback(const struct wsgid_log_context *context, const char *code, const char *title,
+                         const char *text, size_t length)
 {
 	struct wsgid_log_context coded = *context;
-	size_t length = 0;
-	char *text = wsgid_py_format_exception(&length);
 	struct wsgid_buffer message = {0};
 	coded.code = code;
 	if (text && wsgid_buffer_add(&message, title, strlen(title)) == 0 &&
-	    wsgid_buffer_add(&message, "\n", 1) == 0 && wsgid_buffer_add(&message, text, length) == 0) {
-		wsgid_gil_release();
+	    wsgid_buffer_add(&message, "\n", 1) == 0 && wsgid_buffer_add(&message, text, length) == 0)
 		wsgid_log("error", &coded, message.data, message.length);
-		wsgid_gil_acquire();
-	}
 	free(message.data);
+}
+
+void wsgid_log_exception(const struct wsgid_log_context *context, const char *code, const char *title)
+{
+	size_t length = 0;
+	char *text = wsgid_py_format_exception(&length);
+	wsgid_gil_release();
+	wsgid_log_traceback(context, code, title, text, length);
+	wsgid_gil_acquire();
 	free(text);
 }
 
@@ -167,83 +171,6 @@ static bool parse(struct wsgid_request *r, const uint8_t *params, size_t size)
 	return good && r->script[0] && r->callable[0];
 }
 
-/* The script was allowed and loaded before, by this thread in the interpreter
- * of this name. Not when embedded: there a changed script is imported in place. */
-static bool checked_before(const struct wsgid_request *r, size_t length)
-{
-	if (r->connection->server->embedded)
-		return false;
-	for (size_t i = 0; i < WSGID_CHECKED; i++) {
-		const struct wsgid_checked *c = &r->local->checked[i];
-		if (c->length == length && c->interpreter && memcmp(c->path, r->script, length) == 0 &&
-		    strcmp(c->interpreter->name, r->application) == 0)
-			return true;
-	}
-	return false;
-}
-
-static void remember_checked(struct wsgid_request *r)
-{
-	size_t length = strlen(r->script);
-	if (checked_before(r, length))
-		return;
-	struct wsgid_checked *c = &r->local->checked[r->local->next_checked++ % WSGID_CHECKED];
-	char *path = strdup(r->script);
-	if (!path)
-		return;
-	free(c->path);
-	*c = (struct wsgid_checked){r->interpreter, length, path};
-}
-
-/* Says in the log what the error page of a code cannot: which script or name it
- * is about. Called with the GIL, which is given back meanwhile. */
-static void log_refusal(struct wsgid_request *r, enum wsgid_errcode code, const char *name)
-{
-	const struct wsgid_error *e = wsgid_error(code);
-	struct wsgid_log_context coded = r->context;
-	coded.code = e->text;
-	wsgid_gil_release();
-	wsgid_logf("error", &coded, "%s: %s", e->title, name);
-	wsgid_gil_acquire();
-}
-
-/* Finds the application object. *verdict is set when NULL is returned. */
-static PyObject *find_application(struct wsgid_request *r, enum verdict *verdict)
-{
-	struct wsgid_server *server = r->connection->server;
-	PyObject *module = NULL, *application;
-	int flags = r->check ? WSGID_SCRIPT_CHECK : 0;
-	if (r->check && !server->embedded)
-		flags |= WSGID_SCRIPT_REFUSE;
-	*verdict = SERVED;
-	switch (wsgid_script_load(r->interpreter, r->script, r->script, flags, &module)) {
-	case WSGID_SCRIPT_OK:
-		remember_checked(r);
-		break;
-	case WSGID_SCRIPT_MISSING:
-		log_refusal(r, WSGID_E_SCRIPT_MISSING, r->script);
-		wsgid_error_page(r, WSGID_E_SCRIPT_MISSING);
-		return NULL;
-	case WSGID_SCRIPT_CHANGED:
-		*verdict = REFUSED;
-		return NULL;
-	case WSGID_SCRIPT_FAILED:
-		Py_XDECREF(module);
-		wsgid_log_exception(&r->context, wsgid_error(WSGID_E_SCRIPT_IMPORT)->text,
-		                    wsgid_error(WSGID_E_SCRIPT_IMPORT)->title);
-		wsgid_error_page(r, WSGID_E_SCRIPT_IMPORT);
-		return NULL;
-	}
-	application = py.PyDict_GetItemString(py.PyModule_GetDict(module), r->callable);
-	Py_XINCREF(application);
-	Py_DECREF(module);
-	if (!application) {
-		log_refusal(r, WSGID_E_CALLABLE_MISSING, r->callable);
-		wsgid_error_page(r, WSGID_E_CALLABLE_MISSING);
-	}
-	return application;
-}
-
 /* The application, or what it returned, raised. */
 static enum verdict failed(struct wsgid_request *r)
 {
@@ -349,9 +276,10 @@ static enum verdict run_in_python(struct wsgid_request *r)
 		wsgid_error_page(r, WSGID_E_INTERPRETER_FAILED);
 		return SERVED;
 	}
-	PyObject *application = find_application(r, &verdict);
+	bool refused;
+	PyObject *application = wsgid_application_find(r, &refused);
 	if (!application)
-		return verdict;
+		return refused ? REFUSED : SERVED;
 	/* From here on the request is ours: the router may send the rest of a body. */
 	if (r->want_accept && wsgid_output_record(r->connection, FCGI_STDERR, r->connection->id, NULL, 0) < 0)
 		verdict = LOST;
@@ -379,7 +307,7 @@ static enum verdict run(struct wsgid_request *r, const uint8_t *params, size_t s
 	    .script = r->script,
 	    .request = r->id,
 	};
-	if (!checked_before(r, strlen(r->script)) && !wsgid_script_allowed(c->server, r->script)) {
+	if (!wsgid_application_checked(r, strlen(r->script)) && !wsgid_script_allowed(c->server, r->script)) {
 		struct wsgid_log_context coded = r->context;
 		coded.code = wsgid_error(WSGID_E_SCRIPT_FORBIDDEN)->text;
 		wsgid_logf("error", &coded, "script not permitted for this process group: %s", r->script);

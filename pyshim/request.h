@@ -101,6 +101,14 @@ struct wsgid_request {
 	char id[256];
 };
 
+/* The script, of this length, was allowed and loaded before, by this thread in
+ * the interpreter of this name. Not when embedded: there a changed script is
+ * imported in place. application.c */
+bool wsgid_application_checked(const struct wsgid_request *r, size_t length);
+/* The application object, a new reference. NULL: the answer is collected, or
+ * *refused is set and another process shall take the request. GIL held. */
+PyObject *wsgid_application_find(struct wsgid_request *r, bool *refused);
+
 /* Fills a side; GIL held. NULL with a Python exception. interpreter_side.c */
 struct wsgid_side *wsgid_side_of(struct wsgid_interpreter *interpreter);
 
@@ -134,6 +142,10 @@ int wsgid_response_iterate(struct wsgid_request *r, PyObject *result);
 /* An answer of the worker itself instead of the application's: collected, not
  * sent. error_page.c */
 void wsgid_error_page(struct wsgid_request *r, enum wsgid_errcode code);
+
+/* Logs title and the traceback in text (NULL: nothing) as one record. */
+void wsgid_log_traceback(const struct wsgid_log_context *context, const char *code, const char *title,
+                         const char *text, size_t length);
 
 /* Logs the current exception as one record and clears it; GIL held. */
 void wsgid_log_exception(const struct wsgid_log_context *context, const char *code, const char *title);

@@ -4,27 +4,31 @@
 #include "script.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "log.h"
 #include "md5.h"
+#include "script_file.h"
 
-#define RETRY_MS 1000
+#define RETRY_MS 1000 /* a broken dispatch script is tried, and news told, once in so long */
+#define NO_TIME INT64_MIN
 
 /* What is remembered of one script in one interpreter. Never freed. */
 struct script {
 	char *path;
 	PyObject *name;        /* interned module name */
-	int64_t failed_mtime;  /* of the version that could not be imported, 0 none */
-	int64_t failed_at;     /* monotonic milliseconds */
+	struct wsgid_stamp loaded; /* of the version that sys.modules has */
+	struct wsgid_stamp failed; /* of the version that could not be imported */
+	int64_t failed_at;     /* monotonic milliseconds, 0: the last import went well */
+	struct wsgid_stamp seen; /* at the last comparison */
+	struct wsgid_stamp told; /* when wsgid_script_news last said something */
+	int64_t told_at;       /* monotonic milliseconds, 0 never */
+	bool used;             /* a request has had the module */
 	struct script *next;
 };
 
@@ -94,16 +98,6 @@ static struct script *script_of(struct script_cache *cache, const char *path)
 	return script;
 }
 
-/* Modification time in microseconds, -1 with errno. */
-static int64_t file_mtime(const char *path)
-{
-	struct stat status;
-
-	if (stat(path, &status) != 0)
-		return -1;
-	return (int64_t)status.st_mtim.tv_sec * 1000000 + status.st_mtim.tv_nsec / 1000;
-}
-
 static int64_t now_ms(void)
 {
 	struct timespec t;
@@ -123,26 +117,37 @@ static bool is_module(PyObject *object)
 	return is;
 }
 
-/* The module when it is completely imported (__mtime__ is set last): new
- * reference, and its time. NULL without an exception otherwise. */
+/* The module, a new reference, and its time; *mtime is NO_TIME when the script
+ * has removed or replaced __mtime__, or is being imported (it is set last).
+ * NULL without an exception if there is none. */
 static PyObject *loaded_module(struct script_cache *cache, struct script *script, int64_t *mtime)
 {
 	PyObject *module = py.PyDict_GetItemWithError(cache->modules, script->name);
 	PyObject *value;
 
+	*mtime = NO_TIME;
 	if (module == NULL || !is_module(module)) {
 		py.PyErr_Clear();
 		return NULL;
 	}
 	value = py.PyDict_GetItemWithError(py.PyModule_GetDict(module), cache->mtime);
-	if (value == NULL || !wsgid_py_is_int(value)) {
-		py.PyErr_Clear();
-		return NULL;
-	}
-	*mtime = py.PyLong_AsLongLong(value);
+	if (value != NULL && wsgid_py_is_int(value))
+		*mtime = py.PyLong_AsLongLong(value);
 	py.PyErr_Clear();
 	Py_INCREF(module);
 	return module;
+}
+
+/* The file is still the one that a module with this time was made of. */
+static bool unchanged(struct script *script, int64_t mtime)
+{
+	struct wsgid_stamp now;
+
+	if (wsgid_stamp_read(script->path, &now) != 0)
+		memset(&now, 0, sizeof(now));
+	script->seen = now;
+	return now.inode != 0 && now.mtime == mtime &&
+	       (script->loaded.mtime != mtime || wsgid_stamp_equal(&now, &script->loaded));
 }
 
 /* Asks the script itself. An exception is logged by the interpreter's
@@ -173,73 +178,17 @@ static bool wants_reload(struct script_cache *cache, PyObject *module, const cha
 	return truth > 0;
 }
 
-/* The whole file, malloc'ed with a NUL behind it; NULL with errno. No GIL. */
-static char *read_file(const char *path, int64_t *mtime)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* a FIFO must not hold us */
-	struct stat status;
-	size_t length = 0, capacity;
-	char *text = NULL;
-	int failure = 0;
-
-	if (fd == -1)
-		return NULL;
-	if (fstat(fd, &status) != 0) {
-		failure = errno;
-		goto done;
-	}
-	if (!S_ISREG(status.st_mode)) {
-		failure = S_ISDIR(status.st_mode) ? EISDIR : EINVAL;
-		goto done;
-	}
-	*mtime = (int64_t)status.st_mtim.tv_sec * 1000000 + status.st_mtim.tv_nsec / 1000;
-	capacity = (size_t)status.st_size + 4096;
-	text = malloc(capacity + 1);
-	while (text != NULL) {
-		ssize_t n = read(fd, text + length, capacity - length);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			failure = errno;
-		if (n <= 0)
-			break;
-		length += (size_t)n;
-		if (length == capacity) {
-			char *larger = realloc(text, 2 * capacity + 1);
-
-			failure = larger == NULL ? ENOMEM : 0;
-			if (larger == NULL)
-				break;
-			text = larger;
-			capacity *= 2;
-		}
-	}
-	if (text == NULL)
-		failure = ENOMEM;
-	else
-		text[length] = 0;
-done:
-	close(fd);
-	if (failure != 0) {
-		free(text);
-		errno = failure;
-		return NULL;
-	}
-	return text;
-}
-
 /* Reads, compiles and executes the file as a new module; GIL held, the lock
  * too. New reference, or NULL with an exception. */
 static PyObject *import_file(struct script_cache *cache, struct script *script)
 {
-	int64_t mtime = 0;
+	struct wsgid_stamp stamp = { 0 };
 	PyObject *code = NULL, *module = NULL, *time_value = NULL;
 	char *text;
 	int failure;
 
 	wsgid_gil_release();
-	text = read_file(script->path, &mtime);
+	text = wsgid_script_read(script->path, &stamp);
 	failure = errno;
 	wsgid_gil_acquire();
 	if (text == NULL) {
@@ -269,7 +218,8 @@ static PyObject *import_file(struct script_cache *cache, struct script *script)
 		py.PyErr_SetString(py.PyExc_ImportError, "the script put something that is no module into sys.modules");
 		return NULL;
 	}
-	time_value = py.PyLong_FromLongLong(mtime);
+	script->loaded = stamp;
+	time_value = py.PyLong_FromLongLong(stamp.mtime);
 	if (time_value == NULL || py.PyDict_SetItem(py.PyModule_GetDict(module), cache->mtime, time_value) != 0)
 		wsgid_py_clear(&module);
 	Py_XDECREF(time_value);
@@ -290,19 +240,22 @@ static void put_back(struct script_cache *cache, struct script *script, PyObject
 	py.PyErr_Restore(type, value, traceback);
 }
 
+/* Imports a script that is not loaded, or again. Lock and GIL held; takes the
+ * reference to old over. */
 static enum wsgid_script_outcome import_again(struct wsgid_interpreter *interpreter,
                                               struct script_cache *cache, struct script *script,
                                               PyObject *old, int flags, PyObject **module)
 {
 	struct wsgid_log_context context = { .application = interpreter->name, .script = script->path };
-	int64_t mtime = file_mtime(script->path);
+	struct wsgid_stamp stamp = { 0 };
 	bool keep = old != NULL && (flags & WSGID_SCRIPT_KEEP) != 0;
 
-	if (mtime < 0 && (errno == ENOENT || errno == ENOTDIR) && !keep) {
+	if (wsgid_stamp_read(script->path, &stamp) != 0 && (errno == ENOENT || errno == ENOTDIR) && !keep) {
 		Py_XDECREF(old);
 		return WSGID_SCRIPT_MISSING;
 	}
-	if (keep && script->failed_mtime == mtime && now_ms() - script->failed_at < RETRY_MS) {
+	if (keep && script->failed_at != 0 && wsgid_stamp_equal(&script->failed, &stamp) &&
+	    now_ms() - script->failed_at < RETRY_MS) {
 		*module = old;
 		return WSGID_SCRIPT_FAILED;
 	}
@@ -313,12 +266,12 @@ static enum wsgid_script_outcome import_again(struct wsgid_interpreter *interpre
 		py.PyDict_DelItem(cache->modules, script->name);
 	*module = import_file(cache, script);
 	if (*module != NULL) {
-		script->failed_mtime = 0;
+		script->failed_at = 0;
 		Py_XDECREF(old);
 		return WSGID_SCRIPT_OK;
 	}
 	put_back(cache, script, keep ? old : NULL);
-	script->failed_mtime = mtime;
+	script->failed = script->seen = script->told = stamp;
 	script->failed_at = now_ms();
 	if (keep)
 		*module = old;
@@ -327,45 +280,107 @@ static enum wsgid_script_outcome import_again(struct wsgid_interpreter *interpre
 	return WSGID_SCRIPT_FAILED;
 }
 
+/* The file of a module has changed, or it asks for a reload itself. Imports
+ * nothing; takes the reference over. */
+static enum wsgid_script_outcome changed(PyObject *old, int flags, PyObject **module)
+{
+	if ((flags & WSGID_SCRIPT_STALE_OK) != 0) {
+		*module = old;
+		return WSGID_SCRIPT_STALE;
+	}
+	Py_DECREF(old);
+	return WSGID_SCRIPT_CHANGED;
+}
+
+/* A script that could not be imported in this process and is not tried again. */
+static enum wsgid_script_outcome failed_before(struct script *script, int flags)
+{
+	if ((flags & WSGID_SCRIPT_CHECK) == 0)
+		return WSGID_SCRIPT_FAILED;
+	if (unchanged(script, script->failed.mtime) && wsgid_stamp_equal(&script->seen, &script->failed))
+		return WSGID_SCRIPT_FAILED;
+	return script->seen.inode == 0 ? WSGID_SCRIPT_MISSING : WSGID_SCRIPT_CHANGED;
+}
+
+/* Under the lock: nobody else imports now. asked: seen has said that it wants
+ * to be reloaded. */
+static enum wsgid_script_outcome load_locked(struct wsgid_interpreter *interpreter, struct script_cache *cache,
+                                             struct script *script, int flags, PyObject *seen, bool asked,
+                                             PyObject **module)
+{
+	bool check = (flags & WSGID_SCRIPT_CHECK) != 0;
+	int64_t mtime;
+	PyObject *old = loaded_module(cache, script, &mtime);
+
+	if (old != NULL && (!check || (mtime != NO_TIME && unchanged(script, mtime) && (!asked || old != seen)))) {
+		*module = old; /* another thread was faster */
+		return WSGID_SCRIPT_OK;
+	}
+	if (old != NULL && (flags & (WSGID_SCRIPT_REFUSE | WSGID_SCRIPT_STALE_OK)) != 0)
+		return changed(old, flags, module);
+	if (old == NULL && script->failed_at != 0 && (flags & WSGID_SCRIPT_ONCE) != 0)
+		return failed_before(script, flags);
+	return import_again(interpreter, cache, script, old, flags, module);
+}
+
 enum wsgid_script_outcome wsgid_script_load(struct wsgid_interpreter *interpreter, const char *path,
                                             const char *resource, int flags, PyObject **module)
 {
-	enum wsgid_script_outcome outcome = WSGID_SCRIPT_FAILED;
+	enum wsgid_script_outcome outcome;
 	struct script_cache *cache = cache_of(interpreter);
 	struct script *script = cache == NULL ? NULL : script_of(cache, path);
 	bool check = (flags & WSGID_SCRIPT_CHECK) != 0, asked = false;
-	PyObject *old, *seen;
-	int64_t mtime = 0;
+	PyObject *old;
+	int64_t mtime;
 
 	*module = NULL;
 	if (script == NULL)
 		return WSGID_SCRIPT_FAILED;
 	old = loaded_module(cache, script, &mtime);
-	if (old != NULL) {
-		if (!check || (file_mtime(path) == mtime && !(asked = wants_reload(cache, old, resource)))) {
+	if (old != NULL && mtime != NO_TIME) {
+		/* Not asked by the request that is its first: a process that was
+		 * started to load it anew would be replaced again and again. */
+		if (!check || (unchanged(script, mtime) &&
+		               !(asked = script->used && wants_reload(cache, old, resource)))) {
+			script->used = script->used || resource != NULL;
 			*module = old;
 			return WSGID_SCRIPT_OK;
 		}
-		if ((flags & WSGID_SCRIPT_REFUSE) != 0) {
-			Py_DECREF(old);
-			return WSGID_SCRIPT_CHANGED;
-		}
+		if ((flags & (WSGID_SCRIPT_REFUSE | WSGID_SCRIPT_STALE_OK)) != 0)
+			return changed(old, flags, module);
 	}
-	seen = old; /* kept alive until the lock is there, so that the comparison means something */
+	if (old == NULL && script->failed_at != 0 && (flags & WSGID_SCRIPT_ONCE) != 0)
+		return failed_before(script, flags);
+	/* old is kept alive until the lock is there, so that comparing with it
+	 * means something. */
 	wsgid_gil_release();
 	pthread_mutex_lock(&import_lock);
 	wsgid_gil_acquire();
-	old = loaded_module(cache, script, &mtime);
-	if (old != NULL && (!check || (file_mtime(path) == mtime && (!asked || old != seen)))) {
-		*module = old; /* another thread was faster */
-		outcome = WSGID_SCRIPT_OK;
-	} else if (old != NULL && (flags & WSGID_SCRIPT_REFUSE) != 0) {
-		Py_DECREF(old);
-		outcome = WSGID_SCRIPT_CHANGED;
-	} else {
-		outcome = import_again(interpreter, cache, script, old, flags, module);
-	}
+	outcome = load_locked(interpreter, cache, script, flags, old, asked, module);
+	if (outcome == WSGID_SCRIPT_OK)
+		script->used = script->used || resource != NULL;
 	pthread_mutex_unlock(&import_lock);
-	Py_XDECREF(seen);
+	Py_XDECREF(old);
 	return outcome;
+}
+
+enum wsgid_script_news wsgid_script_news(struct wsgid_interpreter *interpreter, const char *path)
+{
+	struct script_cache *cache = cache_of(interpreter);
+	struct script *script = cache == NULL ? NULL : script_of(cache, path);
+	int64_t now = now_ms();
+
+	if (script == NULL) {
+		py.PyErr_Clear();
+		return WSGID_NEWS_NONE;
+	}
+	if (!wsgid_stamp_equal(&script->seen, &script->told) || (script->told_at == 0 && script->failed_at == 0)) {
+		script->told = script->seen;
+		script->told_at = now;
+		return WSGID_NEWS_CHANGED;
+	}
+	if (script->told_at != 0 && now - script->told_at < RETRY_MS)
+		return WSGID_NEWS_NONE;
+	script->told_at = now;
+	return WSGID_NEWS_AGAIN;
 }

@@ -4,8 +4,32 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+
+enum {
+	VALUE = 4095,          /* longest value */
+	TRACEBACK = 12 * 1024, /* of this the supervisor keeps one for each broken script */
+};
+
+/* Adds a text of at most limit bytes and its NUL; false: there is no room. */
+static bool add(char *packet, size_t size, size_t *at, const char *text, size_t limit)
+{
+	size_t length = strnlen(text, limit);
+	if (*at + length + 1 > size)
+		return false;
+	memcpy(packet + *at, text, length);
+	*at += length;
+	packet[(*at)++] = 0;
+	return true;
+}
+
+static void transmit(const struct wsgid_server *server, const char *packet, size_t size)
+{
+	while (send(server->status_fd, packet, size, MSG_NOSIGNAL) < 0 && errno == EINTR)
+		;
+}
 
 void wsgid_status_event(const struct wsgid_server *server, ...)
 {
@@ -15,15 +39,29 @@ void wsgid_status_event(const struct wsgid_server *server, ...)
 	if (server->status_fd < 0)
 		return;
 	va_start(arguments, server);
-	for (const char *text; (text = va_arg(arguments, const char *)) != NULL;) {
-		size_t length = strnlen(text, sizeof packet / 2 - 1);
-		if (at + length + 1 > sizeof packet)
+	for (const char *text; (text = va_arg(arguments, const char *)) != NULL;)
+		if (!add(packet, sizeof packet, &at, text, VALUE))
 			break;
-		memcpy(packet + at, text, length);
-		at += length;
-		packet[at++] = 0;
-	}
 	va_end(arguments);
-	while (send(server->status_fd, packet, at, MSG_NOSIGNAL) < 0 && errno == EINTR)
-		;
+	transmit(server, packet, at);
+}
+
+void wsgid_status_load_failed(const struct wsgid_server *server, const char *application, const char *script,
+                              const char *traceback)
+{
+	const size_t size = TRACEBACK + 3 * (VALUE + 1);
+	size_t at = 0, length = strlen(traceback);
+	char *packet = server->status_fd < 0 ? NULL : malloc(size);
+	if (!packet)
+		return;
+	if (length > TRACEBACK) {
+		const char *line = strchr(traceback + length - TRACEBACK, '\n');
+		traceback = line ? line + 1 : traceback + length - TRACEBACK;
+	}
+	const char *const texts[] = {"event",  "load_failed", "application", application,
+	                             "script", script,        "traceback",   traceback};
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+		add(packet, size, &at, texts[i], i == 7 ? TRACEBACK : VALUE);
+	transmit(server, packet, at);
+	free(packet);
 }

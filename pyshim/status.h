@@ -4,8 +4,14 @@
 
 #include "worker.h"
 
-/* Sends one event: name, value, name, value, …, NULL. Does nothing when
- * embedded. An event that cannot be sent means that the supervisor is gone. */
+/* Sends one event: name, value, name, value, …, NULL. Values are cut at 4 KiB.
+ * Does nothing when embedded. An event that cannot be sent means that the
+ * supervisor is gone. */
 void wsgid_status_event(const struct wsgid_server *server, ...) __attribute__((sentinel));
+
+/* Sends load_failed: the script cannot be imported into that interpreter. Of a
+ * long traceback the end is sent. */
+void wsgid_status_load_failed(const struct wsgid_server *server, const char *application, const char *script,
+                              const char *traceback);
 
 #endif

@@ -19,15 +19,16 @@
 #include "connection.h"
 #include "errors_stream.h"
 #include "fork.h"
+#include "import.h"
 #include "interpreter.h"
 #include "log.h"
 #include "loop.h"
 #include "metrics.h"
 #include "process_events.h"
-#include "request.h"
 #include "scoreboard.h"
-#include "script.h"
+#include "service.h"
 #include "status.h"
+#include "watch.h"
 
 enum { ERROR_TEXT = 1024 };
 
@@ -37,7 +38,9 @@ struct worker {
 	const struct wsgid_boot *boot;
 	int listen_fd;
 	struct wsgid_loop *loop;
+	bool on_trial;            /* the supervisor has not said yet that it may serve */
 	char reason[64];          /* why it is stopped, as the supervisor said */
+	struct wsgid_watch *watch; /* NULL without the option */
 	pthread_mutex_t lock;     /* guards alive */
 	pthread_cond_t ended;
 	int alive;                /* request threads */
@@ -92,47 +95,7 @@ static int start_threads(struct worker *w)
 	return result;
 }
 
-/* One entry of preload: application group TAB callable TAB path. Failures are
- * logged; the request that needs the script tries again. */
-static void preload(const char *entry)
-{
-	const char *callable = strchr(entry, '\t');
-	const char *path = callable ? strchr(callable + 1, '\t') : NULL;
-	if (!path) {
-		wsgid_logf("error", NULL, "malformed preload entry");
-		return;
-	}
-	char group[1024];
-	size_t length = (size_t)(callable - entry);
-	if (length >= sizeof group)
-		return;
-	memcpy(group, entry, length);
-	group[length] = 0;
-	path++;
-	struct wsgid_log_context context = {.application = group, .script = path};
-	PyObject *module = NULL;
-	wsgid_log_set_request(&context);
-	struct wsgid_interpreter *interpreter = wsgid_interpreter_enter(group, length);
-	if (!interpreter) {
-		wsgid_log_set_request(NULL);
-		return;
-	}
-	const struct wsgid_error *failure = wsgid_error(WSGID_E_SCRIPT_IMPORT);
-	enum wsgid_script_outcome outcome = WSGID_SCRIPT_FAILED;
-	if (wsgid_side_of(interpreter))
-		outcome = wsgid_script_load(interpreter, path, NULL, 0, &module);
-	if (wsgid_forked)
-		_exit(0); /* a child of the script that came back here is no second worker */
-	if (outcome == WSGID_SCRIPT_FAILED)
-		wsgid_log_exception(&context, failure->text, failure->title);
-	else if (outcome == WSGID_SCRIPT_MISSING)
-		wsgid_logf("error", &context, "script not found: %s", path);
-	Py_XDECREF(module);
-	wsgid_streams_flush_thread();
-	wsgid_interpreter_leave(interpreter);
-	wsgid_log_set_request(NULL);
-}
-
+/* The values of a name in the boot block, NULL-terminated; the array is the caller's. */
 static const char **list(const struct wsgid_boot *boot, const char *name, size_t *count)
 {
 	size_t position = 0, n = 0;
@@ -144,6 +107,43 @@ static const char **list(const struct wsgid_boot *boot, const char *name, size_t
 		values[i] = wsgid_boot_next(boot, name, &position);
 	*count = n;
 	return values;
+}
+
+/* A watched file has changed: this process wants to be replaced. With keep it
+ * serves on until its successor has imported everything. */
+static bool file_changed(void *context, const char *path)
+{
+	struct worker *w = context;
+	bool before = false;
+	if (w->server.keep) {
+		wsgid_status_event(&w->server, "event", "renew", "reason", "watched", "script", path, NULL);
+		return true;
+	}
+	if (!atomic_compare_exchange_strong(&w->server.retiring, &before, true))
+		return false;
+	wsgid_logf("info", NULL, "watched file has changed, process wants to be replaced: %s", path);
+	wsgid_status_event(&w->server, "event", "retire", "reason", "script_reload", "script", path, NULL);
+	wsgid_scoreboard_exit(&w->server, 4); /* exitreason.ScriptReload */
+	return false;
+}
+
+/* The files are remembered before anything of them is imported. */
+static void prepare_watch(struct worker *w)
+{
+	size_t count;
+	const char **patterns = list(w->boot, "watch", &count);
+	if (count && !wsgid_boot_get(w->boot, "check", NULL))
+		w->watch = wsgid_watch_new(patterns);
+	else
+		free(patterns);
+}
+
+/* The process is ready, and with it the watching begins. */
+static void tell_ready(struct worker *w)
+{
+	wsgid_status_event(&w->server, "event", "ready", NULL);
+	if (w->watch && wsgid_watch_start(w->watch, file_changed, w) != 0)
+		wsgid_logf("error", NULL, "files cannot be watched: no thread");
 }
 
 /* The script table: rule.file and rule.dir. */
@@ -174,11 +174,19 @@ static int configure(struct worker *w, const char **error)
 	s->group = wsgid_boot_get(boot, "name", "");
 	s->threads = (int)wsgid_boot_number(boot, "threads", 1);
 	s->multiprocess = wsgid_boot_number(boot, "multiprocess", 0) != 0;
+	s->keep = strcmp(wsgid_boot_get(boot, "reload_on_error", ""), "keep") == 0;
 	w->listen_fd = (int)wsgid_boot_number(boot, "fd.listen", -1);
-	if (s->threads < 1 || s->threads > 65535) {
-		*error = "the number of threads is not between 1 and 65535";
+	if (s->threads < 0 || s->threads > 65535) {
+		*error = "the number of threads is not between 0 and 65535";
 		return -1;
 	}
+	int scoreboard = (int)wsgid_boot_number(boot, "fd.scoreboard", -1);
+	if (scoreboard >= 0 && wsgid_scoreboard_open(s, scoreboard) < 0) {
+		*error = "cannot map the scoreboard";
+		return -1;
+	}
+	if (!s->threads)
+		return 0;
 	if (w->listen_fd < 0 || fcntl(w->listen_fd, F_SETFL, fcntl(w->listen_fd, F_GETFL) | O_NONBLOCK) < 0) {
 		*error = "no listening socket";
 		return -1;
@@ -187,11 +195,6 @@ static int configure(struct worker *w, const char **error)
 	if (!w->loop || read_rules(w) < 0 || wsgid_metrics_open(s, s->threads) < 0 ||
 	    wsgid_metrics_grow(s, s->threads) < 0) {
 		*error = "no memory or descriptors to start";
-		return -1;
-	}
-	int scoreboard = (int)wsgid_boot_number(boot, "fd.scoreboard", -1);
-	if (scoreboard >= 0 && wsgid_scoreboard_open(s, scoreboard) < 0) {
-		*error = "cannot map the scoreboard";
 		return -1;
 	}
 	return 0;
@@ -227,17 +230,43 @@ static int failed(struct worker *w, const char *error)
  * when it is gone. */
 static void listen_to_supervisor(struct worker *w)
 {
-	static const char stop[] = "event\0stop\0reason";
+	static const char stop[] = "event\0stop\0reason", serve[] = "event\0serve";
 	char packet[256];
 	if (w->server.status_fd < 0)
 		return;
 	ssize_t got = recv(w->server.status_fd, packet, sizeof packet - 1, MSG_DONTWAIT);
 	if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
 		_exit(0);
+	if (got >= (ssize_t)sizeof serve && memcmp(packet, serve, sizeof serve) == 0)
+		w->on_trial = false;
 	if (got < (ssize_t)sizeof stop || memcmp(packet, stop, sizeof stop) != 0)
 		return;
 	packet[got] = 0;
 	snprintf(w->reason, sizeof w->reason, "%.63s", packet + sizeof stop);
+}
+
+/* A process on trial has imported everything and waits for the word that it
+ * may serve. False: it may not, SIGTERM has come. */
+static bool admitted(struct worker *w)
+{
+	wsgid_status_event(&w->server, "event", "loaded", NULL);
+	while (w->on_trial) {
+		struct pollfd wait[2] = {
+		    {.fd = wsgid_fork_signal_fd(), .events = POLLIN},
+		    {.fd = w->server.status_fd, .events = POLLIN},
+		};
+		if (poll(wait, 2, -1) < 0 && errno != EINTR)
+			_exit(1);
+		if (wait[1].revents)
+			listen_to_supervisor(w);
+		if (!wait[0].revents)
+			continue;
+		unsigned long long signals = wsgid_fork_signals();
+		if (signals & 1ULL << SIGTERM)
+			return false;
+		wsgid_process_signals(signals);
+	}
+	return true;
 }
 
 /* Waits for SIGTERM and keeps the loop's time. Ends the process when the
@@ -263,7 +292,6 @@ static void wait_for_stop(struct worker *w)
 			break;
 		wsgid_process_signals(signals);
 	}
-	listen_to_supervisor(w); /* what it said before the signal */
 }
 
 /* Ends the process when shutdown_timeout is over. */
@@ -312,6 +340,41 @@ static int prepare_interpreter(struct wsgid_interpreter *interpreter)
 	return wsgid_side_of(interpreter) ? 0 : -1;
 }
 
+/* Imports, serves, and stops. */
+static int serve(struct worker *w)
+{
+	wsgid_import_all(&w->server, w->boot, "preload", false);
+	wsgid_import_all(&w->server, w->boot, "retry", true);
+	wsgid_fork_handle_signals();
+	w->on_trial = wsgid_boot_number(w->boot, "trial", 0) != 0;
+	bool serves = !w->on_trial || admitted(w);
+	if (serves && !wsgid_fork_terminated()) {
+		int error = start_threads(w);
+		if (error)
+			return failed(w, strerror(error));
+		tell_ready(w);
+		wait_for_stop(w);
+	}
+	listen_to_supervisor(w); /* what it said before the signal */
+	stop(w);
+	return 0;
+}
+
+/* A service is ready when its Python runs. How long its end may take is the
+ * supervisor's affair. */
+static int run_service(struct worker *w)
+{
+	if (wsgid_service_prepare() < 0)
+		return failed(w, "cannot handle SIGTERM");
+	tell_ready(w);
+	int status = wsgid_service_run(&w->server, w->boot);
+	listen_to_supervisor(w);
+	wsgid_process_stopping(w->reason);
+	wsgid_python_finish();
+	wsgid_streams_flush_thread();
+	return status;
+}
+
 int wsgid_worker_main(const struct wsgid_boot *boot)
 {
 	/* Threads that are still there at the end look at it: it is never freed. */
@@ -327,6 +390,7 @@ int wsgid_worker_main(const struct wsgid_boot *boot)
 	wsgid_log_open((int)wsgid_boot_number(boot, "fd.log", -1));
 	if (configure(w, &error) < 0)
 		return failed(w, error);
+	prepare_watch(w);
 	wsgid_interpreter_on_new(prepare_interpreter);
 	if (start_python(w, text, sizeof text) < 0)
 		return failed(w, text);
@@ -335,17 +399,7 @@ int wsgid_worker_main(const struct wsgid_boot *boot)
 	wsgid_scoreboard_python(&w->server, wsgid_python_version());
 	wsgid_status_event(&w->server, "event", "started", "python", wsgid_python_version(), "prefix",
 	                   wsgid_python_prefix(), "library", wsgid_python_library(), NULL);
-	if (wsgid_boot_number(boot, "check", 0))
+	if (wsgid_boot_get(boot, "check", NULL))
 		return wsgid_check_run(&w->server, boot);
-	size_t position = 0;
-	for (const char *entry; (entry = wsgid_boot_next(boot, "preload", &position)) != NULL;)
-		preload(entry);
-	wsgid_fork_handle_signals();
-	int started = start_threads(w);
-	if (started)
-		return failed(w, strerror(started));
-	wsgid_status_event(&w->server, "event", "ready", NULL);
-	wait_for_stop(w);
-	stop(w);
-	return 0;
+	return w->server.threads ? serve(w) : run_service(w);
 }

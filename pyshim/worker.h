@@ -25,9 +25,11 @@ struct wsgid_script_rule {
  * Constant after start but for the atomics. */
 struct wsgid_server {
 	const char *group;          /* process group, "" when embedded */
-	int threads;
+	int threads;                /* 0: a service, see service.h */
 	bool multiprocess;
 	bool embedded;              /* in the router: changed scripts are imported in place */
+	bool keep;                  /* reload_on_error = "keep": a changed script goes on serving
+	                               until another process has imported the new one */
 	const struct wsgid_script_rule *rules;
 	size_t rule_count;
 	int status_fd;              /* docs/internals.md section 2, -1 when embedded */

@@ -116,6 +116,9 @@ type workerOptions struct {
 	binary    string // default: the plain worker
 }
 
+// service as workerOptions.threads is a worker without threads.
+const service = -1
+
 func memfd(t testing.TB, name string, content []byte, seals int) *os.File {
 	t.Helper()
 	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
@@ -210,6 +213,9 @@ func startWorker(t testing.TB, o workerOptions) *worker {
 	if o.threads == 0 {
 		o.threads = 2
 	}
+	if o.threads == service {
+		o.threads = 0
+	}
 	if o.python == "" {
 		o.python = "/usr/bin/python3"
 	}
@@ -219,11 +225,14 @@ func startWorker(t testing.TB, o workerOptions) *worker {
 	seals := unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
 	w.scoreboard = memfd(t, "scoreboard", make([]byte, 256+1024*o.threads), seals)
 	modules := memfd(t, "modules", modulesArchive(t), seals|unix.F_SEAL_WRITE)
-	pairs := []string{"role=worker", "parent=" + strconv.Itoa(os.Getpid()), "fd.listen=0", "fd.status=4",
+	pairs := []string{"role=worker", "parent=" + strconv.Itoa(os.Getpid()), "fd.status=4",
 		"fd.log=5", "fd.scoreboard=6", "fd.modules=7", "name=testgroup", "threads=" + strconv.Itoa(o.threads),
 		"multiprocess=1", "router_uid=" + strconv.Itoa(os.Getuid()+o.routerUID), "stack_size=1048576",
 		"python=" + o.python, "shutdown_timeout=" + strconv.Itoa(cmp.Or(o.shutdown, 5000)), "version=0.0.0", "umask=18", "dumpable=1",
 		"chdir=/", "no_new_privs=1"}
+	if o.threads > 0 {
+		pairs = append(pairs, "fd.listen=0")
+	}
 	if os.Getuid() == 0 {
 		// Python never runs as root: not here either.
 		pairs = append(pairs, "uid=65534", "gid=65534")

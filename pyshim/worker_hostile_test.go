@@ -113,7 +113,7 @@ def application(environ, start_response):
     start_response("200 OK", [])
     return [b"ok"]
 `})
-	w := startWorker(t, workerOptions{extra: []string{"rule.dir=" + dir, "preload=\tapplication\t" + dir + "/app.py"}})
+	w := startWorker(t, workerOptions{extra: []string{"rule.dir=" + dir, "preload=\t" + dir + "/app.py"}})
 	w.record("in the child")
 	if r := w.dial().do(script(t, dir+"/app.py", "application"), nil); string(r.body) != "ok" {
 		t.Errorf("%q", r.raw)

@@ -267,9 +267,9 @@ func TestWorkerPeer(t *testing.T) {
 // TestWorkerStart checks events, preloading and failures to start.
 func TestWorkerStart(t *testing.T) {
 	w := startWorker(t, workerOptions{extra: []string{"rule.dir=" + testdata(t),
-		"preload=\tapplication\t" + testdata(t) + "/hello.py",
-		"preload=sub\tapplication\t" + testdata(t) + "/broken.py",
-		"preload=\tapplication\t" + testdata(t) + "/none.py"}})
+		"preload=\t" + testdata(t) + "/hello.py",
+		"preload=sub\t" + testdata(t) + "/broken.py",
+		"preload=\t" + testdata(t) + "/none.py"}})
 	if got := w.record("cannot be imported"); got["application"] != "sub" || got["code"] != "WSGID-1103" {
 		t.Error(got)
 	}

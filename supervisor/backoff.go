@@ -21,6 +21,7 @@ type backoff struct {
 	streak int       // failures in a row
 	last   time.Time // of the failure that was counted last
 	until  time.Time // no start before
+	paced  time.Time // nor before this, whatever becomes of the failures
 }
 
 // failed records the unplanned end of a process that was started at a time
@@ -59,9 +60,18 @@ const paceRetire = 200 * time.Millisecond
 func (b *backoff) pace(now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if until := now.Add(paceRetire); until.After(b.until) {
-		b.until = until
+	b.paced = now.Add(paceRetire)
+	if b.paced.After(b.until) {
+		b.until = b.paced
 	}
+}
+
+// reset forgets every failure: the next start waits for none of them, but for
+// pace.
+func (b *backoff) reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.streak, b.until = 0, b.paced
 }
 
 // delay is how long the next start has to wait; 0 or less: not at all.

@@ -54,7 +54,8 @@ type AppReport struct {
 }
 
 // CheckApps imports every application of the configuration whose process group
-// and application group are fixed, and the dispatch script, each in a process of
+// and application group are fixed, the import scripts that are no services, and
+// the dispatch script, each in a process of
 // its own that runs as the group's user with the group's Python, environment and
 // limits, and ends with the import. done is called with each report. The
 // configuration must be one that New takes.
@@ -108,7 +109,7 @@ func (s *Supervisor) checkedApps() []checkedApp {
 	}
 	for i := range s.config.ScriptAliases {
 		mount := &s.config.ScriptAliases[i]
-		application, fixed := fixedApplication(mount.ApplicationGroup)
+		application, fixed := config.FixedApplication(mount.ApplicationGroup)
 		if !fixed || mount.Directory || strings.Contains(mount.CallableObject, "%{") {
 			continue
 		}
@@ -124,8 +125,22 @@ func (s *Supervisor) checkedApps() []checkedApp {
 			}
 		}
 	}
+	for _, script := range s.config.ImportScripts {
+		application, _ := config.FixedApplication(script.ApplicationGroup)
+		app := checkedApp{application: application, script: script.Path}
+		if script.ProcessGroup == global {
+			app.group, app.embedded = embedded, true
+			add(app)
+		}
+		for _, g := range s.groups { // a service's script is not imported, it runs
+			if g.config.Name == script.ProcessGroup && !g.config.Service() {
+				app.group = g
+				add(app)
+			}
+		}
+	}
 	if d := s.config.DispatchScript; d != nil {
-		application, fixed := fixedApplication(d.ApplicationGroup)
+		application, fixed := config.FixedApplication(d.ApplicationGroup)
 		if !fixed {
 			application = ""
 		}
@@ -153,13 +168,12 @@ func (a checkedApp) check(ctx context.Context, s *Supervisor) (*AppReport, error
 		Script: a.script, ProcessGroup: g.config.Name, ApplicationGroup: orGlobal(a.application), CallableObject: a.callable,
 		User: g.identity.User, UID: g.identity.UID,
 	}
-	spec, err := g.launch()
+	spec, err := g.launch(nil, false)
 	if err != nil { // env_file
 		report.Error = err.Error()
 		return report, nil
 	}
-	spec.block.Replace("preload", a.application+"\t"+a.callable+"\t"+a.script)
-	spec.block.SetBool("check", true)
+	spec.block.Set("check", a.application+"\t"+a.callable+"\t"+a.script)
 	// A worker listens on descriptor 0; this one finds a socket there that nobody can reach.
 	nobody, listen, err := socketPair(unix.SOCK_STREAM)
 	if err != nil {

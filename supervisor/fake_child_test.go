@@ -134,7 +134,20 @@ func (w *fakeWorker) run() {
 	}
 	w.board.SetPython("3.11.2")
 	w.event("event", "started", "python", "3.11.2", "prefix", "/usr", "library", "libpython3.11.so")
+	if mode == "scripts" {
+		w.importScripts(terminated)
+	}
 	w.event("event", "ready")
+	if mode == "service" { // fd 0 is no socket: it retires on its own
+		if fd, ok := w.block.Number("fd.listen"); ok {
+			fakeFail("a service has a socket, %d", fd)
+		}
+		time.AfterFunc(50*time.Millisecond, func() {
+			w.event("event", "retire", "reason", "script_reload", "script", "/srv/jobs.py")
+		})
+		<-terminated
+		syscall.Exit(0)
+	}
 	if mode == "retire-at-once" {
 		w.event("event", "retire", "reason", "script_reload", "script", "/srv/x.wsgi")
 	}
@@ -168,6 +181,38 @@ func (w *fakeWorker) commands() {
 		line, _ := bufio.NewReader(conn).ReadString('\n')
 		fmt.Fprint(conn, w.command(strings.TrimSuffix(line, "\n")))
 		conn.Close()
+	}
+}
+
+// importScripts fails for the scripts whose content is no "good", and waits to
+// be admitted on a trial.
+func (w *fakeWorker) importScripts(terminated <-chan os.Signal) {
+	for _, entry := range append(w.block.List("preload"), w.block.List("retry")...) {
+		application, path, _ := strings.Cut(entry, "\t")
+		content, err := os.ReadFile(path)
+		if text := strings.TrimSpace(string(content)); err == nil && text == "crash" {
+			syscall.Exit(5)
+		} else if err != nil || text != "good" {
+			w.event("event", "load_failed", "application", application, "script", path, "traceback", "Traceback\nImportError: "+text)
+		}
+	}
+	if w.block.Get("trial") != "1" {
+		return
+	}
+	w.event("event", "loaded")
+	admitted := make(chan bool)
+	go func() {
+		buf := make([]byte, 64)
+		n, err := w.status.Read(buf)
+		admitted <- err == nil && string(buf[:n]) == "event\x00serve\x00"
+	}()
+	select {
+	case <-terminated:
+		syscall.Exit(0)
+	case ok := <-admitted:
+		if !ok {
+			syscall.Exit(0)
+		}
 	}
 }
 
@@ -205,6 +250,9 @@ func (w *fakeWorker) command(line string) string {
 		_, _ = w.log.WriteString("level\x00warn\x00source\x00logging\x00application\x00app\x00request\x00r-1\x00message\x00" + argument)
 	case "retire":
 		w.event("event", "retire", "reason", "script_reload", "script", "/srv/x.wsgi")
+	case "renew": // reason and path
+		reason, path, _ := strings.Cut(argument, " ")
+		w.event("event", "renew", "reason", reason, "application", "", "script", path)
 	case "begin":
 		w.board.Begin(0, time.Now(), "r-7", "GET", "/slow", "192.0.2.9", "app")
 		w.board.Count(3, 0, 1)

@@ -19,15 +19,18 @@ type group struct {
 	config   *config.DaemonProcess
 	identity identity
 	rules    scriptTable
+	preloads []config.Preload
 	router   identity // whose connections are served
 	launcher *launcher
 	feed     *feed
 	pumps    *pumps
 	oom      *oomCounter
 	log      hclog.Logger
-	socket   *os.File // the listening socket; set before run
+	socket   *os.File // the listening socket; set before run, nil in a service
 
 	backoff backoff
+	trials  backoff        // between processes that try what others could not import
+	trying  chan struct{}  // of capacity 1: holds an element while one does
 	stop    chan struct{}  // closed: start nothing any more
 	end     chan struct{}  // closed: draining processes end now
 	slots   sync.WaitGroup // slot goroutines
@@ -35,6 +38,7 @@ type group struct {
 
 	mu          sync.Mutex
 	processes   map[*process]struct{}
+	loadErrors  map[scriptKey]loadError
 	restarts    map[string]uint64 // by the reason of the exit before
 	lastExit    *status.Exit
 	ended       totals // of processes that are gone
@@ -60,7 +64,7 @@ func (g *group) keep(settled func()) {
 	defer settle()
 	var last *status.Exit
 	for g.pause() {
-		p, err := g.startProcess(last)
+		p, err := g.startProcess(last, nil)
 		if err != nil {
 			last = g.cannotStart(err)
 			settle()
@@ -70,8 +74,12 @@ func (g *group) keep(settled func()) {
 			return
 		}
 		settle()
-		if !g.watch(p) {
-			return
+		for next := p; next != nil; {
+			p = next
+			var stays bool
+			if next, stays = g.watch(p); !stays {
+				return
+			}
 		}
 		last = p.exited()
 	}
@@ -102,43 +110,41 @@ func (g *group) pause() bool {
 // awaitReady waits for the handshake, at most startup_timeout; false: the
 // group stops, and the process is left to the shutdown.
 func (g *group) awaitReady(p *process) bool {
-	var expired <-chan time.Time
-	if g.config.StartupTimeout > 0 {
-		timer := time.NewTimer(g.config.StartupTimeout)
-		defer timer.Stop()
-		expired = timer.C
-	}
-	select {
-	case <-p.serving:
-	case <-p.done:
-	case <-expired:
-		p.kill(exitreason.StartupTimeout)
-	case <-g.stop:
-		return false
-	}
-	return true
+	return g.await(p, p.serving) || !g.stopped()
 }
 
-// watch waits until the slot needs another process; false: the group stops.
-func (g *group) watch(p *process) bool {
+// watch waits until the slot needs another process, or has one: next is it.
+// False: the group stops.
+func (g *group) watch(p *process) (next *process, goOn bool) {
 	timer := time.NewTimer(goodLife)
 	defer timer.Stop()
 	for {
 		select {
 		case <-p.done:
-			return true
+			return nil, true
+		case <-p.renew:
+			if next := g.succeed(p); next != nil {
+				return next, true
+			}
 		case <-p.retiring:
 			if time.Since(p.child.started) < time.Second {
 				// A process that retires at once, again and again, must not
 				// spin. Said here, before the slot looks how long to wait.
 				g.backoff.pace(time.Now())
 			}
-			g.drains.Go(func() { g.drain(p) })
-			return true
+			if g.config.Service() { // not twice at once
+				p.terminate(p.retireReason)
+			} else {
+				g.drains.Go(func() { g.drain(p) })
+			}
+			return nil, true
 		case <-timer.C:
 			g.backoff.good()
+			if g.config.Service() {
+				g.forgetLoadErrors()
+			}
 		case <-g.stop:
-			return false
+			return nil, false
 		}
 	}
 }
@@ -155,6 +161,9 @@ func (g *group) ready(p *process) {
 	p.log.Info("process ready", "after", time.Since(p.child.started).Round(time.Millisecond).String())
 	g.feed.ready(g.config.Name, p.child.pid, g.config.Threads)
 	g.changed()
+	if !g.config.Service() { // a service is ready before its scripts run
+		g.loadsSettled(p)
+	}
 	// Last: who waits for it may announce that the start is complete.
 	close(p.serving)
 }
@@ -162,16 +171,28 @@ func (g *group) ready(p *process) {
 // drain takes a process out of service: the router first, then SIGTERM. Its
 // slot starts the replacement meanwhile.
 func (g *group) drain(p *process) {
+	if retired := g.beginDrain(p); retired != nil {
+		g.endDrain(p, retired)
+	} else {
+		<-p.done
+	}
+}
+
+// beginDrain tells the router, whose answer the channel is; nil: the process
+// ends already.
+func (g *group) beginDrain(p *process) (retired <-chan struct{}) {
 	p.mu.Lock()
 	reason := p.retireReason
 	p.mu.Unlock()
 	if p.state.to(stateDraining) != nil {
-		<-p.done
-		return
+		return nil
 	}
 	p.intend(reason)
 	g.changed()
-	retired := g.feed.retire(g.config.Name, p.child.pid)
+	return g.feed.retire(g.config.Name, p.child.pid)
+}
+
+func (g *group) endDrain(p *process, retired <-chan struct{}) {
 	timer := time.NewTimer(g.config.GracefulTimeout)
 	defer timer.Stop()
 	select {
@@ -182,7 +203,7 @@ func (g *group) drain(p *process) {
 		return
 	case <-g.end:
 	}
-	p.terminate(reason)
+	p.terminate(p.retireReason)
 }
 
 func (g *group) add(p *process) {
@@ -193,11 +214,20 @@ func (g *group) add(p *process) {
 
 // gone records the exit of a process.
 func (g *group) gone(p *process, exit status.Exit, planned, wasReady bool) {
-	if !planned || exit.Reason == exitreason.StartupTimeout.String() {
+	onTrial := p.trial != nil && !wasReady // the group has lost nothing
+	failed := !planned || exit.Reason == exitreason.StartupTimeout.String()
+	switch {
+	case failed && onTrial:
+		g.trials.failed(p.child.started, time.Now(), false)
+	case failed:
 		g.backoff.failed(p.child.started, time.Now(), wasReady)
 	}
 	g.mu.Lock()
 	delete(g.processes, p)
+	if onTrial {
+		g.mu.Unlock()
+		return
+	}
 	if !g.stopped() { // else nothing takes its place
 		g.restarts[exit.Reason]++
 	}

@@ -7,8 +7,9 @@ import (
 )
 
 // launch is the boot block and environment of the group's next process,
-// without descriptors of its own (docs/internals.md section 1).
-func (g *group) launch() (*launch, error) {
+// without descriptors of its own (docs/internals.md section 1). retried are
+// scripts that others could not import; trial: it serves only when it is told to.
+func (g *group) launch(retried map[scriptKey]bool, trial bool) (*launch, error) {
 	env, err := workerEnvironment(g.identity, g.config)
 	if err != nil {
 		return nil, err
@@ -28,7 +29,9 @@ func (g *group) launch() (*launch, error) {
 	}
 	b.SetBool("no_new_privs", c.NoNewPrivileges)
 	b.SetBool("dumpable", true)
-	b.SetInt("fd.listen", 0)
+	if !c.Service() {
+		b.SetInt("fd.listen", 0)
+	}
 	b.Set("name", c.Name)
 	b.SetInt("threads", int64(c.Threads))
 	b.SetBool("multiprocess", c.ProcessesSet || c.Processes > 1)
@@ -40,7 +43,17 @@ func (g *group) launch() (*launch, error) {
 	b.SetInt("shutdown_timeout", c.ShutdownTimeout.Milliseconds())
 	b.SetList("rule.file", g.rules.files)
 	b.SetList("rule.dir", g.rules.directories)
-	b.SetList("preload", g.rules.preload)
+	for _, p := range g.preloads {
+		b.Set("preload", p.Application+"\t"+p.Path)
+	}
+	for key := range retried {
+		b.Set("retry", key.application+"\t"+key.path)
+	}
+	if trial {
+		b.SetBool("trial", true)
+	}
+	b.Set("reload_on_error", string(c.ReloadOnError))
+	b.SetList("watch", c.Watch)
 	return spec, nil
 }
 

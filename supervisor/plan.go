@@ -25,6 +25,7 @@ type groupPlan struct {
 	config   *config.DaemonProcess
 	identity identity
 	rules    scriptTable
+	preloads []config.Preload
 }
 
 type listenerPlan struct {
@@ -74,7 +75,7 @@ func (p *plan) addGroup(cfg *config.Config, i int, routerUser string) error {
 		return fmt.Errorf("daemon_process %q: %w", c.Name, err)
 	}
 	p.groups = append(p.groups, groupPlan{
-		config: c, identity: id, rules: scriptTableOf(cfg, c.Name),
+		config: c, identity: id, rules: scriptTableOf(cfg, c.Name), preloads: cfg.Preloads(c.Name),
 	})
 	p.grace = max(p.grace, c.ShutdownTimeout)
 	return nil
@@ -137,6 +138,9 @@ func (p *plan) routerConfig(cfg *config.Config, version string) *wire.RouterConf
 		w.Listeners = append(w.Listeners, l.wire(firstListener+i))
 	}
 	for _, g := range p.groups {
+		if g.config.Service() {
+			continue
+		}
 		w.Groups = append(w.Groups, wire.Group{
 			Name: g.config.Name, Processes: g.config.Processes, Threads: g.config.Threads,
 			QueueLength: g.config.QueueLength, QueueTimeout: g.config.QueueTimeout,

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 	"sync"
@@ -23,6 +24,9 @@ import (
 // while it exits.
 const killMargin = 500 * time.Millisecond
 
+// maxStatusEvent bounds a packet on the status channel (docs/internals.md section 2).
+const maxStatusEvent = 32 << 10
+
 // process is one worker process. Its group owns it; three goroutines of its
 // own (exit, status channel, logs) end before done is closed.
 type process struct {
@@ -35,22 +39,33 @@ type process struct {
 	log     hclog.Logger
 	replace *status.Exit // how the process ended that this one replaces
 
+	trial   *trial             // nil: it serves as soon as it can
+	retried map[scriptKey]bool // scripts that it imports because others could not
+	renew   chan struct{}      // the renew event; capacity 1
+
 	serving  chan struct{} // closed when it is ready and the router has been told
-	retiring chan struct{} // closed by the retire event
+	retiring chan struct{} // closed when it is to be replaced
 	done     chan struct{} // closed when everything about the exit is recorded
 
 	mu           sync.Mutex
 	python       string
 	failure      string            // what the failed event said
 	intent       exitreason.Reason // why we end it, None: we do not
-	retireReason exitreason.Reason // what the retire event said
-	exit         *status.Exit      // set before done is closed
-	final        scoreboard.Board  // last reading
+	retireReason exitreason.Reason // None: not retiring
+	broken       map[scriptKey]bool
+	changed      map[scriptKey]bool // told by renew events, until a trial takes them
+	watched      bool               // the same
+	exit         *status.Exit       // set before done is closed
+	final        scoreboard.Board   // last reading
 }
 
-// startProcess starts one process of the group.
-func (g *group) startProcess(replace *status.Exit) (*process, error) {
-	spec, err := g.launch()
+// startProcess starts one process of the group; t is nil unless it is on trial.
+func (g *group) startProcess(replace *status.Exit, t *trial) (*process, error) {
+	retried := g.brokenScripts()
+	if t != nil {
+		maps.Copy(retried, t.changed)
+	}
+	spec, err := g.launch(retried, t != nil)
 	if err != nil {
 		return nil, err
 	}
@@ -77,8 +92,10 @@ func (g *group) startProcess(replace *status.Exit) (*process, error) {
 	}
 	p := &process{
 		group: g, child: c, state: newMachine(), board: board, channel: channel, replace: replace,
-		log:     g.log.With("pid", c.pid),
+		log:   g.log.With("pid", c.pid),
+		trial: t, retried: retried, renew: make(chan struct{}, 1),
 		serving: make(chan struct{}), retiring: make(chan struct{}), done: make(chan struct{}),
+		broken: map[scriptKey]bool{}, changed: map[scriptKey]bool{},
 	}
 	sink := &logSink{log: p.log, json: g.launcher.jsonLogs}
 	p.pump = startLogPump(c.raw, c.records, &lineJoiner{emit: sink.logRaw}, sink.logRecord)
@@ -95,8 +112,7 @@ func (g *group) startProcess(replace *status.Exit) (*process, error) {
 // readEvents reads the status channel until the worker has gone.
 func (p *process) readEvents() {
 	defer p.channel.Close()
-	buf := make([]byte, 16<<10)
-	retired := false
+	buf := make([]byte, maxStatusEvent)
 	for {
 		n, err := p.channel.Read(buf)
 		if err != nil {
@@ -116,20 +132,55 @@ func (p *process) readEvents() {
 			p.mu.Lock()
 			p.failure = escape.Text(event["error"])
 			p.mu.Unlock()
+		case "load_failed":
+			if key, ok := scriptKeyOf(event); ok {
+				p.group.loadFailed(p, key, event["traceback"])
+			}
+		case "loaded":
+			p.everythingLoaded()
+		case "renew":
+			if p.state.get() == stateReady {
+				p.group.wantsRenewal(p, event)
+			}
 		case "retire":
-			if retired || p.state.get() != stateReady {
+			if p.state.get() != stateReady || p.isRetiring() {
 				continue
 			}
-			retired = true
-			p.mu.Lock()
-			p.retireReason = retireReason(event["reason"])
-			p.mu.Unlock()
-			p.log.Info("process asks to be replaced", "reason", p.retireReason.String(), "script", escape.Line(event["script"]))
-			close(p.retiring)
+			reason := retireReason(event["reason"])
+			p.log.Info("process asks to be replaced", "reason", reason.String(), "script", escape.Line(event["script"]))
+			p.retire(reason)
 		default:
 			p.log.Debug("unknown event", "event", escape.Line(event["event"]))
 		}
 	}
+}
+
+// everythingLoaded is the loaded event of a process on trial.
+func (p *process) everythingLoaded() {
+	if p.trial == nil {
+		return
+	}
+	select {
+	case <-p.trial.loaded:
+	default:
+		close(p.trial.loaded)
+	}
+}
+
+// retire has the process replaced; the first reason stays.
+func (p *process) retire(reason exitreason.Reason) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.retireReason == exitreason.None {
+		p.retireReason = reason
+		close(p.retiring)
+	}
+}
+
+func (p *process) isRetiring() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.retireReason != exitreason.None
 }
 
 // parseEvent splits a packet of name, value, name, value, …

@@ -13,7 +13,6 @@ const global = "%{GLOBAL}"
 // scriptTable is what one process group may run, whatever the router says.
 type scriptTable struct {
 	files, directories []string
-	preload            []string // as the boot block has them
 }
 
 // expands says whether a process_group is only known with the request.
@@ -45,22 +44,8 @@ func scriptTableOf(cfg *config.Config, group string) scriptTable {
 				table.files = append(table.files, mount.Target)
 			}
 		}
-		if mount.Preload && mount.ProcessGroup == group && !mount.Directory {
-			if application, fixed := fixedApplication(mount.ApplicationGroup); fixed {
-				entry := application + "\t" + mount.CallableObject + "\t" + mount.Target
-				table.preload = append(table.preload, entry)
-			}
-		}
 	}
 	return table
-}
-
-// fixedApplication expands an application group that needs no request.
-func fixedApplication(name string) (expanded string, fixed bool) {
-	if name == global {
-		return "", true
-	}
-	return name, !strings.Contains(name, "%{")
 }
 
 // embeddedOf is what the router's own Python has to do.
@@ -71,6 +56,10 @@ func embeddedOf(cfg *config.Config) wire.Embedded {
 		PythonHome: cfg.Router.PythonHome,
 		PythonPath: cfg.Router.PythonPath,
 		Threads:    cfg.Router.Threads,
+	}
+	for _, p := range cfg.Preloads(global) {
+		embedded.Needed = true
+		embedded.Preload = append(embedded.Preload, wire.Import{Application: p.Application, Path: p.Path})
 	}
 	seen := map[wire.ScriptRule]bool{}
 	for i := range cfg.ScriptAliases {

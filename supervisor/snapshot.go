@@ -72,6 +72,7 @@ func (g *group) snapshot(queue wire.GroupStatus) status.Group {
 	}
 	out := status.Group{
 		Name: g.config.Name, User: g.identity.User, UID: g.identity.UID, Wanted: g.config.Processes,
+		Service: g.config.Service(), LoadErrors: g.shownLoadErrors(),
 		QueueLength: g.config.QueueLength, Queued: queue.Queued, Rejected: queue.Rejected, Connections: queue.Connections,
 		Restarts: maps.Clone(g.restarts), LastExit: g.lastExit,
 		Requests: g.ended.requests, Errors: g.ended.errors, Refused: g.ended.refused,

@@ -101,10 +101,11 @@ func New(cfg *config.Config, options Options) (*Supervisor, error) {
 	}
 	for _, g := range p.groups {
 		s.groups = append(s.groups, &group{
-			config: g.config, identity: g.identity, rules: g.rules, router: p.router,
+			config: g.config, identity: g.identity, rules: g.rules, preloads: g.preloads, router: p.router,
 			launcher: s.launcher, feed: s.feed, pumps: &s.pumps, oom: oom,
 			log:  options.Logger.Named("worker").With("group", g.config.Name),
 			stop: make(chan struct{}), end: make(chan struct{}),
+			trying: make(chan struct{}, 1), loadErrors: map[scriptKey]loadError{},
 			processes: map[*process]struct{}{}, restarts: map[string]uint64{},
 			announced: wire.GroupState{Name: g.config.Name, Available: true},
 		})
@@ -269,13 +270,18 @@ func (s *Supervisor) openGroupSockets(r *resources) error {
 		return err
 	}
 	r.add(directory.close)
+	routed := 0 // the router knows the groups that take requests, in this order
 	for i, g := range s.groups {
+		if g.config.Service() {
+			continue
+		}
 		socket, err := directory.listen(groupSocketPath(path, g.config.Name, i), g.config.ListenBacklog)
 		if err != nil {
 			return errors.Join(fmt.Errorf("daemon_process %q", g.config.Name), err)
 		}
 		g.socket = socket.file
-		s.plan.wire.Groups[i].Socket = socket.path
+		s.plan.wire.Groups[routed].Socket = socket.path
+		routed++
 	}
 	return nil
 }

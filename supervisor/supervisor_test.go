@@ -50,7 +50,7 @@ func TestLifeCycle(t *testing.T) {
 			t.Errorf("admin is uid %d", s.Groups[1].UID)
 		}
 	}
-	if got := w.command("admin", "block preload"); got != "\tapplication\t/srv/admin.wsgi" {
+	if got := w.command("admin", "block preload"); got != "\t/srv/admin.wsgi" {
 		t.Errorf("preload is %q", got)
 	}
 	if got := w.command("web", "block rule.file"); got != "" {

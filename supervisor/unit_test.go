@@ -190,17 +190,24 @@ func TestScriptTable(t *testing.T) {
 		{Target: "/a.wsgi", ProcessGroup: "a", ApplicationGroup: "two", CallableObject: "other", Preload: true},
 	}}
 	a := scriptTableOf(cfg, "a")
-	want := scriptTable{files: []string{"/a.wsgi", "/any.wsgi"}, preload: []string{"\tapp\t/a.wsgi", "two\tother\t/a.wsgi"}}
+	want := scriptTable{files: []string{"/a.wsgi", "/any.wsgi"}}
 	if diff := cmp.Diff(want, a, cmp.AllowUnexported(scriptTable{})); diff != "" {
 		t.Error(diff)
 	}
+	cfg.ImportScripts = []config.ImportScript{{Path: "/i.py", ProcessGroup: global, ApplicationGroup: "sub"}}
 	embedded := embeddedOf(cfg)
+	if diff := cmp.Diff([]wire.Import{{Application: "sub", Path: "/i.py"}}, embedded.Preload); diff != "" {
+		t.Error(diff)
+	}
+	if got := embeddedOf(&config.Config{ImportScripts: cfg.ImportScripts}); !got.Needed {
+		t.Error("an import script needs no Python in the router")
+	}
 	if diff := cmp.Diff([]wire.ScriptRule{{Path: "/e.wsgi"}, {Path: "/any.wsgi"}}, embedded.Scripts); diff != "" || !embedded.Needed {
 		t.Error(embedded.Needed, diff)
 	}
 	cfg.DispatchScript = &config.DispatchScript{}
 	b := scriptTableOf(cfg, "b")
-	if diff := cmp.Diff([]string{"/a.wsgi", "/e.wsgi", "/any.wsgi"}, b.files); diff != "" || len(b.directories) != 1 || b.preload != nil {
+	if diff := cmp.Diff([]string{"/a.wsgi", "/e.wsgi", "/any.wsgi"}, b.files); diff != "" || len(b.directories) != 1 {
 		t.Error(diff, b)
 	}
 	if got := embeddedOf(&config.Config{ScriptAliases: cfg.ScriptAliases[:1]}); got.Needed || got.Scripts != nil {

@@ -167,6 +167,13 @@ func exampleSnapshot() status.Snapshot {
 					Running: []status.Request{{State: "application", ID: "abc", Method: "GET", URI: "/slow\x1b]0;title\x07", Client: "192.0.2.1", Started: ago(1500 * time.Millisecond)}},
 				}},
 			},
+			{
+				Name: "jobs", User: "wsgid-web", Wanted: 1, Ready: 1, State: "ready", Service: true,
+				LoadErrors: []status.LoadError{
+					{Script: "/srv/a.wsgi", Application: "", At: ago(12 * time.Second), PID: 7, Error: "ImportError: no \x1b[1m", Traceback: "Traceback\nImportError"},
+					{Script: "/srv/b.wsgi", Application: "sub", At: ago(2 * time.Minute), OldCodeServes: true, Error: "SyntaxError: invalid syntax"},
+				},
+			},
 			{Name: "api", User: "wsgid-api", Wanted: 1, State: "backoff", Backoff: 3.2, QueueLength: 10, LastExit: &status.Exit{At: ago(time.Second), Reason: "start_failed", Status: 1, Error: "no libpython"}},
 		},
 	}

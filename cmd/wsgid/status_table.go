@@ -61,16 +61,24 @@ func writeStatus(w io.Writer, s *status.Snapshot, now time.Time) error {
 	if len(s.Groups) == 0 {
 		return nil
 	}
-	groups, processes, running := newTable(), newTable(), newTable()
+	groups, processes, running, broken := newTable(), newTable(), newTable(), newTable()
 	groups.row("GROUP", "STATE", "USER", "PROCESSES", "THREADS", "QUEUE", "REQUESTS", "ERRORS", "RESTARTS", "LAST EXIT")
 	processes.row("GROUP", "PID", "STATE", "USER", "PYTHON", "THREADS", "REQUESTS", "ERRORS", "CPU", "MEMORY", "UP", "REPLACED")
 	running.row("GROUP", "PID", "STATE", "FOR", "CLIENT", "ID", "REQUEST")
-	anything := false
+	broken.row("GROUP", "SCRIPT THAT CANNOT BE IMPORTED", "APPLICATION", "TRIED", "SERVED BY", "ERROR")
+	anything, failures := false, false
 	for i := range s.Groups {
 		g := &s.Groups[i]
-		groups.row(g.Name, state(g.State, g.Backoff), g.User, fmt.Sprintf("%d/%d", g.Ready, g.Wanted),
-			fmt.Sprintf("%d/%d", g.ThreadsBusy, g.Threads), fmt.Sprintf("%d/%d", g.Queued, g.QueueLength),
+		threads, queue := fmt.Sprintf("%d/%d", g.ThreadsBusy, g.Threads), fmt.Sprintf("%d/%d", g.Queued, g.QueueLength)
+		if g.Service {
+			threads, queue = "service", "-"
+		}
+		groups.row(g.Name, state(g.State, g.Backoff), g.User, fmt.Sprintf("%d/%d", g.Ready, g.Wanted), threads, queue,
 			g.Requests, g.Errors, sum(g.Restarts), exit(g.LastExit, now))
+		for _, e := range g.LoadErrors {
+			failures = true
+			broken.row(g.Name, e.Script, applicationGroup(e.Application), span(now.Sub(e.At))+" ago", servedBy(e), e.Error)
+		}
 		for j := range g.Processes {
 			p := &g.Processes[j]
 			processes.row(g.Name, p.PID, p.State, p.User, dash(p.Python), fmt.Sprintf("%d/%d", p.ThreadsBusy, p.Threads),
@@ -84,6 +92,9 @@ func writeStatus(w io.Writer, s *status.Snapshot, now time.Time) error {
 	tables := []*table{groups, processes}
 	if anything {
 		tables = append(tables, running)
+	}
+	if failures {
+		tables = append(tables, broken)
 	}
 	for _, t := range tables {
 		fmt.Fprintln(w)
@@ -108,6 +119,22 @@ func writeRouter(w io.Writer, r *status.Router, now time.Time) {
 	if n := sum(r.Restarts); n > 0 {
 		fmt.Fprintf(w, "        %s, last: %s\n", count(int(n), "restart"), escape.Line(exit(r.LastExit, now)))
 	}
+}
+
+// applicationGroup writes the name of an application group as it is configured.
+func applicationGroup(name string) string {
+	if name == "" {
+		return "%{GLOBAL}"
+	}
+	return name
+}
+
+// servedBy is what requests for a broken script get.
+func servedBy(e status.LoadError) string {
+	if e.OldCodeServes {
+		return "old code"
+	}
+	return "500"
 }
 
 // state adds the waiting time to a state of backing off.

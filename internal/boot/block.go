@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -66,12 +65,6 @@ func (b *Block) SetList(name string, values []string) {
 	for _, value := range values {
 		b.Set(name, value)
 	}
-}
-
-// Replace takes every pair of a name out and appends one with the value.
-func (b *Block) Replace(name, value string) {
-	b.pairs = slices.DeleteFunc(b.pairs, func(p Pair) bool { return p.Name == name })
-	b.Set(name, value)
 }
 
 // Encode is the block as it lies in the memfd.

@@ -73,19 +73,3 @@ func TestDecodeRefuses(t *testing.T) {
 		}
 	}
 }
-
-func TestReplace(t *testing.T) {
-	var b Block
-	b.Set("x", "1")
-	b.Set("y", "2")
-	b.Set("x", "3")
-	b.Replace("x", "4")
-	data, err := b.Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	decoded, err := Decode(data)
-	if err != nil || len(decoded) != 2 || decoded.Get("x") != "4" || decoded.Get("y") != "2" {
-		t.Errorf("%v, %v", decoded, err)
-	}
-}

@@ -18,11 +18,12 @@ const (
 	Reload                        // configuration reload
 	OutOfMemory                   // killed by SIGKILL, not by us, and the OOM killer was at work in our cgroup
 	Exited                        // the application ended the process with status 0
+	ImportFailed                  // it was started to try changed code and could not import it
 )
 
 var names = [...]string{
 	"", "crash", "start_failed", "startup_timeout", "script_reload", "shutdown_signal",
-	"shutdown_timeout", "reload", "out_of_memory", "exited",
+	"shutdown_timeout", "reload", "out_of_memory", "exited", "import_failed",
 }
 
 // String is the reason as it stands in logs, metrics and status; empty for None.

@@ -90,7 +90,7 @@ func (s State) Busy() bool { return s == Reading || s == Application || s == Wri
 // seals it against shrinking and growing: a reader of a truncated one would
 // die of SIGBUS. The caller closes it.
 func Create(threads int) (*os.File, error) {
-	if threads < 1 {
+	if threads < 0 {
 		return nil, fmt.Errorf("scoreboard for %d threads", threads)
 	}
 	return create(Size(threads))

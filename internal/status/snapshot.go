@@ -57,6 +57,8 @@ type Group struct {
 	// Backoff is the number of seconds until the next attempt.
 	Backoff float64 `json:"backoff_seconds,omitempty"`
 	Ready   int     `json:"processes_ready"`
+	// Service: its processes run import scripts and take no requests (threads = 0).
+	Service bool `json:"service,omitempty"`
 
 	Threads     int `json:"threads"` // of ready processes
 	ThreadsBusy int `json:"threads_busy"`
@@ -78,6 +80,22 @@ type Group struct {
 	Restarts  map[string]uint64 `json:"restarts"`
 	LastExit  *Exit             `json:"last_exit,omitempty"`
 	Processes []Process         `json:"processes"`
+	// LoadErrors are the scripts that cannot be imported, until they can.
+	LoadErrors []LoadError `json:"load_errors,omitempty"`
+}
+
+// LoadError is why a script could not be imported the last time.
+type LoadError struct {
+	Script string `json:"script"`
+	// Application group, expanded: empty is the main interpreter.
+	Application string    `json:"application"`
+	At          time.Time `json:"at"`
+	PID         int       `json:"pid"` // of the process that tried
+	// OldCodeServes: the processes go on with the code from before
+	// (reload_on_error = "keep").
+	OldCodeServes bool   `json:"old_code_serves,omitempty"`
+	Error         string `json:"error"` // last line of the traceback
+	Traceback     string `json:"traceback"`
 }
 
 // Process is one worker process.

@@ -123,8 +123,17 @@ type Embedded struct {
 	// DeadlockTimeout is that of the dispatch script where there is none; 0:
 	// 300 s.
 	DeadlockTimeout time.Duration `json:"deadlock_timeout,omitempty"`
+	// Preload is imported when the router starts, in this order, before the
+	// first request for %{GLOBAL}.
+	Preload []Import `json:"preload,omitempty"`
 	// Scripts that %{GLOBAL} may run (the router's own script table).
 	Scripts []ScriptRule `json:"scripts,omitempty"`
+}
+
+// Import is a script and the interpreter that imports it, "" the main one.
+type Import struct {
+	Application string `json:"application"`
+	Path        string `json:"path"`
 }
 
 // ScriptRule allows a process to run one file, or the files below a directory.
