@@ -11,9 +11,10 @@ import (
 	"github.com/wsgid/wsgid/tests/internal/harness"
 )
 
-// TestReloadUnderLoad: while clients POST without pause, the script is replaced
+// TestReloadUnderLoad: while clients GET and POST without pause, the script is replaced
 // again and again. Every body arrives byte by byte, every answer is a 200, and
-// no request that began after a change is answered by older code.
+// no request that began after a change is answered by older code. A process has
+// one version all its life.
 func TestReloadUnderLoad(t *testing.T) {
 	for _, processes := range []int{1, 3} {
 		t.Run(fmt.Sprintf("processes=%d", processes), func(t *testing.T) {
@@ -25,11 +26,16 @@ func TestReloadUnderLoad(t *testing.T) {
 			apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
 			content := payload(300000)
 			var generation, answered atomic.Int64
+			var versions sync.Map // by process
 			generation.Store(1)
 			done := make(chan struct{})
 			var wait sync.WaitGroup
-			for client := range 4 {
-				size := []int{20000, 20000, 65537, 300000}[client]
+			for client := range 5 {
+				size := []int{20000, 20000, 65537, 300000, 0}[client]
+				method := "POST"
+				if size == 0 {
+					method = "GET"
+				}
 				want := digest(content[:size])
 				wait.Add(1)
 				go func() {
@@ -41,9 +47,9 @@ func TestReloadUnderLoad(t *testing.T) {
 						default:
 						}
 						oldest := generation.Load()
-						response, err := apache.Try(t.Context(), "POST", "/", bytes.NewReader(content[:size]))
+						response, err := apache.Try(t.Context(), method, "/", bytes.NewReader(content[:size]))
 						if err != nil || response.Status != 200 || !bytes.Contains(response.Body, []byte(want)) {
-							t.Errorf("a POST of %d bytes: %v %+v", size, err, response)
+							t.Errorf("a %s of %d bytes: %v %+v", method, size, err, response)
 							return
 						}
 						var answer hashed
@@ -51,6 +57,10 @@ func TestReloadUnderLoad(t *testing.T) {
 						fromJSON(t, response.Text(), &answer)
 						if _, err := fmt.Sscanf(answer.Generation, "GENERATION-%d", &got); err != nil || got < oldest {
 							t.Errorf("answered by %s, the script was %d when the request began", answer.Generation, oldest)
+							return
+						}
+						if first, known := versions.LoadOrStore(answer.PID, got); known && first != got {
+							t.Errorf("process %d answered with %d and with %d", answer.PID, first, got)
 							return
 						}
 						answered.Add(1)

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 	"text/template"
-	"time"
 )
 
 // World is the throw-away directory of one test, and what runs in it.
@@ -55,14 +54,6 @@ func (w *World) Write(name, content string) string {
 	path := w.Path(name)
 	w.must(os.MkdirAll(filepath.Dir(path), 0o755))
 	w.must(os.WriteFile(path+".new", []byte(content), 0o644))
-	// The clock of a file system ticks every few milliseconds; two edits within
-	// one tick would have the same modification time, which no person makes.
-	before, err := os.Stat(path)
-	after, errAfter := os.Stat(path + ".new")
-	if err == nil && errAfter == nil && !after.ModTime().After(before.ModTime()) {
-		later := before.ModTime().Add(time.Millisecond)
-		w.must(os.Chtimes(path+".new", later, later))
-	}
 	w.must(os.Rename(path+".new", path))
 	return path
 }
