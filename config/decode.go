@@ -45,6 +45,8 @@ func (d *decoder) decodeBlocks(blocks []*hclsyntax.Block) {
 			d.decodeRouter(block)
 		case "daemon_process":
 			d.decodeDaemonProcess(block)
+		case "interpreter_options":
+			d.decodeInterpreterBlock(block)
 		case "script_alias":
 			d.decodeScriptAlias(block)
 		case "dispatch_script":

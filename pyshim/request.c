@@ -15,6 +15,7 @@
 #include "metrics.h"
 #include "request_data.h"
 #include "script.h"
+#include "script_owner.h"
 #include "script_table.h"
 #include "status.h"
 
@@ -27,9 +28,31 @@ enum verdict {
 	LOST,    /* the client is gone */
 };
 
-void wsgid_log_exception(const struct wsgid_log_context *context, const char *code, const char *title)
+/* In a sub-interpreter: asks the Python side about the current exception, which
+ * stays. */
+static bool is_unfit_extension(void)
+{
+	PyObject *type, *value, *traceback, *module, *answer = NULL;
+	bool is = false;
+	py.PyErr_Fetch(&type, &value, &traceback);
+	py.PyErr_NormalizeException(&type, &value, &traceback);
+	if (value && traceback)
+		py.PyException_SetTraceback(value, traceback);
+	module = py.PyImport_ImportModule("wsgid.extensions");
+	if (module && value)
+		answer = py.PyObject_CallMethod(module, "diagnose", "O", value);
+	is = answer == py.True;
+	Py_XDECREF(answer);
+	Py_XDECREF(module);
+	py.PyErr_Clear();
+	py.PyErr_Restore(type, value, traceback);
+	return is;
+}
+
+bool wsgid_log_exception(const struct wsgid_log_context *context, const char *code, const char *title)
 {
 	struct wsgid_log_context coded = *context;
+	bool unfit = context->application && *context->application && is_unfit_extension();
 	size_t length = 0;
 	char *text = wsgid_py_format_exception(&length);
 	struct wsgid_buffer message = {0};
@@ -42,6 +65,7 @@ void wsgid_log_exception(const struct wsgid_log_context *context, const char *co
 	}
 	free(message.data);
 	free(text);
+	return unfit;
 }
 
 static bool named(const struct fcgi_pair *p, const char *name, size_t length)
@@ -229,9 +253,10 @@ static PyObject *find_application(struct wsgid_request *r, enum verdict *verdict
 		return NULL;
 	case WSGID_SCRIPT_FAILED:
 		Py_XDECREF(module);
-		wsgid_log_exception(&r->context, wsgid_error(WSGID_E_SCRIPT_IMPORT)->text,
-		                    wsgid_error(WSGID_E_SCRIPT_IMPORT)->title);
-		wsgid_error_page(r, WSGID_E_SCRIPT_IMPORT);
+		wsgid_error_page(r, wsgid_log_exception(&r->context, wsgid_error(WSGID_E_SCRIPT_IMPORT)->text,
+		                                        wsgid_error(WSGID_E_SCRIPT_IMPORT)->title)
+		                        ? WSGID_E_EXTENSION_UNFIT
+		                        : WSGID_E_SCRIPT_IMPORT);
 		return NULL;
 	}
 	application = py.PyDict_GetItemString(py.PyModule_GetDict(module), r->callable);
@@ -386,6 +411,10 @@ static enum verdict run(struct wsgid_request *r, const uint8_t *params, size_t s
 		wsgid_error_page(r, WSGID_E_SCRIPT_FORBIDDEN);
 		return SERVED;
 	}
+	if (c->server->owner && !wsgid_script_owned(c->server->owner, &r->context, r->script)) {
+		wsgid_error_page(r, WSGID_E_SCRIPT_OWNER);
+		return SERVED;
+	}
 	size_t application_length = strlen(r->application);
 	struct wsgid_slot_request shown = {
 	    .start = r->request_start ? r->request_start : r->daemon_start,
@@ -409,7 +438,7 @@ static enum verdict run(struct wsgid_request *r, const uint8_t *params, size_t s
 		wsgid_outside_python = true;
 		wsgid_interpreter_leave(r->interpreter);
 	} else {
-		wsgid_error_page(r, WSGID_E_INTERPRETER_FAILED);
+		wsgid_error_page(r, (enum wsgid_errcode)wsgid_interpreter_failure());
 	}
 	wsgid_streams_flush_thread();
 	wsgid_log_set_request(NULL);

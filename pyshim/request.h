@@ -104,6 +104,10 @@ struct wsgid_request {
 /* Fills a side; GIL held. NULL with a Python exception. interpreter_side.c */
 struct wsgid_side *wsgid_side_of(struct wsgid_interpreter *interpreter);
 
+/* The same for wsgid_interpreter_on_new: sys.stdout and the rest are there
+ * before anything of the application runs. 0, -1 with a Python exception. */
+int wsgid_side_prepare(struct wsgid_interpreter *interpreter);
+
 /* environ of a request, a new reference, or NULL with an exception. GIL held. environ.c */
 PyObject *wsgid_environ_new(struct wsgid_request *r);
 double wsgid_seconds(uint64_t microseconds);
@@ -135,8 +139,10 @@ int wsgid_response_iterate(struct wsgid_request *r, PyObject *result);
  * sent. error_page.c */
 void wsgid_error_page(struct wsgid_request *r, enum wsgid_errcode code);
 
-/* Logs the current exception as one record and clears it; GIL held. */
-void wsgid_log_exception(const struct wsgid_log_context *context, const char *code, const char *title);
+/* Logs the current exception as one record and clears it; GIL held. True when
+ * an extension that does not support sub-interpreters is behind it, which was
+ * logged too (WSGID_E_EXTENSION_UNFIT). */
+bool wsgid_log_exception(const struct wsgid_log_context *context, const char *code, const char *title);
 
 /* Bytes at the end of a buffer: 0, -1 without memory. */
 int wsgid_buffer_add(struct wsgid_buffer *buffer, const void *data, size_t size);

@@ -38,7 +38,8 @@ func startProgram(t testing.TB, name string) string {
 		args = append(args, "-fsanitize=address", "-fno-omit-frame-pointer")
 	}
 	args = append(args, "ctest/"+name+".c", "boot.c", "privileges.c", "descriptors.c", "python_api.c", "path_blocked.c", "python_find.c",
-		"python_query.c", "python_modules.c", "python_start.c", "interpreter.c", "script.c", "md5.c", "log.c", "-ldl", "-lpthread")
+		"python_query.c", "python_modules.c", "python_start.c", "python_variables.c",
+		"interpreter.c", "interpreter_new.c", "interpreter_end.c", "interpreter_settings.c", "errcode.c", "log_function.c", "log.c", "-ldl", "-lpthread")
 	if out, err := exec.Command("gcc", args...).CombinedOutput(); err != nil {
 		t.Fatalf("compile %s: %v\n%s", name, err, out)
 	}

@@ -27,6 +27,7 @@
 #include "request.h"
 #include "scoreboard.h"
 #include "script.h"
+#include "script_owner.h"
 #include "status.h"
 
 enum { ERROR_TEXT = 1024 };
@@ -94,7 +95,7 @@ static int start_threads(struct worker *w)
 
 /* One entry of preload: application group TAB callable TAB path. Failures are
  * logged; the request that needs the script tries again. */
-static void preload(const char *entry)
+static void preload(const struct wsgid_server *server, const char *entry)
 {
 	const char *callable = strchr(entry, '\t');
 	const char *path = callable ? strchr(callable + 1, '\t') : NULL;
@@ -111,6 +112,8 @@ static void preload(const char *entry)
 	path++;
 	struct wsgid_log_context context = {.application = group, .script = path};
 	PyObject *module = NULL;
+	if (server->owner && !wsgid_script_owned(server->owner, &context, path))
+		return;
 	wsgid_log_set_request(&context);
 	struct wsgid_interpreter *interpreter = wsgid_interpreter_enter(group, length);
 	if (!interpreter) {
@@ -133,25 +136,12 @@ static void preload(const char *entry)
 	wsgid_log_set_request(NULL);
 }
 
-static const char **list(const struct wsgid_boot *boot, const char *name, size_t *count)
-{
-	size_t position = 0, n = 0;
-	while (wsgid_boot_next(boot, name, &position))
-		n++;
-	const char **values = calloc(n + 1, sizeof *values);
-	position = 0;
-	for (size_t i = 0; values && i < n; i++)
-		values[i] = wsgid_boot_next(boot, name, &position);
-	*count = n;
-	return values;
-}
-
 /* The script table: rule.file and rule.dir. */
 static int read_rules(struct worker *w)
 {
 	size_t files, directories;
-	const char **file = list(w->boot, "rule.file", &files);
-	const char **directory = list(w->boot, "rule.dir", &directories);
+	const char **file = wsgid_boot_list(w->boot, "rule.file", &files);
+	const char **directory = wsgid_boot_list(w->boot, "rule.dir", &directories);
 	struct wsgid_script_rule *rules = calloc(files + directories + 1, sizeof *rules);
 	if (file && directory && rules) {
 		for (size_t i = 0; i < files; i++)
@@ -166,6 +156,15 @@ static int read_rules(struct worker *w)
 	return w->server.rules ? 0 : -1;
 }
 
+/* Whose scripts: script_uid or script_gid. */
+static const struct wsgid_script_owner *read_owner(const struct wsgid_boot *boot)
+{
+	static struct wsgid_script_owner owner;
+	owner.uid = wsgid_boot_number(boot, "script_uid", -1);
+	owner.gid = wsgid_boot_number(boot, "script_gid", -1);
+	return owner.uid < 0 && owner.gid < 0 ? NULL : &owner;
+}
+
 /* Reads the boot block. 0, or -1 with what is wrong. */
 static int configure(struct worker *w, const char **error)
 {
@@ -173,6 +172,7 @@ static int configure(struct worker *w, const char **error)
 	struct wsgid_server *s = &w->server;
 	s->group = wsgid_boot_get(boot, "name", "");
 	s->threads = (int)wsgid_boot_number(boot, "threads", 1);
+	s->owner = read_owner(boot);
 	s->multiprocess = wsgid_boot_number(boot, "multiprocess", 0) != 0;
 	w->listen_fd = (int)wsgid_boot_number(boot, "fd.listen", -1);
 	if (s->threads < 1 || s->threads > 65535) {
@@ -199,20 +199,26 @@ static int configure(struct worker *w, const char **error)
 
 static int start_python(struct worker *w, char *error, size_t size)
 {
-	size_t count;
-	const char **path = list(w->boot, "python_path", &count);
-	if (!path)
-		return -1;
+	const struct wsgid_boot *boot = w->boot;
+	/* The lists live as long as the process, as the block does. */
 	struct wsgid_python_options options = {
-	    .python = wsgid_boot_get(w->boot, "python", NULL),
-	    .python_home = wsgid_boot_get(w->boot, "python_home", NULL),
-	    .python_path = path,
-	    .home = wsgid_boot_get(w->boot, "home", NULL),
-	    .modules_fd = (int)wsgid_boot_number(w->boot, "fd.modules", -1),
+	    .python = wsgid_boot_get(boot, "python", NULL),
+	    .python_home = wsgid_boot_get(boot, "python_home", NULL),
+	    .python_path = wsgid_boot_list(boot, "python_path", NULL),
+	    .home = wsgid_boot_get(boot, "home", NULL),
+	    .arguments = wsgid_boot_list(boot, "python_argument", NULL),
+	    .variables = wsgid_boot_list(boot, "python_variable", NULL),
+	    .interpreters = wsgid_boot_list(boot, "interpreter", NULL),
+	    .locale = wsgid_boot_get(boot, "locale", NULL),
+	    .max_interpreters = (size_t)wsgid_boot_number(boot, "max_interpreters", 0),
+	    .free_threading = wsgid_boot_number(boot, "free_threading", 0) != 0,
+	    .modules_fd = (int)wsgid_boot_number(boot, "fd.modules", -1),
 	};
-	int result = wsgid_python_start(&options, error, size);
-	free(path);
-	return result;
+	if (!options.python_path || !options.arguments || !options.variables || !options.interpreters) {
+		snprintf(error, size, "no memory to start Python");
+		return -1;
+	}
+	return wsgid_python_start(&options, error, size);
 }
 
 static int failed(struct worker *w, const char *error)
@@ -302,14 +308,9 @@ static void stop(struct worker *w)
 	while (w->alive)
 		pthread_cond_wait(&w->ended, &w->lock);
 	pthread_mutex_unlock(&w->lock);
-	wsgid_python_finish();
+	if (wsgid_boot_number(w->boot, "destroy_interpreter", 1))
+		wsgid_python_finish();
 	wsgid_streams_flush_thread();
-}
-
-/* sys.stdout and the rest are there before anything of the application runs. */
-static int prepare_interpreter(struct wsgid_interpreter *interpreter)
-{
-	return wsgid_side_of(interpreter) ? 0 : -1;
 }
 
 int wsgid_worker_main(const struct wsgid_boot *boot)
@@ -327,7 +328,7 @@ int wsgid_worker_main(const struct wsgid_boot *boot)
 	wsgid_log_open((int)wsgid_boot_number(boot, "fd.log", -1));
 	if (configure(w, &error) < 0)
 		return failed(w, error);
-	wsgid_interpreter_on_new(prepare_interpreter);
+	wsgid_interpreter_on_new(wsgid_side_prepare);
 	if (start_python(w, text, sizeof text) < 0)
 		return failed(w, text);
 	if (wsgid_fork_prepare(&w->server, w->loop, w->listen_fd) < 0)
@@ -339,7 +340,7 @@ int wsgid_worker_main(const struct wsgid_boot *boot)
 		return wsgid_check_run(&w->server, boot);
 	size_t position = 0;
 	for (const char *entry; (entry = wsgid_boot_next(boot, "preload", &position)) != NULL;)
-		preload(entry);
+		preload(&w->server, entry);
 	wsgid_fork_handle_signals();
 	int started = start_threads(w);
 	if (started)

@@ -1,0 +1,135 @@
+"""Extension modules in sub-interpreters: those that refuse, or go wrong there,
+are named together with the setting that helps."""
+
+import importlib.machinery
+import importlib.util
+import linecache
+import re
+import struct
+import sys
+import warnings
+
+CODE = "WSGID-1143"
+
+# What extensions say when they are imported into the wrong interpreter: CPython
+# 3.12 and later itself, PyO3, Cython, NumPy (version 2, and as a warning 1).
+_REFUSALS = re.compile(
+    r"module (?P<module>\S+) does not support loading in subinterpreters"
+    r"|PyO3 modules do not yet support subinterpreters"
+    r"|PyO3 modules .*may only be initialized once per interpreter process"
+    r"|Interpreter change detected - this module can only be loaded into one interpreter per process"
+    r"|cannot load module more than once per process"
+    r"|(?P<numpy>NumPy) was imported from a Python sub-interpreter"
+)
+_IMPORT = re.compile(r"\s*(?:from\s+([\w.]+)\s+import\s+(\w+)|import\s+([\w.]+))")
+
+# How a thread is made in C, in C++ and by the C library's own threads.
+_MAKES_THREADS = (b"pthread_create", b"thrd_create", b"_ZNSt6thread15_M_start_thread")
+
+_place = None  # the application group and whether it has a GIL of its own
+_named = set()
+
+
+def watch(application_group, own_gil):
+    """From now on warnings of NumPy and imports of extensions are looked at."""
+    global _place
+    _place = application_group, own_gil
+    show, create = warnings.showwarning, importlib.machinery.ExtensionFileLoader.create_module
+
+    def showwarning(message, *arguments, **options):
+        show(message, *arguments, **options)
+        found = _REFUSALS.search(str(message))
+        if found:
+            _say("warn", _module_of(found, None), "does not support sub-interpreters")
+
+    def create_module(self, spec):
+        module = create(self, spec)
+        if makes_python_threads(self.path):
+            _say("warn", spec.name, "enters Python from threads of its own with PyGILState_Ensure, which leads into "
+                 "the main interpreter")
+        return module
+
+    warnings.showwarning = showwarning
+    importlib.machinery.ExtensionFileLoader.create_module = create_module
+
+
+def diagnose(exception):
+    """Logs the extension that is behind an exception, if one is; the server
+    calls it with every exception that it logs. Returns whether there was one."""
+    seen = set()
+    while _place and exception is not None and id(exception) not in seen:
+        seen.add(id(exception))
+        found = _REFUSALS.search(str(exception)) if isinstance(exception, ImportError) else None
+        if found:
+            _say("error", _module_of(found, exception.__traceback__), "does not support sub-interpreters")
+            return True
+        exception = exception.__cause__ or exception.__context__
+    return False
+
+
+def _say(level, module, why):
+    import wsgid
+
+    if level == "warn":  # an error is repeated with its request
+        if module in _named:
+            return
+        _named.add(module)
+    application_group, own_gil = _place
+    wsgid.log(
+        level,
+        'extension module %s %s; this is application group "%s": set application_group = "%%{GLOBAL}" for its mount%s'
+        % (module, why, application_group, ", or take per_interpreter_gil out" if own_gil else ""),
+        CODE,
+    )
+
+
+def _module_of(found, traceback):
+    """The module's name: from the message, else from the import statement that
+    failed, else the module where that stands."""
+    if found.group("module"):
+        return found.group("module")
+    if found.group("numpy"):
+        return "numpy"
+    if traceback is None:
+        return "(unknown)"
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    frame = traceback.tb_frame
+    statement = _IMPORT.match(linecache.getline(frame.f_code.co_filename, traceback.tb_lineno, frame.f_globals))
+    if not statement:
+        return frame.f_globals.get("__name__", "(unknown)")
+    name = statement.group(1) or statement.group(3)
+    if name.strip(".") == "":  # from . import name
+        name += statement.group(2)
+    try:
+        return importlib.util.resolve_name(name, frame.f_globals.get("__package__") or "")
+    except (ImportError, ValueError):
+        return name
+
+
+def makes_python_threads(path):
+    """Whether a shared object needs both PyGILState_Ensure and a function that
+    makes threads. What cannot be read needs nothing."""
+    try:
+        names = _needed(path)
+    except (OSError, struct.error, IndexError):
+        return False
+    return b"PyGILState_Ensure" in names and any(name.startswith(_MAKES_THREADS) for name in names)
+
+
+def _needed(path):
+    """The names in the dynamic string table of a 64-bit ELF file of this byte order."""
+    with open(path, "rb") as file:
+        header = file.read(64)
+        if header[:6] != b"\x7fELF\x02" + (b"\x01" if sys.byteorder == "little" else b"\x02"):
+            return []
+        offset, = struct.unpack_from("=Q", header, 0x28)
+        size, count = struct.unpack_from("=HH", header, 0x3A)
+        file.seek(offset)
+        table = file.read(size * count)
+        sections = [struct.unpack_from("=IIQQQQII", table, size * number) for number in range(count)]
+        for _, kind, _, _, _, _, link, _ in sections:
+            if kind == 11:  # SHT_DYNSYM; its link is the string table
+                file.seek(sections[link][4])
+                return file.read(sections[link][5]).split(b"\0")
+    return []
