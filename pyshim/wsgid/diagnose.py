@@ -8,6 +8,8 @@ import re
 import stat
 import sys
 
+from wsgid import extensions
+
 try:
     import pwd
 except ImportError:  # not on every system
@@ -24,6 +26,8 @@ def hints(error, script, python_path):
     blocked = blocked_by(script)
     if blocked:
         found.append(blocked)
+    elif extensions.explain(error):
+        found.append(extensions.explain(error))
     elif isinstance(error, ImportError):
         found.extend(_import_hints(error, script, python_path))
     if error is not None and "DJANGO_SETTINGS_MODULE" in str(error):

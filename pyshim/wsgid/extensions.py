@@ -21,7 +21,7 @@ _REFUSALS = re.compile(
     r"|cannot load module more than once per process"
     r"|(?P<numpy>NumPy) was imported from a Python sub-interpreter"
 )
-_IMPORT = re.compile(r"\s*(?:from\s+([\w.]+)\s+import\s+(\w+)|import\s+([\w.]+))")
+_IMPORT = re.compile(r"\s*(?:from\s+([\w.]+)\s+import\s+([\w*]+)|import\s+([\w.]+))")
 
 # How a thread is made in C, in C++ and by the C library's own threads.
 _MAKES_THREADS = (b"pthread_create", b"thrd_create", b"_ZNSt6thread15_M_start_thread")
@@ -40,12 +40,12 @@ def watch(application_group, own_gil):
         show(message, *arguments, **options)
         found = _REFUSALS.search(str(message))
         if found:
-            _say("warn", _module_of(found, None), "does not support sub-interpreters")
+            _warn(_module_of(found, None), "does not support sub-interpreters")
 
     def create_module(self, spec):
         module = create(self, spec)
         if makes_python_threads(self.path):
-            _say("warn", spec.name, "enters Python from threads of its own with PyGILState_Ensure, which leads into "
+            _warn(spec.name, "enters Python from threads of its own with PyGILState_Ensure, which leads into "
                  "the main interpreter")
         return module
 
@@ -53,34 +53,42 @@ def watch(application_group, own_gil):
     importlib.machinery.ExtensionFileLoader.create_module = create_module
 
 
-def diagnose(exception):
-    """Logs the extension that is behind an exception, if one is; the server
-    calls it with every exception that it logs. Returns whether there was one."""
+def explain(exception):
+    """The sentence about the extension that is behind an exception, or None."""
     seen = set()
     while _place and exception is not None and id(exception) not in seen:
         seen.add(id(exception))
         found = _REFUSALS.search(str(exception)) if isinstance(exception, ImportError) else None
         if found:
-            _say("error", _module_of(found, exception.__traceback__), "does not support sub-interpreters")
-            return True
+            return _sentence(_module_of(found, exception.__traceback__), "does not support sub-interpreters")
         exception = exception.__cause__ or exception.__context__
-    return False
+    return None
 
 
-def _say(level, module, why):
+def diagnose(exception):
+    """Logs what explain says; the server calls it with every exception that it
+    logs. Returns whether there was something."""
     import wsgid
 
-    if level == "warn":  # an error is repeated with its request
-        if module in _named:
-            return
+    sentence = explain(exception)
+    if sentence:
+        wsgid.log("error", sentence, CODE)
+    return sentence is not None
+
+
+def _warn(module, why):
+    """Logs it, once for each module."""
+    import wsgid
+
+    if module not in _named:
         _named.add(module)
+        wsgid.log("warn", _sentence(module, why), CODE)
+
+
+def _sentence(module, why):
     application_group, own_gil = _place
-    wsgid.log(
-        level,
-        'extension module %s %s; this is application group "%s": set application_group = "%%{GLOBAL}" for its mount%s'
-        % (module, why, application_group, ", or take per_interpreter_gil out" if own_gil else ""),
-        CODE,
-    )
+    return 'extension module %s %s; this is application group "%s": set application_group = "%%{GLOBAL}" for its mount%s' % (
+        module, why, application_group, ", or take per_interpreter_gil out" if own_gil else "")
 
 
 def _module_of(found, traceback):
@@ -97,7 +105,7 @@ def _module_of(found, traceback):
     frame = traceback.tb_frame
     statement = _IMPORT.match(linecache.getline(frame.f_code.co_filename, traceback.tb_lineno, frame.f_globals))
     if not statement:
-        return frame.f_globals.get("__name__", "(unknown)")
+        return frame.f_globals.get("__name__", "(unknown)") + " (or what it imports)"
     name = statement.group(1) or statement.group(3)
     if name.strip(".") == "":  # from . import name
         name += statement.group(2)
