@@ -9,13 +9,13 @@ import (
 )
 
 // flags prints what Python was told, as it sees it itself and as programs that
-// it starts see it.
+// it starts see it. PYTHONMALLOC is there under the address sanitizer.
 const flags = `import os, sys, subprocess
 f = sys.flags
 print([f.optimize, f.dont_write_bytecode, f.hash_randomization, sys.warnoptions])
-print(sorted(n for n in os.environ if n.startswith("PYTHON")))
-print(subprocess.run(["/usr/bin/env"], stdout=subprocess.PIPE).stdout.count(b"\nPYTHON"))
-print([k for k in os.environb if k.startswith(b"PYTHON")] if hasattr(os, "environb") else [])
+print(sorted(n for n in os.environ if n.startswith("PYTHON") and n != "PYTHONMALLOC"))
+print(subprocess.run(["/usr/bin/env"], stdout=subprocess.PIPE).stdout.replace(b"\nPYTHONMALLOC", b"").count(b"\nPYTHON"))
+print([k for k in os.environb if k.startswith(b"PYTHON") and k != b"PYTHONMALLOC"] if hasattr(os, "environb") else [])
 print(hash("wsgid"))
 `
 

@@ -2,8 +2,6 @@
 are named together with the setting that helps."""
 
 import importlib.machinery
-import importlib.util
-import linecache
 import re
 import struct
 import sys
@@ -21,7 +19,7 @@ _REFUSALS = re.compile(
     r"|cannot load module more than once per process"
     r"|(?P<numpy>NumPy) was imported from a Python sub-interpreter"
 )
-_IMPORT = re.compile(r"\s*(?:from\s+([\w.]+)\s+import\s+([\w*]+)|import\s+([\w.]+))")
+_REFUSED = "does not support sub-interpreters"
 
 # How a thread is made in C, in C++ and by the C library's own threads.
 _MAKES_THREADS = (b"pthread_create", b"thrd_create", b"_ZNSt6thread15_M_start_thread")
@@ -34,35 +32,51 @@ def watch(application_group, own_gil):
     """From now on warnings of NumPy and imports of extensions are looked at."""
     global _place
     _place = application_group, own_gil
-    show, create = warnings.showwarning, importlib.machinery.ExtensionFileLoader.create_module
+    show, loader = warnings.showwarning, importlib.machinery.ExtensionFileLoader
+    create, execute = loader.create_module, loader.exec_module
 
     def showwarning(message, *arguments, **options):
         show(message, *arguments, **options)
         found = _REFUSALS.search(str(message))
         if found:
-            _warn(_module_of(found, None), "does not support sub-interpreters")
+            _warn(found.group("numpy").lower() if found.group("numpy") else "(unknown)", _REFUSED)
 
     def create_module(self, spec):
-        module = create(self, spec)
+        try:
+            module = create(self, spec)
+        except ImportError as error:
+            error.name = error.name or spec.name
+            raise
         if makes_python_threads(self.path):
-            _warn(spec.name, "enters Python from threads of its own with PyGILState_Ensure, which leads into "
-                 "the main interpreter")
+            _warn(spec.name, "enters Python from threads of its own with PyGILState_Ensure, which leads into the main "
+                  "interpreter")
         return module
 
+    def exec_module(self, module):
+        try:
+            execute(self, module)
+        except ImportError as error:
+            error.name = error.name or module.__spec__.name
+            raise
+
+    for function in create_module, exec_module:
+        # Python leaves its own import machinery out of tracebacks by this name.
+        function.__code__ = function.__code__.replace(co_filename="<frozen importlib._bootstrap_external>")
+    loader.create_module, loader.exec_module = create_module, exec_module
     warnings.showwarning = showwarning
-    importlib.machinery.ExtensionFileLoader.create_module = create_module
 
 
 def explain(exception):
     """The sentence about the extension that is behind an exception, or None."""
-    seen = set()
+    found, module, seen = None, None, set()
     while _place and exception is not None and id(exception) not in seen:
         seen.add(id(exception))
-        found = _REFUSALS.search(str(exception)) if isinstance(exception, ImportError) else None
-        if found:
-            return _sentence(_module_of(found, exception.__traceback__), "does not support sub-interpreters")
+        matched = _REFUSALS.search(str(exception)) if isinstance(exception, ImportError) else None
+        if matched:
+            # What wraps the exception of the extension may quote it.
+            found, module = matched, matched.group("module") or exception.name or module
         exception = exception.__cause__ or exception.__context__
-    return None
+    return _sentence(module or "(unknown)", _REFUSED) if found else None
 
 
 def diagnose(exception):
@@ -89,30 +103,6 @@ def _sentence(module, why):
     application_group, own_gil = _place
     return 'extension module %s %s; this is application group "%s": set application_group = "%%{GLOBAL}" for its mount%s' % (
         module, why, application_group, ", or take per_interpreter_gil out" if own_gil else "")
-
-
-def _module_of(found, traceback):
-    """The module's name: from the message, else from the import statement that
-    failed, else the module where that stands."""
-    if found.group("module"):
-        return found.group("module")
-    if found.group("numpy"):
-        return "numpy"
-    if traceback is None:
-        return "(unknown)"
-    while traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    frame = traceback.tb_frame
-    statement = _IMPORT.match(linecache.getline(frame.f_code.co_filename, traceback.tb_lineno, frame.f_globals))
-    if not statement:
-        return frame.f_globals.get("__name__", "(unknown)") + " (or what it imports)"
-    name = statement.group(1) or statement.group(3)
-    if name.strip(".") == "":  # from . import name
-        name += statement.group(2)
-    try:
-        return importlib.util.resolve_name(name, frame.f_globals.get("__package__") or "")
-    except (ImportError, ValueError):
-        return name
 
 
 def makes_python_threads(path):
