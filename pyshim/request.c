@@ -10,6 +10,7 @@
 
 #include "errors_stream.h"
 #include "events.h"
+#include "extension_error.h"
 #include "failure.h"
 #include "fork.h"
 #include "metrics.h"
@@ -28,31 +29,9 @@ enum verdict {
 	LOST,    /* the client is gone */
 };
 
-/* In a sub-interpreter: asks the Python side about the current exception, which
- * stays. */
-static bool is_unfit_extension(void)
-{
-	PyObject *type, *value, *traceback, *module, *answer = NULL;
-	bool is = false;
-	py.PyErr_Fetch(&type, &value, &traceback);
-	py.PyErr_NormalizeException(&type, &value, &traceback);
-	if (value && traceback)
-		py.PyException_SetTraceback(value, traceback);
-	module = py.PyImport_ImportModule("wsgid.extensions");
-	if (module && value)
-		answer = py.PyObject_CallMethod(module, "diagnose", "O", value);
-	is = answer == py.True;
-	Py_XDECREF(answer);
-	Py_XDECREF(module);
-	py.PyErr_Clear();
-	py.PyErr_Restore(type, value, traceback);
-	return is;
-}
-
-bool wsgid_log_exception(const struct wsgid_log_context *context, const char *code, const char *title)
+void wsgid_log_exception(const struct wsgid_log_context *context, const char *code, const char *title)
 {
 	struct wsgid_log_context coded = *context;
-	bool unfit = context->application && *context->application && is_unfit_extension();
 	size_t length = 0;
 	char *text = wsgid_py_format_exception(&length);
 	struct wsgid_buffer message = {0};
@@ -65,7 +44,6 @@ bool wsgid_log_exception(const struct wsgid_log_context *context, const char *co
 	}
 	free(message.data);
 	free(text);
-	return unfit;
 }
 
 static bool named(const struct fcgi_pair *p, const char *name, size_t length)
@@ -236,6 +214,7 @@ static PyObject *find_application(struct wsgid_request *r, enum verdict *verdict
 {
 	struct wsgid_server *server = r->connection->server;
 	PyObject *module = NULL, *application;
+	bool unfit;
 	int flags = r->check ? WSGID_SCRIPT_CHECK : 0;
 	if (r->check && !server->embedded)
 		flags |= WSGID_SCRIPT_REFUSE;
@@ -253,10 +232,10 @@ static PyObject *find_application(struct wsgid_request *r, enum verdict *verdict
 		return NULL;
 	case WSGID_SCRIPT_FAILED:
 		Py_XDECREF(module);
-		wsgid_error_page(r, wsgid_log_exception(&r->context, wsgid_error(WSGID_E_SCRIPT_IMPORT)->text,
-		                                        wsgid_error(WSGID_E_SCRIPT_IMPORT)->title)
-		                        ? WSGID_E_EXTENSION_UNFIT
-		                        : WSGID_E_SCRIPT_IMPORT);
+		unfit = wsgid_unfit_extension(&r->context);
+		wsgid_log_exception(&r->context, wsgid_error(WSGID_E_SCRIPT_IMPORT)->text,
+		                    wsgid_error(WSGID_E_SCRIPT_IMPORT)->title);
+		wsgid_error_page(r, unfit ? WSGID_E_EXTENSION_UNFIT : WSGID_E_SCRIPT_IMPORT);
 		return NULL;
 	}
 	application = py.PyDict_GetItemString(py.PyModule_GetDict(module), r->callable);

@@ -139,10 +139,8 @@ int wsgid_response_iterate(struct wsgid_request *r, PyObject *result);
  * sent. error_page.c */
 void wsgid_error_page(struct wsgid_request *r, enum wsgid_errcode code);
 
-/* Logs the current exception as one record and clears it; GIL held. True when
- * an extension that does not support sub-interpreters is behind it, which was
- * logged too (WSGID_E_EXTENSION_UNFIT). */
-bool wsgid_log_exception(const struct wsgid_log_context *context, const char *code, const char *title);
+/* Logs the current exception as one record and clears it; GIL held. */
+void wsgid_log_exception(const struct wsgid_log_context *context, const char *code, const char *title);
 
 /* Bytes at the end of a buffer: 0, -1 without memory. */
 int wsgid_buffer_add(struct wsgid_buffer *buffer, const void *data, size_t size);

@@ -18,6 +18,7 @@
 #include "check.h"
 #include "connection.h"
 #include "errors_stream.h"
+#include "extension_error.h"
 #include "fork.h"
 #include "interpreter.h"
 #include "log.h"
@@ -126,9 +127,10 @@ static void preload(const struct wsgid_server *server, const char *entry)
 		outcome = wsgid_script_load(interpreter, path, NULL, 0, &module);
 	if (wsgid_forked)
 		_exit(0); /* a child of the script that came back here is no second worker */
-	if (outcome == WSGID_SCRIPT_FAILED)
+	if (outcome == WSGID_SCRIPT_FAILED) {
+		wsgid_unfit_extension(&context);
 		wsgid_log_exception(&context, failure->text, failure->title);
-	else if (outcome == WSGID_SCRIPT_MISSING)
+	} else if (outcome == WSGID_SCRIPT_MISSING)
 		wsgid_logf("error", &context, "script not found: %s", path);
 	Py_XDECREF(module);
 	wsgid_streams_flush_thread();
