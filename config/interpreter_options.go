@@ -155,3 +155,29 @@ func (v *validator) sharedMain() {
 		}
 	}
 }
+
+// interpreterCount reports a process group whose mounts name more interpreters
+// than a process of it may have.
+func (v *validator) interpreterCount() {
+	names := map[string]map[string]bool{}
+	for i := range v.config.ScriptAliases {
+		s := &v.config.ScriptAliases[i]
+		if strings.HasPrefix(s.ApplicationGroup, "%{") {
+			continue
+		}
+		if names[s.ProcessGroup] == nil {
+			names[s.ProcessGroup] = map[string]bool{}
+		}
+		names[s.ProcessGroup][s.ApplicationGroup] = true
+	}
+	check := func(block hcl.Range, group string, limit int) {
+		if count := len(names[group]); limit > 0 && count > limit {
+			v.add(v.place(block, "max_interpreters"), "Too few interpreters", "The mounts of process group %q name %d application groups besides %%{GLOBAL}, and max_interpreters is %d: raise it.", group, count, limit)
+		}
+	}
+	check(v.config.Router.Range, "%{GLOBAL}", v.config.Router.MaxInterpreters)
+	for i := range v.config.DaemonProcesses {
+		p := &v.config.DaemonProcesses[i]
+		check(p.Range, p.Name, p.MaxInterpreters)
+	}
+}

@@ -33,6 +33,7 @@ func (v *validator) validate() {
 		v.scriptAlias(i)
 	}
 	v.sharedMain()
+	v.interpreterCount()
 	for i := range c.InterpreterBlocks {
 		v.interpreterBlock(&c.InterpreterBlocks[i])
 	}

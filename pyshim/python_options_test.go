@@ -3,7 +3,6 @@ package pyshim_test
 import (
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 )
@@ -127,17 +126,4 @@ func TestInterpreterSettings(t *testing.T) {
 			t.Errorf("no %s in\n%s", want, out)
 		}
 	}
-}
-
-// minorVersion is 11 for Python 3.11.
-func minorVersion(t testing.TB, s starter, python string) int {
-	t.Helper()
-	out, err := s.run("worker", "", python, "", nil)
-	_, version, found := strings.Cut(out, "version 3.")
-	digits, _, _ := strings.Cut(version, ".")
-	minor, wrong := strconv.Atoi(digits)
-	if err != nil || !found || wrong != nil {
-		t.Fatalf("%s: %v\n%s", python, err, out)
-	}
-	return minor
 }

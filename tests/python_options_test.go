@@ -20,6 +20,7 @@ type restricted struct {
 	Interval              float64
 	Hash                  int64
 	Path                  []string
+	Stack                 int
 	Eggs                  string
 	Left                  []string
 }
@@ -28,6 +29,9 @@ func (r restricted) check(t *testing.T, what string, eggs string) {
 	t.Helper()
 	if r.Optimize != 2 || !r.Bytecode || !slices.Equal(r.Warnings, []string{"error::SyntaxWarning", "ignore"}) {
 		t.Errorf("%s: optimize %d, no bytecode %t, warnings %q", what, r.Optimize, r.Bytecode, r.Warnings)
+	}
+	if r.Stack < 3<<20-64<<10 || r.Stack > 3<<20+64<<10 {
+		t.Errorf("%s: the stack has %d bytes", what, r.Stack)
 	}
 	if r.Interval < 0.0019 || r.Interval > 0.0021 || r.Eggs != eggs || len(r.Left) != 0 {
 		t.Errorf("%s: switch interval %g, eggs %q, left in the environment %q", what, r.Interval, r.Eggs, r.Left)
@@ -40,7 +44,7 @@ func TestPythonOptions(t *testing.T) {
 	w := newWorld(t)
 	w.App("restricted.py")
 	options := []string{"python_optimize = 2", "python_dont_write_bytecode = true", `python_warnings = ["error::SyntaxWarning", "ignore"]`,
-		"python_hash_seed = 0", `switch_interval = "2ms"`, option("python_eggs", w.Path("eggs"))}
+		"python_hash_seed = 0", `stack_size = "3MiB"`, `switch_interval = "2ms"`, option("python_eggs", w.Path("eggs"))}
 	var body strings.Builder
 	fmt.Fprintf(&body, "router {\n  %s\n}\n", strings.Join(options, "\n  "))
 	body.WriteString(mount("/embedded", "apps/restricted.py", option("process_group", "%{GLOBAL}")))
