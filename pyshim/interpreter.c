@@ -54,11 +54,6 @@ void wsgid_interpreter_publish(struct wsgid_interpreter *interpreter)
 	pthread_mutex_unlock(&names);
 }
 
-struct wsgid_interpreter *wsgid_interpreter_list(void)
-{
-	return interpreters;
-}
-
 int wsgid_interpreter_remember(struct wsgid_interpreter *interpreter, PyThreadState *state)
 {
 	struct thread_state *entry = malloc(sizeof(*entry));

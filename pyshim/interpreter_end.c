@@ -1,6 +1,5 @@
 /* The end of the interpreters of a process. */
 #include "interpreter.h"
-#include "interpreter_internal.h"
 
 /* Runs what must run at the end of an interpreter that is not torn down. Not
  * threading._shutdown: in a sub-interpreter it waits for the end of the thread
@@ -39,7 +38,7 @@ void wsgid_python_finish(void)
 
 	if (main_interpreter == NULL)
 		return;
-	for (struct wsgid_interpreter *i = wsgid_interpreter_list(); i != NULL; i = i->next) {
+	for (struct wsgid_interpreter *i = wsgid_interpreter_next(NULL); i != NULL; i = wsgid_interpreter_next(i)) {
 		if (i == main_interpreter)
 			continue;
 		alone = false;

@@ -22,10 +22,6 @@ void wsgid_interpreter_failed(const char *name, const char *why);
 /* Lets wsgid_interpreter_find find it. interpreter.c */
 void wsgid_interpreter_publish(struct wsgid_interpreter *interpreter);
 
-/* The newest interpreter; the others follow it by next. At the end of the
- * process only, when no thread makes one. interpreter.c */
-struct wsgid_interpreter *wsgid_interpreter_list(void);
-
 /* Keeps state as this OS thread's one in interpreter: 0, -1 without memory.
  * interpreter.c */
 int wsgid_interpreter_remember(struct wsgid_interpreter *interpreter, PyThreadState *state);
