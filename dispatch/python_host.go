@@ -92,6 +92,7 @@ var scriptErrorKinds = map[pyshim.ErrorKind]ScriptErrorKind{
 	pyshim.Value:       ScriptValue,
 	pyshim.Interrupted: ScriptInterrupted,
 	pyshim.Interpreter: ScriptInterpreter,
+	pyshim.Limit:       ScriptLimit,
 }
 
 // scriptError translates an error of pyshim.

@@ -69,6 +69,22 @@ func TestExtensionDiagnosis(t *testing.T) {
 	}
 }
 
+// TestExtensionDiagnosisOfDispatch: the same for what a dispatch script imports.
+func TestExtensionDiagnosisOfDispatch(t *testing.T) {
+	w := newWorld(t)
+	w.App("environ.py")
+	w.Write("dispatch.py", "import refuser\n")
+	w.Configure(fmt.Sprintf("router {\n  python_path = [%q]\n}\n", w.Extensions()) + group("web", "#64001", 1, 2) +
+		"dispatch_script \"{{.Dir}}/dispatch.py\" {\n  application_group = \"inner\"\n}\n" + mount("/", "apps/environ.py"))
+	wsgid := w.Start(harness.Options{})
+	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+	wantError(t, apache.Get("/"), 500, "WSGID-1019")
+	record := wsgid.Log.Await(t, "name of the extension", harness.Containing("extension module refuser does not support sub-interpreters"))
+	if record.Text("code") != "WSGID-1143" || record.Text("application") != "inner" {
+		t.Errorf("the diagnosis: %s", record.Line)
+	}
+}
+
 // TestInterpreterLimit: clients that make up names of hosts do not get more
 // interpreters than max_interpreters, in a group and in the router.
 func TestInterpreterLimit(t *testing.T) {
@@ -95,6 +111,22 @@ func TestInterpreterLimit(t *testing.T) {
 			t.Errorf("%s %s ran in %q", row.path, row.host, got)
 		}
 	}
+}
+
+// TestInterpreterLimitOfDispatch: a dispatch script runs in the interpreter that
+// the request was going to use; made-up names find the router's limit.
+func TestInterpreterLimitOfDispatch(t *testing.T) {
+	w := newWorld(t)
+	w.App("environ.py")
+	w.Write("dispatch.py", "def callable_object(environ): pass\n")
+	w.Configure("router {\n  max_interpreters = 1\n}\n" + group("web", "#64001", 1, 2) + "dispatch_script \"{{.Dir}}/dispatch.py\" {}\n" +
+		mount("/", "apps/environ.py", option("application_group", "%{HOST}")))
+	wsgid := w.Start(harness.Options{})
+	apache := w.StartApache(harness.ApacheOptions{Config: "ProxyPreserveHost On\n" + harness.ProxyPass})
+	look(t, apache.Get("/", "Host: a.test"))
+	wantError(t, apache.Get("/", "Host: b.test"), 503, "WSGID-1142")
+	look(t, apache.Get("/", "Host: a.test"))
+	wsgid.Log.Await(t, "line about the limit", harness.Containing("max_interpreters of the router is reached"))
 }
 
 // TestSharedMainInterpreter: check points out scripts that share a main
