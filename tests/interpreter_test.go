@@ -67,6 +67,9 @@ func TestExtensionDiagnosis(t *testing.T) {
 			t.Errorf("the diagnosis: %s", record.Line)
 		}
 	}
+	if code, out, errs := w.CLI("check", "--apps", "--config", w.Path("wsgid.hcl")); code == 0 || !strings.Contains(out+errs, "extension module refuser does not support sub-interpreters") {
+		t.Errorf("check --apps: %d %s%s", code, out, errs)
+	}
 }
 
 // TestExtensionDiagnosisOfDispatch: the same for what a dispatch script imports.

@@ -10,15 +10,15 @@ import warnings
 CODE = "WSGID-1143"
 
 # What extensions say when they are imported into the wrong interpreter: CPython
-# 3.12 and later itself, PyO3, Cython, NumPy (version 2, and as a warning 1).
+# 3.12 and later itself, PyO3, Cython, NumPy 2.
 _REFUSALS = re.compile(
     r"module (?P<module>\S+) does not support loading in subinterpreters"
     r"|PyO3 modules do not yet support subinterpreters"
     r"|PyO3 modules .*may only be initialized once per interpreter process"
     r"|Interpreter change detected - this module can only be loaded into one interpreter per process"
     r"|cannot load module more than once per process"
-    r"|(?P<numpy>NumPy) was imported from a Python sub-interpreter"
 )
+_NUMPY_WARNS = "NumPy was imported from a Python sub-interpreter"
 _REFUSED = "does not support sub-interpreters"
 
 # How a thread is made in C, in C++ and by the C library's own threads.
@@ -37,9 +37,8 @@ def watch(application_group, own_gil):
 
     def showwarning(message, *arguments, **options):
         show(message, *arguments, **options)
-        found = _REFUSALS.search(str(message))
-        if found:
-            _warn(found.group("numpy").lower() if found.group("numpy") else "(unknown)", _REFUSED)
+        if _NUMPY_WARNS in str(message):
+            _warn("numpy", _REFUSED)
 
     def create_module(self, spec):
         try:
@@ -68,15 +67,15 @@ def watch(application_group, own_gil):
 
 def explain(exception):
     """The sentence about the extension that is behind an exception, or None."""
-    found, module, seen = None, None, set()
+    module, seen = None, set()
     while _place and exception is not None and id(exception) not in seen:
         seen.add(id(exception))
         matched = _REFUSALS.search(str(exception)) if isinstance(exception, ImportError) else None
         if matched:
-            # What wraps the exception of the extension may quote it.
-            found, module = matched, matched.group("module") or exception.name or module
+            # What wraps the exception of the extension may quote it, without a name.
+            module = matched.group("module") or exception.name or module or "(unknown)"
         exception = exception.__cause__ or exception.__context__
-    return _sentence(module or "(unknown)", _REFUSED) if found else None
+    return _sentence(module, _REFUSED) if module else None
 
 
 def diagnose(exception):
