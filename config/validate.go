@@ -32,8 +32,10 @@ func (v *validator) validate() {
 		resolveScriptAlias(s, c, v.written(s.Range, "process_group"), v.given(s.Range, "preload"))
 		v.scriptAlias(i)
 	}
-	v.sharedMain()
-	v.interpreterCount()
+	if !v.partial {
+		v.sharedMain()
+		v.interpreterCount()
+	}
 	for i := range c.InterpreterBlocks {
 		v.interpreterBlock(&c.InterpreterBlocks[i])
 	}
