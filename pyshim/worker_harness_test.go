@@ -48,12 +48,12 @@ type build struct {
 	err  error
 }
 
-var plain, watched build
+var plain, watched, starting build
 
 // TestMain removes the programs that the tests have compiled.
 func TestMain(m *testing.M) {
 	code := m.Run()
-	for _, b := range []*build{&plain, &watched} {
+	for _, b := range []*build{&plain, &watched, &starting} {
 		if b.path != "" {
 			os.RemoveAll(filepath.Dir(b.path))
 		}
