@@ -49,7 +49,7 @@ __loader__ = _finder
 sys.meta_path.insert(0, _finder)
 
 
-def log(level, text, code=""):
+def _log(level, text, code=""):
     """Writes one record to the server's log, as of the request that this thread
     serves; level is error, warn, info or debug."""
     __log__(level, text.encode("utf-8", "replace"), code)

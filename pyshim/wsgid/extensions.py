@@ -85,7 +85,7 @@ def diagnose(exception):
 
     sentence = explain(exception)
     if sentence:
-        wsgid.log("error", sentence, CODE)
+        wsgid._log("error", sentence, CODE)
     return sentence is not None
 
 
@@ -95,7 +95,7 @@ def _warn(module, why):
 
     if module not in _named:
         _named.add(module)
-        wsgid.log("warn", _sentence(module, why), CODE)
+        wsgid._log("warn", _sentence(module, why), CODE)
 
 
 def _sentence(module, why):

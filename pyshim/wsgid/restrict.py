@@ -52,7 +52,7 @@ def _warn(signalnum, handler):
     import wsgid
 
     stack = traceback.format_stack(sys._getframe(2))
-    wsgid.log(
+    wsgid._log(
         "warn",
         "signal.signal(%s, %r) is ignored: the signals of this process are wsgid's; restrict_signal = false "
         "lifts that\nStack (most recent call last):\n%s" % (signalnum, handler, "".join(stack)),
