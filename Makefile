@@ -35,7 +35,7 @@ lint: lint-c ## go vet, golangci-lint with the layer rules, C warnings as errors
 
 .PHONY: lint-c
 lint-c:
-	@for f in pyshim/*.c pyshim/ctest/*.c tests/bench/*.c; do \
+	@for f in pyshim/*.c pyshim/ctest/*.c pyshim/testdata/extensions/*.c tests/bench/*.c; do \
 	  [ -e "$$f" ] || continue; \
 	  gcc $(CWARN) -O2 -Ipyshim -fsyntax-only "$$f" || exit 1; \
 	done

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -126,6 +127,12 @@ func dump(v reflect.Value) any {
 		fields := map[string]any{}
 		for i := range v.NumField() {
 			name := v.Type().Field(i).Name
+			if v.Type().Field(i).Anonymous {
+				if inner, ok := dump(v.Field(i)).(map[string]any); ok {
+					maps.Copy(fields, inner)
+				}
+				continue
+			}
 			empty := v.Field(i).IsZero() && name != "SupplementaryGroups"
 			if name == "Range" || name == "Order" || name == "Umask" || empty || v.Field(i).Kind() == reflect.Slice && v.Field(i).IsNil() {
 				continue

@@ -16,22 +16,19 @@ func (d *decoder) daemonProcessOptions(p *DaemonProcess) options {
 		"env_file":             d.str(&p.EnvFile),
 		"lang":                 d.str(&p.Lang),
 		"locale":               d.str(&p.Locale),
-		"python":               d.str(&p.Python),
-		"python_home":          d.str(&p.PythonHome),
-		"python_path":          d.list(&p.PythonPath),
-		// Below 256 KiB Python's own recursion check comes too late; above 1 GiB a
-		// group of many threads does not fit into any address space limit.
-		"stack_size":        d.size(&p.StackSize, 256*kib, gib),
-		"listen_backlog":    d.integer(&p.ListenBacklog, 1, 65535),
-		"queue_length":      d.integer(&p.QueueLength, 0, 1<<20),
-		"queue_timeout":     d.duration(&p.QueueTimeout),
-		"startup_timeout":   d.duration(&p.StartupTimeout),
-		"shutdown_timeout":  d.duration(&p.ShutdownTimeout),
-		"graceful_timeout":  d.duration(&p.GracefulTimeout),
-		"no_new_privileges": d.boolean(&p.NoNewPrivileges),
-		"reload_on_error":   d.str((*string)(&p.ReloadOnError)),
-		"watch":             d.list(&p.Watch),
-	}
+		"listen_backlog":       d.integer(&p.ListenBacklog, 1, 65535),
+		"queue_length":         d.integer(&p.QueueLength, 0, 1<<20),
+		"queue_timeout":        d.duration(&p.QueueTimeout),
+		"startup_timeout":      d.duration(&p.StartupTimeout),
+		"shutdown_timeout":     d.duration(&p.ShutdownTimeout),
+		"graceful_timeout":     d.duration(&p.GracefulTimeout),
+		"no_new_privileges":    d.boolean(&p.NoNewPrivileges),
+		"reload_on_error":      d.str((*string)(&p.ReloadOnError)),
+		"watch":                d.list(&p.Watch),
+		"script_user":          d.str(&p.ScriptUser),
+		"script_group":         d.str(&p.ScriptGroup),
+		"destroy_interpreter":  d.boolean(&p.DestroyInterpreter),
+	}.with(d.pythonOptions(&p.PythonOptions))
 }
 
 func (d *decoder) decodeDaemonProcess(block *hclsyntax.Block) {

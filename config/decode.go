@@ -47,6 +47,8 @@ func (d *decoder) decodeBlocks(blocks []*hclsyntax.Block) {
 			d.decodeRouter(block)
 		case "daemon_process":
 			d.decodeDaemonProcess(block)
+		case "interpreter_options":
+			d.decodeInterpreterBlock(block)
 		case "script_alias":
 			d.decodeScriptAlias(block)
 		case "import_script":

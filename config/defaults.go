@@ -35,6 +35,7 @@ func defaultListener(kind ListenerKind) Listener {
 // defaultRouter: the user is found by the supervisor.
 func defaultRouter() Router {
 	return Router{
+		PythonOptions:  defaultPythonOptions(),
 		Threads:        25,
 		MaxHeaderBytes: 64 * kib,
 		RequestBuffer:  64 * kib,
@@ -46,20 +47,27 @@ func defaultRouter() Router {
 // one that is good, else those that mod_wsgi-express generates.
 func defaultDaemonProcess() DaemonProcess {
 	return DaemonProcess{
-		Processes:       1,
-		Threads:         15,
-		Umask:           0o022,
-		Lang:            "C.UTF-8",
-		StackSize:       8 * mib,
-		ListenBacklog:   1024,
-		QueueLength:     1024,
-		QueueTimeout:    45 * time.Second,
-		StartupTimeout:  60 * time.Second,
-		ShutdownTimeout: 5 * time.Second,
-		GracefulTimeout: 15 * time.Second,
-		NoNewPrivileges: true,
-		ReloadOnError:   ReloadFail,
+		Processes:          1,
+		Threads:            15,
+		Umask:              0o022,
+		Lang:               "C.UTF-8",
+		ListenBacklog:      1024,
+		QueueLength:        1024,
+		QueueTimeout:       45 * time.Second,
+		StartupTimeout:     60 * time.Second,
+		ShutdownTimeout:    5 * time.Second,
+		GracefulTimeout:    15 * time.Second,
+		NoNewPrivileges:    true,
+		ReloadOnError:      ReloadFail,
+		PythonOptions:      defaultPythonOptions(),
+		DestroyInterpreter: true,
 	}
+}
+
+// defaultPythonOptions: an interpreter costs 4 to 10 MB, and a client that may
+// choose names (%{HOST}) must not be able to fill the memory with them.
+func defaultPythonOptions() PythonOptions {
+	return PythonOptions{StackSize: 8 * mib, MaxInterpreters: 64}
 }
 
 // defaultScriptAlias: what depends on other blocks is filled in by

@@ -60,8 +60,9 @@ func documentedBlocks() map[string]documentedBlock {
 		`listen "http"`: listen(ListenHTTP, map[string]string{"address": `"127.0.0.1:8000"`}, "static"),
 		"static": {open: "listen \"http\" {\naddress = \"127.0.0.1:8000\"\nstatic \"/static/\" {", close: "}", needs: map[string]string{"dir": `"/srv/static"`},
 			options: sortedKeys(d.staticOptions(&Static{})), defaults: Static{}},
-		"router":         {open: "router {", options: sortedKeys(d.routerOptions(&Router{})), defaults: defaultRouter()},
-		"daemon_process": {open: `daemon_process "x" {`, options: sortedKeys(d.daemonProcessOptions(&DaemonProcess{})), defaults: defaultDaemonProcess()},
+		"router":              {open: "router {", options: sortedKeys(d.routerOptions(&Router{})), defaults: defaultRouter()},
+		"daemon_process":      {open: `daemon_process "x" {`, options: sortedKeys(d.daemonProcessOptions(&DaemonProcess{})), defaults: defaultDaemonProcess()},
+		"interpreter_options": {open: "interpreter_options {", options: sortedKeys(d.interpreterBlockOptions(&InterpreterBlock{})), defaults: InterpreterBlock{}},
 		"script_alias": {open: `script_alias "/x" {`, needs: map[string]string{"target": `"/srv/x.wsgi"`},
 			options: sortedKeys(d.scriptAliasOptions(&ScriptAlias{})), defaults: defaultScriptAlias()},
 		"import_script":   {open: `import_script "/srv/i.py" {`, options: sortedKeys(d.importScriptOptions(&ImportScript{})), defaults: defaultImportScript()},
@@ -116,7 +117,8 @@ var documentedValue = regexp.MustCompile("^(?:`(\"[^\"]*\")`|([0-9]+)|([0-9]+) s
 // inWords are the defaults that are said in words: nothing is set, or another
 // option, another block or the machine decides.
 var inWords = []string{
-	"none", "not set", "anybody", "whoever the mode lets in", "those of the user", "the user's primary group",
+	"none", "not set", "all", "anybody", "Python's own",
+	"false, unless `interpreter_options` says so", "true, unless `interpreter_options` says otherwise", "whoever the mode lets in", "those of the user", "the user's primary group",
 	"the system's `python3`", "`www-data` where it exists, else `nobody`", "the router's", "the router's user", "the router's group",
 	"the user that started wsgid", "the group that started wsgid", "the one that the request was going to use",
 	"the only `daemon_process`; with none `%{GLOBAL}`; with several it is required",
@@ -163,16 +165,25 @@ func TestDocumentedDefaults(t *testing.T) {
 				t.Errorf("%s: the default of %s, %q, is neither a value nor one of the known descriptions", title, row.name, row.fallback)
 			}
 		}
-		set := 0
-		for _, field := range reflect.ValueOf(block.defaults).Fields() {
-			if !field.IsZero() {
-				set++
-			}
-		}
-		if set != stated+block.derived {
+		if set := countDefaults(reflect.ValueOf(block.defaults)); set != stated+block.derived {
 			t.Errorf("%s: the code has %d defaults, the page states %d", title, set-block.derived, stated)
 		}
 	}
+}
+
+// countDefaults counts the fields of a block's model that have a value, those
+// of what is embedded in it included.
+func countDefaults(model reflect.Value) int {
+	set := 0
+	for field, value := range model.Fields() {
+		switch {
+		case field.Anonymous:
+			set += countDefaults(value)
+		case !value.IsZero():
+			set++
+		}
+	}
+	return set
 }
 
 // documentedRange is a range in the description of a number or size.

@@ -26,6 +26,8 @@ type Config struct {
 	Router Router
 	// DaemonProcesses are the process groups, in file order.
 	DaemonProcesses []DaemonProcess
+	// InterpreterBlocks are the interpreter_options blocks, in file order.
+	InterpreterBlocks []InterpreterBlock
 	// ScriptAliases are the mounts; the first that matches wins.
 	ScriptAliases []ScriptAlias
 	// ImportScripts are imported when processes start, in file order.
@@ -86,11 +88,8 @@ type Router struct {
 	// User and Group the router runs as when started as root; default
 	// www-data where it exists, else nobody; Group defaults to the user's.
 	User, Group string
-	// Python is an executable, PythonHome a venv or prefix, for the Python
-	// embedded in the router; at most one is set; neither: the system's python3.
-	Python, PythonHome string
-	// PythonPath is put in front of sys.path of the embedded Python.
-	PythonPath []string
+	// PythonOptions of the Python embedded in the router.
+	PythonOptions
 	// Threads of embedded applications (%{GLOBAL}), default 25.
 	Threads int
 	// MaxHeaderBytes of PARAMS, default 64 KiB.
@@ -130,10 +129,12 @@ type DaemonProcess struct {
 	EnvFile string
 	Lang    string // LANG, default C.UTF-8
 	Locale  string // LC_ALL, default unset
-	// Python, PythonHome, PythonPath: as in Router.
-	Python, PythonHome string
-	PythonPath         []string
-	StackSize          int64         // bytes, default 8 MiB
+	PythonOptions
+	// ScriptUser and ScriptGroup: whom scripts and their directories must
+	// belong to, a name or "#id"; at most one is set; neither: anybody.
+	ScriptUser, ScriptGroup string
+	// DestroyInterpreter, default true: exit functions run when a process ends.
+	DestroyInterpreter bool
 	ListenBacklog      int           // default 1024
 	QueueLength        int           // default 1024
 	QueueTimeout       time.Duration // default 45 s; 0: no limit

@@ -18,12 +18,9 @@ const (
 // routerOptions are those of router { … }.
 func (d *decoder) routerOptions(r *Router) options {
 	return options{
-		"user":        d.str(&r.User),
-		"group":       d.str(&r.Group),
-		"python":      d.str(&r.Python),
-		"python_home": d.str(&r.PythonHome),
-		"python_path": d.list(&r.PythonPath),
-		"threads":     d.integer(&r.Threads, 1, maxThreads),
+		"user":    d.str(&r.User),
+		"group":   d.str(&r.Group),
+		"threads": d.integer(&r.Threads, 1, maxThreads),
 		"max_header_bytes": func(a *hcl.Attribute) {
 			size := int64(r.MaxHeaderBytes)
 			d.size(&size, minHeaderBytes, maxHeaderBytes)(a)
@@ -32,7 +29,7 @@ func (d *decoder) routerOptions(r *Router) options {
 		"request_buffer":  d.size(&r.RequestBuffer, 0, maxRequestBuffer),
 		"max_body_bytes":  d.size(&r.MaxBodyBytes, 0, maxBodyBytes),
 		"max_connections": d.integer(&r.MaxConnections, 1, 1<<20),
-	}
+	}.with(d.pythonOptions(&r.PythonOptions))
 }
 
 func (d *decoder) decodeRouter(block *hclsyntax.Block) {

@@ -39,6 +39,13 @@ func (v *validator) validate() {
 		v.service(&c.DaemonProcesses[i])
 		v.watch(&c.DaemonProcesses[i])
 	}
+	if !v.partial {
+		v.sharedMain()
+		v.interpreterCount()
+	}
+	for i := range c.InterpreterBlocks {
+		v.interpreterBlock(&c.InterpreterBlocks[i])
+	}
 	if c.DispatchScript != nil {
 		v.dispatchScript(c.DispatchScript)
 	}
@@ -149,16 +156,6 @@ func (v *validator) owner(block hcl.Range, owner, group string) {
 // isZero says whether an id such as "#0" or "#000" is root's.
 func isZero(id string) bool {
 	return strings.HasPrefix(id, "#") && strings.Trim(id[1:], "0") == ""
-}
-
-// python checks the options that choose a Python.
-func (v *validator) python(block hcl.Range, python, home string, path []string) {
-	v.absolute(block, "python", python)
-	v.absolute(block, "python_home", home)
-	v.absolutes(block, "python_path", path)
-	if python != "" && home != "" {
-		v.add(v.place(block, "python_home"), "Two Pythons", "Give python (an executable) or python_home (a venv or prefix), not both.")
-	}
 }
 
 var expansionPattern = regexp.MustCompile(`^%\{(GLOBAL|RESOURCE|SERVER|HOST|ENV:[^}]+)\}$`)

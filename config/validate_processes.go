@@ -10,7 +10,7 @@ import (
 // router validates the router block.
 func (v *validator) router(r *Router) {
 	v.user(r.Range, r.User, r.Group)
-	v.python(r.Range, r.Python, r.PythonHome, r.PythonPath)
+	v.python(r.Range, &r.PythonOptions)
 }
 
 // maxGroupName keeps the name usable as part of a socket's name.
@@ -30,7 +30,8 @@ func (v *validator) daemonProcess(i int) {
 	v.positive(p.Range, "shutdown_timeout", p.ShutdownTimeout, "a request that hangs would keep wsgid from stopping")
 	v.absolute(p.Range, "home", p.Home)
 	v.absolute(p.Range, "env_file", p.EnvFile)
-	v.python(p.Range, p.Python, p.PythonHome, p.PythonPath)
+	v.python(p.Range, &p.PythonOptions)
+	v.scriptOwner(p)
 	if p.ReloadOnError != ReloadFail && p.ReloadOnError != ReloadKeep {
 		v.add(v.place(p.Range, "reload_on_error"), "Wrong value", "reload_on_error is \"fail\" or \"keep\"; %q is neither%s", p.ReloadOnError, didYouMean(string(p.ReloadOnError), []string{"fail", "keep"}))
 	}
@@ -38,6 +39,15 @@ func (v *validator) daemonProcess(i int) {
 		if v.given(p.Range, option.name) && (option.value == "" || strings.ContainsAny(option.value, " \t/")) {
 			v.add(v.place(p.Range, option.name), "Wrong locale", "Option %q is the name of a locale, such as \"C.UTF-8\"; %q is none.", option.name, option.value)
 		}
+	}
+}
+
+// scriptOwner validates whose scripts the group runs.
+func (v *validator) scriptOwner(p *DaemonProcess) {
+	user := v.account(p.Range, "script_user", p.ScriptUser)
+	group := v.account(p.Range, "script_group", p.ScriptGroup)
+	if user && group {
+		v.add(v.place(p.Range, "script_group"), "Two owners", "Give script_user or script_group, not both.")
 	}
 }
 

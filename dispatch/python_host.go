@@ -10,8 +10,9 @@ import (
 
 // pythonHost is the ScriptHost of a real router: CPython in this process.
 type pythonHost struct {
-	host    *pyshim.Host
-	scripts []pyshim.ScriptRule
+	host      *pyshim.Host
+	scripts   []pyshim.ScriptRule
+	stackSize int64
 
 	mu      sync.Mutex
 	serving bool // the first threads of applications were started
@@ -22,12 +23,14 @@ type pythonHost struct {
 func StartPython(embedded wire.Embedded, modules, log int) (ScriptHost, error) {
 	host, err := pyshim.StartHost(pyshim.HostOptions{
 		Python: embedded.Python, PythonHome: embedded.PythonHome, PythonPath: embedded.PythonPath,
+		Variables: embedded.Variables, Interpreters: embedded.Interpreters,
+		MaxInterpreters: embedded.MaxInterpreters, FreeThreading: embedded.FreeThreading,
 		Threads: max(1, embedded.Threads), ModulesFD: modules, LogFD: log,
 	})
 	if err != nil {
 		return nil, err
 	}
-	h := &pythonHost{host: host}
+	h := &pythonHost{host: host, stackSize: embedded.StackSize}
 	for _, rule := range embedded.Scripts {
 		h.scripts = append(h.scripts, pyshim.ScriptRule{Path: rule.Path, Directory: rule.Directory})
 	}
@@ -55,7 +58,7 @@ func (h *pythonHost) ServeEmbedded(n int) ([]int, error) {
 	if h.serving {
 		return h.host.AddEmbedded(n)
 	}
-	fds, err := h.host.ServeEmbedded(pyshim.EmbeddedOptions{Threads: n, Scripts: h.scripts})
+	fds, err := h.host.ServeEmbedded(pyshim.EmbeddedOptions{Threads: n, Scripts: h.scripts, StackSize: h.stackSize})
 	h.serving = err == nil
 	return fds, err
 }
@@ -92,6 +95,7 @@ var scriptErrorKinds = map[pyshim.ErrorKind]ScriptErrorKind{
 	pyshim.Value:       ScriptValue,
 	pyshim.Interrupted: ScriptInterrupted,
 	pyshim.Interpreter: ScriptInterpreter,
+	pyshim.Limit:       ScriptLimit,
 }
 
 // scriptError translates an error of pyshim.

@@ -135,6 +135,8 @@ func (s *dispatchScript) judge(x *exchange, d ScriptDecision, err error) (Script
 		return d, refuse(errcode.DispatchTimeout, args...), answered
 	case ScriptInterpreter:
 		return d, refuse(errcode.EmbeddedMissing, args...), answered
+	case ScriptLimit:
+		return d, refuse(errcode.InterpreterLimit, args...), answered
 	}
 	return d, refuse(errcode.DispatchException, args...), answered
 }

@@ -61,6 +61,7 @@ const (
 	ScriptValue                              // a callable returned something that cannot be
 	ScriptInterrupted                        // the deadline's exception ended it
 	ScriptInterpreter                        // the interpreter cannot be had
+	ScriptLimit                              // because there are as many as there may be
 )
 
 // ScriptError is a failed evaluation.

@@ -63,13 +63,16 @@ static void tell_renewal(struct wsgid_request *r)
 /* The answer while a script cannot be imported. */
 static void import_error(struct wsgid_request *r)
 {
+	enum wsgid_errcode code;
 	if (py.PyErr_Occurred()) {
-		wsgid_import_failed(r->connection->server, &r->context);
+		code = wsgid_import_failed(r->connection->server, r->interpreter, &r->context);
 	} else {
-		log_refusal(r, WSGID_E_SCRIPT_IMPORT, "tried before, another process will try again");
+		int blamed = wsgid_script_blamed(r->interpreter, r->script);
+		code = blamed ? (enum wsgid_errcode)blamed : WSGID_E_SCRIPT_IMPORT;
+		log_refusal(r, code, "tried before, another process will try again");
 		tell_renewal(r);
 	}
-	wsgid_error_page(r, WSGID_E_SCRIPT_IMPORT);
+	wsgid_error_page(r, code);
 }
 
 /* How scripts are loaded here. In the router a changed script is imported in

@@ -71,6 +71,22 @@ long wsgid_boot_number(const struct wsgid_boot *boot, const char *name, long fal
 	return errno != 0 || *end != 0 ? fallback : number;
 }
 
+const char **wsgid_boot_list(const struct wsgid_boot *boot, const char *name, size_t *count)
+{
+	size_t position = 0, n = 0;
+	const char **values;
+
+	while (wsgid_boot_next(boot, name, &position) != NULL)
+		n++;
+	values = calloc(n + 1, sizeof(*values));
+	position = 0;
+	for (size_t i = 0; values != NULL && i < n; i++)
+		values[i] = wsgid_boot_next(boot, name, &position);
+	if (count != NULL)
+		*count = n;
+	return values;
+}
+
 /* Says why the child cannot start, to the supervisor and on descriptor 2, and
  * ends the process. */
 static _Noreturn void refuse(const struct wsgid_boot *boot, const char *error)

@@ -33,4 +33,8 @@ long wsgid_boot_number(const struct wsgid_boot *boot, const char *name, long fal
  * behind it. NULL at the end. */
 const char *wsgid_boot_next(const struct wsgid_boot *boot, const char *name, size_t *position);
 
+/* All values of name in order, NULL-terminated: malloc'ed, the values point into
+ * the block. *count (may be NULL) is their number. NULL without memory. */
+const char **wsgid_boot_list(const struct wsgid_boot *boot, const char *name, size_t *count);
+
 #endif

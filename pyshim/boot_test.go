@@ -65,7 +65,10 @@ func (b bootRun) run(t *testing.T) (output, status string, err error) {
 }
 
 func bootProgram(t *testing.T) string {
-	program := startProgram(t, "boot")
+	program, err := startProgram(t.TempDir(), "boot")
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := os.Chmod(program, 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,8 @@
 #include "dispatch_error.h"
 #include "errors_stream.h"
 #include "fork.h"
+#include "errcode.h"
+#include "extension_error.h"
 #include "interpreter.h"
 #include "log.h"
 #include "request.h"
@@ -259,6 +261,8 @@ static void settle_load(struct wsgid_dispatch_cache *cache, const char *script,
 {
 	const char *known;
 
+	if (py.PyErr_Occurred() != NULL)
+		wsgid_unfit_extension(wsgid_log_request());
 	if (result->kind == WSGID_DISPATCH_LOAD) {
 		wsgid_dispatch_describe(result, script);
 		return;
@@ -371,8 +375,11 @@ void wsgid_dispatch(struct wsgid_dispatch_slot *slot, const char *script, size_t
 
 	result->kind = WSGID_DISPATCH_OK;
 	if (interpreter == NULL) {
-		result->kind = WSGID_DISPATCH_INTERPRETER;
-		set_text(&result->message, "the interpreter could not be created", result);
+		bool limit = wsgid_interpreter_failure() == WSGID_E_INTERPRETER_LIMIT;
+
+		result->kind = limit ? WSGID_DISPATCH_LIMIT : WSGID_DISPATCH_INTERPRETER;
+		set_text(&result->message, limit ? "max_interpreters of the router is reached"
+		                                 : "the interpreter could not be created", result);
 		return;
 	}
 	enter(interpreter, slot, script, script_length, params, params_length, request_id, request_id_length,

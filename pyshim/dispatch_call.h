@@ -18,6 +18,7 @@ enum wsgid_dispatch_kind {
 	WSGID_DISPATCH_VALUE,       /* a callable returned a wrong value, or is none */
 	WSGID_DISPATCH_INTERRUPTED, /* wsgid_dispatch_interrupt ended it */
 	WSGID_DISPATCH_INTERPRETER, /* no interpreter or no memory */
+	WSGID_DISPATCH_LIMIT,       /* one interpreter more than max_interpreters */
 };
 
 /* What one callable answered. */

@@ -51,6 +51,7 @@ const (
 	Value       ErrorKind = C.WSGID_DISPATCH_VALUE       // a wrong value, or not callable
 	Interrupted ErrorKind = C.WSGID_DISPATCH_INTERRUPTED // by Interrupt
 	Interpreter ErrorKind = C.WSGID_DISPATCH_INTERPRETER // no interpreter, no memory
+	Limit       ErrorKind = C.WSGID_DISPATCH_LIMIT       // more interpreters than max_interpreters
 )
 
 func (k ErrorKind) String() string {
@@ -65,6 +66,8 @@ func (k ErrorKind) String() string {
 		return "interrupted"
 	case Interpreter:
 		return "interpreter"
+	case Limit:
+		return "interpreter limit"
 	}
 	return fmt.Sprintf("kind %d", int(k))
 }

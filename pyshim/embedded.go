@@ -19,6 +19,7 @@ type EmbeddedOptions struct {
 	Threads      int
 	Scripts      []ScriptRule // what they may run
 	Multiprocess bool         // wsgi.multiprocess
+	StackSize    int64        // bytes of each thread
 }
 
 // ScriptRule allows one file, or the files below a directory.
@@ -56,7 +57,7 @@ func (h *Host) ServeEmbedded(o EmbeddedOptions) ([]int, error) {
 		}
 	}
 	h.mu.Lock()
-	h.embedded = server
+	h.embedded, h.stackSize = server, o.StackSize
 	h.mu.Unlock()
 	return h.AddEmbedded(o.Threads)
 }
@@ -65,11 +66,11 @@ func (h *Host) ServeEmbedded(o EmbeddedOptions) ([]int, error) {
 // ServeEmbedded, in the place of some that have ended or will.
 func (h *Host) AddEmbedded(n int) ([]int, error) {
 	h.mu.Lock()
-	server := h.embedded
+	server, stack := h.embedded, h.stackSize
 	h.mu.Unlock()
 	fds := make([]int, 0, n)
 	for i := range n {
-		fd, err := startEmbedded(server)
+		fd, err := startEmbedded(server, stack)
 		if err != nil {
 			for _, open := range fds {
 				_ = syscall.Close(open) // its thread ends with it
@@ -83,14 +84,14 @@ func (h *Host) AddEmbedded(n int) ([]int, error) {
 
 // startEmbedded makes a socket pair, gives one end to a new thread and returns
 // the other.
-func startEmbedded(server *C.struct_wsgid_server) (int, error) {
+func startEmbedded(server *C.struct_wsgid_server, stack int64) (int, error) {
 	ends, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, fmt.Errorf("socket pair: %w", err)
 	}
 	err = syscall.SetNonblock(ends[0], true)
 	if err == nil {
-		if code := C.wsgid_embedded_start(server, C.int(ends[1])); code != 0 {
+		if code := C.wsgid_embedded_start(server, C.int(ends[1]), C.size_t(stack)); code != 0 {
 			err = fmt.Errorf("start: %w", syscall.Errno(code))
 		}
 	}

@@ -13,8 +13,6 @@
 #include "metrics.h"
 #include "worker.h"
 
-#define STACK_SIZE (8UL * 1024 * 1024)
-
 /* Threads at once, those included whose client has gone while the application
  * goes on: these are replaced at once and end when it returns. */
 enum { ROOM = 4096 };
@@ -114,7 +112,7 @@ static void *serve(void *argument)
 	return NULL;
 }
 
-int wsgid_embedded_start(struct wsgid_server *server, int fd)
+int wsgid_embedded_start(struct wsgid_server *server, int fd, size_t stack)
 {
 	struct embedded_thread *start = malloc(sizeof(*start));
 	pthread_attr_t attributes;
@@ -137,7 +135,7 @@ int wsgid_embedded_start(struct wsgid_server *server, int fd)
 		free(start);
 		return result;
 	}
-	pthread_attr_setstacksize(&attributes, STACK_SIZE);
+	pthread_attr_setstacksize(&attributes, stack);
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 	/* Signals are Go's; those that a fault raises come through in any case. */
 	sigfillset(&all);

@@ -15,8 +15,9 @@ int wsgid_embedded_rule(struct wsgid_server *server, size_t index, const char *p
                         bool directory);
 
 /* Starts a thread, which serves fd (and closes it) and ends with the connection.
- * It has a number of its own as long as it runs. 0 or an errno. */
-int wsgid_embedded_start(struct wsgid_server *server, int fd);
+ * It has a number of its own as long as it runs. stack is the size of its
+ * stack. 0 or an errno. */
+int wsgid_embedded_start(struct wsgid_server *server, int fd, size_t stack);
 
 /* Imports a script before any request wants it. Failures are logged. The
  * calling thread holds no GIL. */

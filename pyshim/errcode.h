@@ -12,8 +12,11 @@
 	X(APPLICATION_RAISED, 1105, 500, "application raised an exception")            \
 	X(APPLICATION_INVALID, 1106, 500, "application broke the WSGI protocol")       \
 	X(INTERPRETER_FAILED, 1107, 500, "interpreter could not be created")           \
-	X(WORKER_PARAMS, 1108, 500, "worker received bad parameters")               \
-	X(REQUEST_TIMEOUT, 1120, 504, "request interrupted by RequestTimeout")
+	X(WORKER_PARAMS, 1108, 500, "worker received bad parameters")                  \
+	X(REQUEST_TIMEOUT, 1120, 504, "request interrupted by RequestTimeout")         \
+	X(SCRIPT_OWNER, 1141, 403, "script belongs to somebody else")                  \
+	X(INTERPRETER_LIMIT, 1142, 503, "too many application groups in the process")  \
+	X(EXTENSION_UNFIT, 1143, 500, "extension module does not support sub-interpreters")
 
 enum wsgid_errcode {
 #define WSGID_ERRCODE_ENUM(name, code, status, title) WSGID_E_##name = code,

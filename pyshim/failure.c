@@ -1,6 +1,8 @@
 /* Telling the kinds of exceptions apart. */
 #include "failure.h"
 
+#include "extension_error.h"
+
 /* The exception that is set is mod_wsgi.RequestTimeout: no fault of the
  * application's, whoever raised it. */
 static bool timed_out(const struct wsgid_request *r)
@@ -16,6 +18,7 @@ enum wsgid_errcode wsgid_failure_log(struct wsgid_request *r)
 	                                          : r->invalid ? WSGID_E_APPLICATION_INVALID
 	                                                       : WSGID_E_APPLICATION_RAISED);
 	if (!timeout) {
+		wsgid_unfit_extension(&r->context);
 		wsgid_log_exception(&r->context, e->text, e->title);
 		return (enum wsgid_errcode)e->code;
 	}

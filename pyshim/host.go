@@ -7,6 +7,7 @@ package pyshim
 // #include "interpreter.h"
 // #include "log.h"
 // #include "process_events.h"
+// #include "request.h"
 import "C"
 
 import (
@@ -23,15 +24,20 @@ type HostOptions struct {
 	Python, PythonHome string
 	PythonPath         []string // added in front of sys.path
 	Threads            int      // of embedded applications, for mod_wsgi.threads_per_process
+	Variables          []string // NAME=value, in the environment while Python is initialised
+	Interpreters       []string // settings by application group (docs/internals.md section 1)
+	MaxInterpreters    int      // sub-interpreters, 0: no limit
+	FreeThreading      bool     // without the GIL, on a build that can
 	ModulesFD          int      // archive of the Python side
 	LogFD              int      // channel for log records, -1: lines on descriptor 2
 }
 
 // Host is the Python inside the router. There is at most one in a process.
 type Host struct {
-	mu       sync.Mutex
-	slots    []*slot                // free ones
-	embedded *C.struct_wsgid_server // of ServeEmbedded
+	mu        sync.Mutex
+	slots     []*slot                // free ones
+	embedded  *C.struct_wsgid_server // of ServeEmbedded
+	stackSize int64                  // of the threads of embedded applications
 }
 
 // errStarted: CPython cannot be initialised twice in one process.
@@ -51,26 +57,24 @@ func StartHost(o HostOptions) (*Host, error) {
 	if C.wsgid_fork_watch() != 0 {
 		return nil, errors.New("start python: no memory for a fork handler")
 	}
-	var options C.struct_wsgid_python_options
-	options.router = true
-	options.threads = C.int(o.Threads)
-	options.modules_fd = C.int(o.ModulesFD)
+	C.wsgid_interpreter_on_new(C.wsgid_interpreter_hook(C.wsgid_side_prepare))
+	// Python wants the texts for as long as the process lives.
+	options := C.struct_wsgid_python_options{
+		python_path:      texts(o.PythonPath),
+		variables:        texts(o.Variables),
+		interpreters:     texts(o.Interpreters),
+		max_interpreters: C.size_t(o.MaxInterpreters),
+		free_threading:   C.bool(o.FreeThreading),
+		threads:          C.int(o.Threads),
+		modules_fd:       C.int(o.ModulesFD),
+		router:           true,
+	}
 	if o.Python != "" {
 		options.python = C.CString(o.Python)
-		defer C.free(unsafe.Pointer(options.python))
 	}
 	if o.PythonHome != "" {
 		options.python_home = C.CString(o.PythonHome)
-		defer C.free(unsafe.Pointer(options.python_home))
 	}
-	paths := C.calloc(C.size_t(len(o.PythonPath)+1), C.size_t(unsafe.Sizeof((*C.char)(nil))))
-	defer C.free(paths)
-	list := unsafe.Slice((**C.char)(paths), len(o.PythonPath)+1)
-	for i, path := range o.PythonPath {
-		list[i] = C.CString(path)
-		defer C.free(unsafe.Pointer(list[i]))
-	}
-	options.python_path = (**C.char)(paths)
 	const size = 4096
 	text := C.calloc(1, size)
 	defer C.free(text)
@@ -78,6 +82,15 @@ func StartHost(o HostOptions) (*Host, error) {
 		return nil, fmt.Errorf("start python: %s", C.GoString((*C.char)(text)))
 	}
 	return &Host{}, nil
+}
+
+// texts is a NULL-terminated list in C memory that is never freed.
+func texts(list []string) **C.char {
+	memory := C.calloc(C.size_t(len(list)+1), C.size_t(unsafe.Sizeof((*C.char)(nil))))
+	for i, text := range list {
+		unsafe.Slice((**C.char)(memory), len(list))[i] = C.CString(text)
+	}
+	return (**C.char)(memory)
 }
 
 // Version of the loaded Python, "3.11.2".

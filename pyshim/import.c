@@ -6,21 +6,27 @@
 #include <unistd.h>
 
 #include "errors_stream.h"
+#include "extension_error.h"
 #include "fork.h"
 #include "request.h"
+#include "script_owner.h"
 #include "script_table.h"
 #include "status.h"
 
-void wsgid_import_failed(const struct wsgid_server *server, const struct wsgid_log_context *context)
+enum wsgid_errcode wsgid_import_failed(const struct wsgid_server *server, struct wsgid_interpreter *interpreter,
+                                       const struct wsgid_log_context *context)
 {
+	enum wsgid_errcode code = wsgid_unfit_extension(context) ? WSGID_E_EXTENSION_UNFIT : WSGID_E_SCRIPT_IMPORT;
 	const struct wsgid_error *failure = wsgid_error(WSGID_E_SCRIPT_IMPORT);
 	size_t length = 0;
 	char *text = wsgid_py_format_exception(&length);
+	wsgid_script_blame(interpreter, context->script, (int)code);
 	wsgid_gil_release();
 	wsgid_log_traceback(context, failure->text, failure->title, text, length);
 	wsgid_status_load_failed(server, context->application, context->script, text ? text : "no memory");
 	wsgid_gil_acquire();
 	free(text);
+	return code;
 }
 
 bool wsgid_import_parse(const char *entry, struct wsgid_import *import)
@@ -68,6 +74,8 @@ bool wsgid_import_run(const struct wsgid_server *server, const struct wsgid_impo
 	enum wsgid_script_outcome outcome = WSGID_SCRIPT_FAILED;
 	PyObject *module = NULL;
 	bool ends = false;
+	if (server->owner && !wsgid_script_owned(server->owner, &context, import->path))
+		return false;
 	wsgid_log_set_request(&context);
 	struct wsgid_interpreter *interpreter = wsgid_interpreter_enter(import->application, strlen(import->application));
 	if (!interpreter) {
@@ -85,7 +93,7 @@ bool wsgid_import_run(const struct wsgid_server *server, const struct wsgid_impo
 		if (ends)
 			*status = exit_status();
 		else
-			wsgid_import_failed(server, &context);
+			wsgid_import_failed(server, interpreter, &context);
 	}
 	Py_XDECREF(module);
 	wsgid_streams_flush_thread();

@@ -3,13 +3,16 @@
 #ifndef WSGID_IMPORT_H
 #define WSGID_IMPORT_H
 
+#include "errcode.h"
 #include "log.h"
 #include "script.h"
 #include "worker.h"
 
 /* Logs the current exception, which an import has raised, and sends it as the
- * event load_failed. GIL held; the exception is cleared. */
-void wsgid_import_failed(const struct wsgid_server *server, const struct wsgid_log_context *context);
+ * event load_failed. Returns what it means for a request: SCRIPT_IMPORT, or
+ * EXTENSION_UNFIT, which was logged too. GIL held; the exception is cleared. */
+enum wsgid_errcode wsgid_import_failed(const struct wsgid_server *server, struct wsgid_interpreter *interpreter,
+                                       const struct wsgid_log_context *context);
 
 /* What a script is to be imported for. */
 struct wsgid_import {

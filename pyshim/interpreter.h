@@ -22,20 +22,29 @@ struct wsgid_interpreter {
 	struct wsgid_interpreter *next;
 };
 
-/* Starts Python in this process: finds libpython for python_home or python
- * (either may be NULL), loads it, initialises it, and leaves without the GIL.
- * router: leave signals alone. Returns 0, or -1 with a sentence in error that
- * says what to do. Called once, on the main thread of a worker or on any one
- * thread of the router. */
+/* How Python is started. What the pointers lead to, lists included, must live
+ * as long as the process: later interpreters need it too. Lists end with NULL
+ * and may be NULL. */
 struct wsgid_python_options {
-	const char *python;
-	const char *python_home;
-	const char *const *python_path; /* NULL-terminated, may be NULL */
-	const char *home;               /* goes to sys.path[0]; may be NULL */
-	int modules_fd;                 /* the Python side of pyshim, docs/internals.md section 6 */
-	bool router;
-	int threads;                    /* of embedded applications; a worker's are in its boot block */
+	const char *python;              /* an executable, or NULL */
+	const char *python_home;         /* a virtual environment or prefix, or NULL */
+	const char *const *python_path;  /* in front of sys.path */
+	const char *home;                /* goes to sys.path[0]; may be NULL */
+	const char *const *arguments;    /* of the interpreter, as -O; a worker's only */
+	const char *const *variables;    /* NAME=value, there while Python is initialised */
+	const char *const *interpreters; /* settings by application group, interpreter_settings.h */
+	const char *locale;              /* for setlocale(LC_ALL), or NULL */
+	size_t max_interpreters;         /* sub-interpreters, 0: no limit */
+	bool free_threading;             /* without the GIL, where Python can */
+	int modules_fd;                  /* the Python side of pyshim, docs/internals.md section 6 */
+	bool router;                     /* leave signals alone */
+	int threads;                     /* of embedded applications; a worker's are in its boot block */
 };
+
+/* Starts Python in this process: finds libpython for python_home or python,
+ * loads it, initialises it, and leaves without the GIL. Returns 0, or -1 with
+ * a sentence in error that says what to do. Called once, on the main thread of
+ * a worker or on any one thread of the router. */
 int wsgid_python_start(const struct wsgid_python_options *options, char *error, size_t error_size);
 
 /* Called in each new interpreter, GIL held, after package wsgid is there and
@@ -53,6 +62,10 @@ const char *wsgid_python_library(void);
  * its GIL. Creates interpreter and thread state when needed. Returns NULL if
  * it could not be created (a line was logged); the GIL is then not held. */
 struct wsgid_interpreter *wsgid_interpreter_enter(const char *name, size_t length);
+
+/* Why the last wsgid_interpreter_enter of this OS thread returned NULL: a code
+ * of enum wsgid_errcode. */
+int wsgid_interpreter_failure(void);
 
 /* Enters the main interpreter and leaves it. */
 void wsgid_interpreter_probe(void);

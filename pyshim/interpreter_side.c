@@ -69,3 +69,8 @@ failed:
 	free(side);
 	return NULL;
 }
+
+int wsgid_side_prepare(struct wsgid_interpreter *interpreter)
+{
+	return wsgid_side_of(interpreter) ? 0 : -1;
+}

@@ -367,6 +367,7 @@ typedef struct {
 	X(int, PyInitConfig_SetInt, (void *, const char *, int64_t)) \
 	X(int, PyInitConfig_GetError, (void *, const char **)) \
 	X(int, Py_InitializeFromInitConfig, (void *)) \
+	X(PyStatus, Py_NewInterpreterFromConfig, (PyThreadState **, const void *)) /* 3.12, PEP 684 */ \
 	X(PyObject *, PyObject_Vectorcall, (PyObject *, PyObject *const *, size_t, PyObject *)) /* 3.9 */ \
 	X(PyObject *, PyObject_CallNoArgs, (PyObject *)) /* 3.9 */ \
 	X(PyObject *, PyObject_CallOneArg, (PyObject *, PyObject *)) /* 3.9 */ \

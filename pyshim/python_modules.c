@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 
 #include "boot.h"
+#include "interpreter_settings.h"
+#include "log_function.h"
 
 /* Written once, before the second thread. */
 static const char *archive;
@@ -84,18 +86,52 @@ static PyObject *path_or_none(const char *path)
 	return py.PyUnicode_DecodeFSDefault(path);
 }
 
-static PyObject *path_list(const char *const *paths)
+/* Appends a path to a list; clears *list after a failure. */
+static void append_path(PyObject **list, const char *path)
+{
+	PyObject *text = py.PyUnicode_DecodeFSDefault(path);
+
+	if (text == NULL || py.PyList_Append(*list, text) != 0)
+		wsgid_py_clear(list);
+	Py_XDECREF(text);
+}
+
+/* The directories for sys.path: those of the interpreter, else the process's. */
+static PyObject *path_list(const struct wsgid_interpreter *interpreter,
+                           const struct wsgid_python_options *options)
 {
 	PyObject *list = py.PyList_New(0);
+	const char *const *paths = options->python_path;
+	size_t position = 0;
+	const char *path = wsgid_interpreter_setting(options->interpreters, interpreter->name, "python_path", &position);
 
-	for (size_t i = 0; list != NULL && paths != NULL && paths[i] != NULL; i++) {
-		PyObject *path = py.PyUnicode_DecodeFSDefault(paths[i]);
-
-		if (path == NULL || py.PyList_Append(list, path) != 0)
-			wsgid_py_clear(&list);
-		Py_XDECREF(path);
-	}
+	if (path == NULL)
+		for (; list != NULL && paths != NULL && *paths != NULL; paths++)
+			append_path(&list, *paths);
+	for (; list != NULL && path != NULL;
+	     path = wsgid_interpreter_setting(options->interpreters, interpreter->name, "python_path", &position))
+		append_path(&list, path);
 	return list;
+}
+
+/* Settings of the interpreter for the Python side (docs/internals.md section
+ * 1): {option: value}, a new dict, or NULL with an exception. */
+static PyObject *interpreter_settings(const struct wsgid_interpreter *interpreter,
+                                      const struct wsgid_python_options *options)
+{
+	static const char *const names[] = { "switch_interval", "restrict_stdin", "restrict_stdout",
+		                             "restrict_signal", "own_gil" };
+	PyObject *dict = py.PyDict_New();
+
+	for (size_t i = 0; dict != NULL && i < sizeof(names) / sizeof(names[0]); i++) {
+		size_t position = 0;
+		const char *value =
+			wsgid_interpreter_setting(options->interpreters, interpreter->name, names[i], &position);
+
+		if (value != NULL && take(dict, names[i], py.PyUnicode_FromString(value)) != 0)
+			wsgid_py_clear(&dict);
+	}
+	return dict;
 }
 
 /* What the Python side knows of its process: new dict, or NULL with an exception. */
@@ -120,7 +156,8 @@ static PyObject *settings(const struct wsgid_interpreter *interpreter,
 	         py.PyUnicode_DecodeLatin1(interpreter->name, (Py_ssize_t)interpreter->name_length, NULL)) != 0 ||
 	    take(dict, "threads", py.PyLong_FromLong(wsgid_boot_number(boot, "threads", options->threads))) != 0 ||
 	    take(dict, "processes", py.PyLong_FromLong(wsgid_boot_number(boot, "processes", 1))) != 0 ||
-	    take(dict, "python_path", path_list(options->python_path)) != 0 ||
+	    take(dict, "python_path", path_list(interpreter, options)) != 0 ||
+	    take(dict, "interpreter", interpreter_settings(interpreter, options)) != 0 ||
 	    take(dict, "home", path_or_none(options->home)) != 0)
 		wsgid_py_clear(&dict);
 	return dict;
@@ -163,10 +200,22 @@ int wsgid_modules_install(struct wsgid_interpreter *interpreter,
 	    py.PyDict_SetItemString(dict, "__sources__", all) == 0 &&
 	    take(dict, "__path__", py.PyList_New(0)) == 0 &&
 	    take(dict, "__settings__", settings(interpreter, options)) == 0 &&
+	    take(dict, "__log__", wsgid_log_function_new()) == 0 &&
 	    execute_package(dict, all) == 0) {
 		interpreter->modules = dict;
 		result = 0;
 	}
 	Py_DECREF(all);
 	return result;
+}
+
+int wsgid_modules_settle(const struct wsgid_interpreter *interpreter)
+{
+	PyObject *module = py.PyImport_ImportModule("wsgid.interpreter");
+	PyObject *dict = py.PyDict_GetItemString(interpreter->modules, "__settings__"); /* borrowed */
+	PyObject *done = module == NULL || dict == NULL ? NULL : py.PyObject_CallMethod(module, "settle", "O", dict);
+
+	Py_XDECREF(done);
+	Py_XDECREF(module);
+	return done == NULL ? -1 : 0;
 }

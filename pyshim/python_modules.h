@@ -16,4 +16,8 @@ int wsgid_modules_open(int fd, char *error, size_t error_size);
 int wsgid_modules_install(struct wsgid_interpreter *interpreter,
                           const struct wsgid_python_options *options);
 
+/* What the interpreter's options want besides, when the streams in sys are
+ * there (wsgid/interpreter.py). Same results. */
+int wsgid_modules_settle(const struct wsgid_interpreter *interpreter);
+
 #endif

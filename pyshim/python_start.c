@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <link.h>
+#include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,8 +12,11 @@
 
 #include "interpreter.h"
 #include "interpreter_internal.h"
+#include "interpreter_settings.h"
+#include "log.h"
 #include "python_find.h"
 #include "python_modules.h"
+#include "python_variables.h"
 
 /* Written once by wsgid_python_start. */
 static char version[32];
@@ -60,26 +64,61 @@ static int refused(const PyStatus *status, const char *executable, char *error, 
 	return -1;
 }
 
-/* As plain python starts: the environment is read, site is imported. */
-static int initialise_worker(const char *executable, char *error, size_t error_size)
+/* A build that can do without the GIL. */
+static bool free_threaded(void)
 {
-	char *arguments[] = { (char *)executable, NULL };
-	PyConfig *config = calloc(1, sizeof(*config));
-	PyStatus status;
-	int result = 0;
+	return strstr(py.Py_GetVersion(), "free-threading build") != NULL;
+}
 
-	if (config == NULL) {
+/* The command line of the interpreter: NULL-terminated, or NULL without memory.
+ * A free-threaded build has the GIL unless it is told otherwise: an extension
+ * that was not made for going without would take it anyway, in the middle of
+ * the service. */
+static char **command_line(const struct wsgid_python_options *options, const char *executable, int *count)
+{
+	size_t given = 0, n = 0;
+	char **line;
+
+	while (options->arguments != NULL && options->arguments[given] != NULL)
+		given++;
+	line = calloc(given + 4, sizeof(*line));
+	if (line == NULL)
+		return NULL;
+	line[n++] = (char *)executable;
+	for (size_t i = 0; i < given; i++)
+		line[n++] = (char *)options->arguments[i];
+	if (free_threaded()) {
+		line[n++] = "-X";
+		line[n++] = options->free_threading ? "gil=0" : "gil=1";
+	}
+	*count = (int)n;
+	return line;
+}
+
+/* As plain python starts: the environment is read, site is imported. */
+static int initialise_worker(const struct wsgid_python_options *options, const char *executable,
+                             char *error, size_t error_size)
+{
+	PyConfig *config = calloc(1, sizeof(*config));
+	int count = 0, result = 0;
+	char **line = command_line(options, executable, &count);
+	PyStatus status;
+
+	if (config == NULL || line == NULL) {
 		snprintf(error, error_size, "no memory to initialise Python");
+		free(config);
+		free(line);
 		return -1;
 	}
 	py.PyConfig_InitPythonConfig(config);
-	status = py.PyConfig_SetBytesArgv(config, 1, arguments);
+	status = py.PyConfig_SetBytesArgv(config, count, line);
 	if (!py.PyStatus_Exception(status))
 		status = py.Py_InitializeFromConfig(config);
 	if (py.PyStatus_Exception(status))
 		result = refused(&status, executable, error, error_size);
 	py.PyConfig_Clear(config);
 	free(config);
+	free(line);
 	return result;
 }
 
@@ -150,29 +189,48 @@ done:
 	return result;
 }
 
-/* A copy that lives as long as the process: later interpreters need it too. */
-static const struct wsgid_python_options *keep(const struct wsgid_python_options *options)
+/* What this Python cannot do is said before it starts. */
+static int refuse_options(const struct wsgid_python_options *options, char *error, size_t error_size)
 {
-	struct wsgid_python_options *copy = malloc(sizeof(*copy));
-	size_t count = 0;
-	char **paths;
-
-	while (options->python_path != NULL && options->python_path[count] != NULL)
-		count++;
-	paths = calloc(count + 1, sizeof(*paths));
-	if (copy == NULL || paths == NULL) {
-		free(copy);
-		free(paths);
-		return NULL;
+	if (options->free_threading && !free_threaded()) {
+		snprintf(error, error_size, "free_threading needs a free-threaded build of Python (python3.13t or "
+		         "later); %s of Python %s is none: choose another Python or take free_threading out",
+		         library_path, version);
+		return -1;
 	}
-	for (size_t i = 0; i < count; i++)
-		paths[i] = strdup(options->python_path[i]);
-	*copy = *options;
-	copy->python = NULL;
-	copy->python_home = NULL;
-	copy->python_path = (const char *const *)paths;
-	copy->home = options->home == NULL ? NULL : strdup(options->home);
-	return copy;
+	if (!options->free_threading && py.Py_NewInterpreterFromConfig == NULL &&
+	    wsgid_interpreter_any(options->interpreters, "own_gil")) {
+		snprintf(error, error_size, "per_interpreter_gil needs Python 3.12 or later; %s is Python %s: "
+		         "choose another Python or take per_interpreter_gil out", library_path, version);
+		return -1;
+	}
+	return 0;
+}
+
+/* All categories, as mod_wsgi does; Python itself only sets LC_CTYPE. */
+static void set_locale(const char *name)
+{
+	if (name != NULL && setlocale(LC_ALL, name) == NULL)
+		wsgid_logf("warn", NULL, "locale %s is not available on this machine: install it (locale -a shows "
+		           "what there is) or correct the option locale", name);
+}
+
+/* Environment and the two ways to start. */
+static int initialise(const struct wsgid_python_options *options, const char *executable, char *error,
+                      size_t error_size)
+{
+	int result = wsgid_python_variables_set(options->variables);
+
+	if (result == 0 && options->router && free_threaded())
+		result = wsgid_python_variable_set("PYTHON_GIL", options->free_threading ? "0" : "1");
+	if (result != 0)
+		snprintf(error, error_size, "no memory to initialise Python");
+	else if (options->router)
+		result = initialise_router(executable, error, error_size);
+	else
+		result = initialise_worker(options, executable, error, error_size);
+	wsgid_python_variables_restore();
+	return result;
 }
 
 static int load(const struct wsgid_python_place *place, char *error, size_t error_size)
@@ -199,7 +257,6 @@ static int load(const struct wsgid_python_place *place, char *error, size_t erro
 int wsgid_python_start(const struct wsgid_python_options *options, char *error, size_t error_size)
 {
 	struct wsgid_python_place *place = malloc(sizeof(*place));
-	const struct wsgid_python_options *kept;
 	int result = -1;
 
 	if (place == NULL) {
@@ -208,22 +265,17 @@ int wsgid_python_start(const struct wsgid_python_options *options, char *error, 
 	}
 	if (wsgid_python_find(options->python, options->python_home, place, error, error_size) != 0 ||
 	    wsgid_modules_open(options->modules_fd, error, error_size) != 0 ||
-	    load(place, error, error_size) != 0)
+	    load(place, error, error_size) != 0 || refuse_options(options, error, error_size) != 0)
 		goto done;
-	kept = keep(options);
-	if (kept == NULL) {
-		snprintf(error, error_size, "no memory to initialise Python");
-		goto done;
-	}
-	result = options->router ? initialise_router(place->executable, error, error_size)
-	                         : initialise_worker(place->executable, error, error_size);
+	result = initialise(options, place->executable, error, error_size);
 	if (result != 0)
 		goto done;
 	if (!options->router)
 		quiet_interrupt();
+	set_locale(options->locale);
 	result = settle(error, error_size);
 	if (result == 0)
-		result = wsgid_interpreter_adopt_main(kept, error, error_size);
+		result = wsgid_interpreter_adopt_main(options, error, error_size);
 done:
 	free(place);
 	return result;

@@ -10,10 +10,12 @@
 
 #include "errors_stream.h"
 #include "events.h"
+#include "extension_error.h"
 #include "failure.h"
 #include "fork.h"
 #include "metrics.h"
 #include "request_data.h"
+#include "script_owner.h"
 #include "script_table.h"
 #include "status.h"
 
@@ -314,6 +316,10 @@ static enum verdict run(struct wsgid_request *r, const uint8_t *params, size_t s
 		wsgid_error_page(r, WSGID_E_SCRIPT_FORBIDDEN);
 		return SERVED;
 	}
+	if (c->server->owner && !wsgid_script_owned(c->server->owner, &r->context, r->script)) {
+		wsgid_error_page(r, WSGID_E_SCRIPT_OWNER);
+		return SERVED;
+	}
 	size_t application_length = strlen(r->application);
 	struct wsgid_slot_request shown = {
 	    .start = r->request_start ? r->request_start : r->daemon_start,
@@ -337,7 +343,7 @@ static enum verdict run(struct wsgid_request *r, const uint8_t *params, size_t s
 		wsgid_outside_python = true;
 		wsgid_interpreter_leave(r->interpreter);
 	} else {
-		wsgid_error_page(r, WSGID_E_INTERPRETER_FAILED);
+		wsgid_error_page(r, (enum wsgid_errcode)wsgid_interpreter_failure());
 	}
 	wsgid_streams_flush_thread();
 	wsgid_log_set_request(NULL);

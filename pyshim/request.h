@@ -112,6 +112,10 @@ PyObject *wsgid_application_find(struct wsgid_request *r, bool *refused);
 /* Fills a side; GIL held. NULL with a Python exception. interpreter_side.c */
 struct wsgid_side *wsgid_side_of(struct wsgid_interpreter *interpreter);
 
+/* The same for wsgid_interpreter_on_new: sys.stdout and the rest are there
+ * before anything of the application runs. 0, -1 with a Python exception. */
+int wsgid_side_prepare(struct wsgid_interpreter *interpreter);
+
 /* environ of a request, a new reference, or NULL with an exception. GIL held. environ.c */
 PyObject *wsgid_environ_new(struct wsgid_request *r);
 double wsgid_seconds(uint64_t microseconds);

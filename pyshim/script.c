@@ -29,6 +29,7 @@ struct script {
 	struct wsgid_stamp told; /* when wsgid_script_news last said something */
 	int64_t told_at;       /* monotonic milliseconds, 0 never */
 	bool used;             /* a request has had the module */
+	int blamed;            /* error code of the last failed import, 0 none */
 	struct script *next;
 };
 
@@ -383,4 +384,27 @@ enum wsgid_script_news wsgid_script_news(struct wsgid_interpreter *interpreter, 
 		return WSGID_NEWS_NONE;
 	script->told_at = now;
 	return WSGID_NEWS_AGAIN;
+}
+
+void wsgid_script_blame(struct wsgid_interpreter *interpreter, const char *path, int code)
+{
+	struct script_cache *cache = cache_of(interpreter);
+	PyObject *type, *value, *traceback;
+	struct script *script;
+
+	py.PyErr_Fetch(&type, &value, &traceback);
+	script = cache == NULL ? NULL : script_of(cache, path);
+	if (script != NULL)
+		script->blamed = code;
+	py.PyErr_Clear();
+	py.PyErr_Restore(type, value, traceback);
+}
+
+int wsgid_script_blamed(struct wsgid_interpreter *interpreter, const char *path)
+{
+	struct script_cache *cache = cache_of(interpreter);
+	struct script *script = cache == NULL ? NULL : script_of(cache, path);
+
+	py.PyErr_Clear();
+	return script == NULL ? 0 : script->blamed;
 }

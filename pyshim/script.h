@@ -39,6 +39,13 @@ enum wsgid_script_news {
 	WSGID_NEWS_AGAIN,   /* it was, and a request still wants it */
 };
 
+/* Remembers with which error code the import of a script has failed, for the
+ * requests that come after it. */
+void wsgid_script_blame(struct wsgid_interpreter *interpreter, const char *path, int code);
+
+/* The code, 0 when none is known. */
+int wsgid_script_blamed(struct wsgid_interpreter *interpreter, const char *path);
+
 /* After an outcome STALE, CHANGED or FAILED: is it time to tell? */
 enum wsgid_script_news wsgid_script_news(struct wsgid_interpreter *interpreter, const char *path);
 

@@ -1,6 +1,7 @@
 package pyshim_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,20 +30,20 @@ func everyPython(t testing.TB) []string {
 	return found
 }
 
-// startProgram compiles the C side with ctest/NAME.c instead of the worker.
-func startProgram(t testing.TB, name string) string {
-	t.Helper()
-	program := filepath.Join(t.TempDir(), name)
+// startProgram compiles the C side with ctest/NAME.c instead of the worker, into dir.
+func startProgram(dir, name string) (string, error) {
+	program := filepath.Join(dir, name)
 	args := []string{"-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Wno-unused-parameter", "-I.", "-o", program}
 	if asan() {
 		args = append(args, "-fsanitize=address", "-fno-omit-frame-pointer")
 	}
 	args = append(args, "ctest/"+name+".c", "boot.c", "privileges.c", "descriptors.c", "python_api.c", "path_blocked.c", "python_find.c",
-		"python_query.c", "python_modules.c", "python_start.c", "interpreter.c", "script.c", "script_file.c", "md5.c", "log.c", "-ldl", "-lpthread")
+		"python_query.c", "python_modules.c", "python_start.c", "python_variables.c",
+		"interpreter.c", "interpreter_new.c", "interpreter_end.c", "interpreter_settings.c", "errcode.c", "log_function.c", "log.c", "-ldl", "-lpthread")
 	if out, err := exec.Command("gcc", args...).CombinedOutput(); err != nil {
-		t.Fatalf("compile %s: %v\n%s", name, err, out)
+		return "", fmt.Errorf("compile %s: %w\n%s", name, err, out)
 	}
-	return program
+	return program, nil
 }
 
 // starter runs ctest/start.c.
@@ -54,7 +55,18 @@ func newStarter(t testing.TB) starter {
 	if err := os.WriteFile(modules, pyshim.Modules(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return starter{startProgram(t, "start"), modules}
+	starting.once.Do(func() {
+		dir, err := os.MkdirTemp("/tmp", "wsgid-build")
+		if err != nil {
+			starting.err = err
+			return
+		}
+		starting.path, starting.err = startProgram(dir, "start")
+	})
+	if starting.err != nil {
+		t.Fatal(starting.err)
+	}
+	return starter{starting.path, modules}
 }
 
 func (s starter) run(role, home, python, code string, env []string, groups ...string) (string, error) {

@@ -18,6 +18,7 @@
 #include "check.h"
 #include "connection.h"
 #include "errors_stream.h"
+#include "extension_error.h"
 #include "fork.h"
 #include "import.h"
 #include "interpreter.h"
@@ -26,6 +27,7 @@
 #include "metrics.h"
 #include "process_events.h"
 #include "scoreboard.h"
+#include "script_owner.h"
 #include "service.h"
 #include "status.h"
 #include "watch.h"
@@ -95,20 +97,6 @@ static int start_threads(struct worker *w)
 	return result;
 }
 
-/* The values of a name in the boot block, NULL-terminated; the array is the caller's. */
-static const char **list(const struct wsgid_boot *boot, const char *name, size_t *count)
-{
-	size_t position = 0, n = 0;
-	while (wsgid_boot_next(boot, name, &position))
-		n++;
-	const char **values = calloc(n + 1, sizeof *values);
-	position = 0;
-	for (size_t i = 0; values && i < n; i++)
-		values[i] = wsgid_boot_next(boot, name, &position);
-	*count = n;
-	return values;
-}
-
 /* A watched file has changed: this process wants to be replaced. With keep it
  * serves on until its successor has imported everything. */
 static bool file_changed(void *context, const char *path)
@@ -131,7 +119,7 @@ static bool file_changed(void *context, const char *path)
 static void prepare_watch(struct worker *w)
 {
 	size_t count;
-	const char **patterns = list(w->boot, "watch", &count);
+	const char **patterns = wsgid_boot_list(w->boot, "watch", &count);
 	if (count && !wsgid_boot_get(w->boot, "check", NULL))
 		w->watch = wsgid_watch_new(patterns);
 	else
@@ -150,8 +138,8 @@ static void tell_ready(struct worker *w)
 static int read_rules(struct worker *w)
 {
 	size_t files, directories;
-	const char **file = list(w->boot, "rule.file", &files);
-	const char **directory = list(w->boot, "rule.dir", &directories);
+	const char **file = wsgid_boot_list(w->boot, "rule.file", &files);
+	const char **directory = wsgid_boot_list(w->boot, "rule.dir", &directories);
 	struct wsgid_script_rule *rules = calloc(files + directories + 1, sizeof *rules);
 	if (file && directory && rules) {
 		for (size_t i = 0; i < files; i++)
@@ -166,6 +154,15 @@ static int read_rules(struct worker *w)
 	return w->server.rules ? 0 : -1;
 }
 
+/* Whose scripts: script_uid or script_gid. */
+static const struct wsgid_script_owner *read_owner(const struct wsgid_boot *boot)
+{
+	static struct wsgid_script_owner owner;
+	owner.uid = wsgid_boot_number(boot, "script_uid", -1);
+	owner.gid = wsgid_boot_number(boot, "script_gid", -1);
+	return owner.uid < 0 && owner.gid < 0 ? NULL : &owner;
+}
+
 /* Reads the boot block. 0, or -1 with what is wrong. */
 static int configure(struct worker *w, const char **error)
 {
@@ -173,6 +170,7 @@ static int configure(struct worker *w, const char **error)
 	struct wsgid_server *s = &w->server;
 	s->group = wsgid_boot_get(boot, "name", "");
 	s->threads = (int)wsgid_boot_number(boot, "threads", 1);
+	s->owner = read_owner(boot);
 	s->multiprocess = wsgid_boot_number(boot, "multiprocess", 0) != 0;
 	s->keep = strcmp(wsgid_boot_get(boot, "reload_on_error", ""), "keep") == 0;
 	w->listen_fd = (int)wsgid_boot_number(boot, "fd.listen", -1);
@@ -202,20 +200,26 @@ static int configure(struct worker *w, const char **error)
 
 static int start_python(struct worker *w, char *error, size_t size)
 {
-	size_t count;
-	const char **path = list(w->boot, "python_path", &count);
-	if (!path)
-		return -1;
+	const struct wsgid_boot *boot = w->boot;
+	/* The lists live as long as the process, as the block does. */
 	struct wsgid_python_options options = {
-	    .python = wsgid_boot_get(w->boot, "python", NULL),
-	    .python_home = wsgid_boot_get(w->boot, "python_home", NULL),
-	    .python_path = path,
-	    .home = wsgid_boot_get(w->boot, "home", NULL),
-	    .modules_fd = (int)wsgid_boot_number(w->boot, "fd.modules", -1),
+	    .python = wsgid_boot_get(boot, "python", NULL),
+	    .python_home = wsgid_boot_get(boot, "python_home", NULL),
+	    .python_path = wsgid_boot_list(boot, "python_path", NULL),
+	    .home = wsgid_boot_get(boot, "home", NULL),
+	    .arguments = wsgid_boot_list(boot, "python_argument", NULL),
+	    .variables = wsgid_boot_list(boot, "python_variable", NULL),
+	    .interpreters = wsgid_boot_list(boot, "interpreter", NULL),
+	    .locale = wsgid_boot_get(boot, "locale", NULL),
+	    .max_interpreters = (size_t)wsgid_boot_number(boot, "max_interpreters", 0),
+	    .free_threading = wsgid_boot_number(boot, "free_threading", 0) != 0,
+	    .modules_fd = (int)wsgid_boot_number(boot, "fd.modules", -1),
 	};
-	int result = wsgid_python_start(&options, error, size);
-	free(path);
-	return result;
+	if (!options.python_path || !options.arguments || !options.variables || !options.interpreters) {
+		snprintf(error, size, "no memory to start Python");
+		return -1;
+	}
+	return wsgid_python_start(&options, error, size);
 }
 
 static int failed(struct worker *w, const char *error)
@@ -330,14 +334,9 @@ static void stop(struct worker *w)
 	while (w->alive)
 		pthread_cond_wait(&w->ended, &w->lock);
 	pthread_mutex_unlock(&w->lock);
-	wsgid_python_finish();
+	if (wsgid_boot_number(w->boot, "destroy_interpreter", 1))
+		wsgid_python_finish();
 	wsgid_streams_flush_thread();
-}
-
-/* sys.stdout and the rest are there before anything of the application runs. */
-static int prepare_interpreter(struct wsgid_interpreter *interpreter)
-{
-	return wsgid_side_of(interpreter) ? 0 : -1;
 }
 
 /* Imports, serves, and stops. */
@@ -391,7 +390,7 @@ int wsgid_worker_main(const struct wsgid_boot *boot)
 	if (configure(w, &error) < 0)
 		return failed(w, error);
 	prepare_watch(w);
-	wsgid_interpreter_on_new(prepare_interpreter);
+	wsgid_interpreter_on_new(wsgid_side_prepare);
 	if (start_python(w, text, sizeof text) < 0)
 		return failed(w, text);
 	if (wsgid_fork_prepare(&w->server, w->loop, w->listen_fd) < 0)

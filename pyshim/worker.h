@@ -13,6 +13,7 @@
 
 struct wsgid_connection;
 struct wsgid_meter;
+struct wsgid_script_owner;
 
 /* Whom a script may belong to: one row of the script table. */
 struct wsgid_script_rule {
@@ -32,6 +33,7 @@ struct wsgid_server {
 	                               until another process has imported the new one */
 	const struct wsgid_script_rule *rules;
 	size_t rule_count;
+	const struct wsgid_script_owner *owner; /* of scripts; NULL: anybody */
 	int status_fd;              /* docs/internals.md section 2, -1 when embedded */
 	uint8_t *scoreboard;        /* section 4, NULL when embedded */
 	size_t scoreboard_size;

@@ -34,6 +34,7 @@ type worker struct {
 	stderr     *bytes.Buffer
 	exited     chan struct{}
 	exitErr    error
+	logEnded   chan struct{} // closed when all records of a process that has ended are read
 
 	mu      sync.Mutex
 	records []map[string]string
@@ -47,12 +48,12 @@ type build struct {
 	err  error
 }
 
-var plain, watched build
+var plain, watched, starting build
 
 // TestMain removes the programs that the tests have compiled.
 func TestMain(m *testing.M) {
 	code := m.Run()
-	for _, b := range []*build{&plain, &watched} {
+	for _, b := range []*build{&plain, &watched, &starting} {
 		if b.path != "" {
 			os.RemoveAll(filepath.Dir(b.path))
 		}
@@ -272,15 +273,15 @@ func startWorker(t testing.TB, o workerOptions) *worker {
 		f.Close()
 	}
 	go w.readEvents()
-	logDone := make(chan struct{})
-	go func() { defer close(logDone); w.readLog(log) }()
+	w.logEnded = make(chan struct{})
+	go func() { defer close(w.logEnded); w.readLog(log) }()
 	go func() { w.exitErr = w.cmd.Wait(); close(w.exited) }()
 	t.Cleanup(func() {
 		w.cmd.Process.Kill()
 		<-w.exited
 		status.Close()
 		log.Close()
-		<-logDone
+		<-w.logEnded
 		listener.Close()
 		w.scoreboard.Close()
 		if strings.Contains(w.stderr.String(), "Sanitizer") || strings.Contains(w.stderr.String(), "runtime error") {
@@ -382,6 +383,16 @@ func (w *worker) recordFrom(first int, text string) map[string]string {
 		case <-deadline:
 			w.t.Fatalf("no log record with %q", text)
 		}
+	}
+}
+
+// drained waits until the log of a process that has ended is read.
+func (w *worker) drained() {
+	w.t.Helper()
+	select {
+	case <-w.logEnded:
+	case <-time.After(patience):
+		w.t.Fatal("the log has no end")
 	}
 }
 

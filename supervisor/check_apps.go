@@ -153,11 +153,15 @@ func (s *Supervisor) checkedApps() []checkedApp {
 func (s *Supervisor) embeddedAsGroup() *group {
 	r := &s.config.Router
 	return &group{
-		config: &config.DaemonProcess{
-			Name: global, Threads: 1, Umask: 0o022, Lang: "C.UTF-8", StackSize: 8 << 20, NoNewPrivileges: true,
-			StartupTimeout: time.Minute, Python: r.Python, PythonHome: r.PythonHome, PythonPath: r.PythonPath,
+		groupPlan: groupPlan{
+			config: &config.DaemonProcess{
+				Name: global, Threads: 1, Umask: 0o022, Lang: "C.UTF-8", NoNewPrivileges: true,
+				StartupTimeout: time.Minute, PythonOptions: r.PythonOptions,
+			},
+			identity: s.plan.router, scripts: ownership{-1, -1},
+			interpreters: interpretersOf(s.config, global, &r.PythonOptions),
 		},
-		identity: s.plan.router, router: s.plan.router, launcher: s.launcher,
+		router: s.plan.router, launcher: s.launcher,
 	}
 }
 

@@ -31,7 +31,7 @@ func cleanEnvironment(id identity) environment {
 }
 
 // workerEnvironment is the environment of a group's process: the clean one,
-// lang and locale, environment, and last env_file, which is read anew at each
+// lang, locale and python_eggs, environment, and last env_file, which is read anew at each
 // start.
 func workerEnvironment(id identity, p *config.DaemonProcess) ([]string, error) {
 	env := cleanEnvironment(id)
@@ -41,6 +41,7 @@ func workerEnvironment(id identity, p *config.DaemonProcess) ([]string, error) {
 	if p.Locale != "" {
 		env["LC_ALL"] = p.Locale
 	}
+	env.setEggs(&p.PythonOptions)
 	for name, value := range p.Environment {
 		env[name] = value
 	}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/wsgid/wsgid/config"
 	"github.com/wsgid/wsgid/internal/exitreason"
 	"github.com/wsgid/wsgid/internal/status"
 	"github.com/wsgid/wsgid/internal/wire"
@@ -16,10 +15,7 @@ import (
 // group is the set of processes of one daemon_process. It keeps so many of
 // them alive; each place in the set (a slot) has one goroutine.
 type group struct {
-	config   *config.DaemonProcess
-	identity identity
-	rules    scriptTable
-	preloads []config.Preload
+	groupPlan
 	router   identity // whose connections are served
 	launcher *launcher
 	feed     *feed

@@ -39,7 +39,20 @@ func (g *group) launch(retried map[scriptKey]bool, trial bool) (*launch, error) 
 	b.SetInt("stack_size", c.StackSize)
 	b.SetOptional("python", c.Python)
 	b.SetOptional("python_home", c.PythonHome)
-	b.SetList("python_path", c.PythonPath)
+	b.SetList("python_path", g.interpreters.pythonPath)
+	b.SetList("python_argument", pythonArguments(&c.PythonOptions))
+	b.SetList("python_variable", pythonVariables(&c.PythonOptions))
+	b.SetOptional("locale", c.Locale)
+	b.SetInt("max_interpreters", int64(c.MaxInterpreters))
+	b.SetBool("free_threading", g.interpreters.freeThreading)
+	b.SetList("interpreter", g.interpreters.settings)
+	b.SetBool("destroy_interpreter", c.DestroyInterpreter)
+	if g.scripts.uid >= 0 {
+		b.SetInt("script_uid", int64(g.scripts.uid))
+	}
+	if g.scripts.gid >= 0 {
+		b.SetInt("script_gid", int64(g.scripts.gid))
+	}
 	b.SetInt("shutdown_timeout", c.ShutdownTimeout.Milliseconds())
 	b.SetList("rule.file", g.rules.files)
 	b.SetList("rule.dir", g.rules.directories)

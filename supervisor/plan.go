@@ -22,10 +22,12 @@ type plan struct {
 }
 
 type groupPlan struct {
-	config   *config.DaemonProcess
-	identity identity
-	rules    scriptTable
-	preloads []config.Preload
+	config       *config.DaemonProcess
+	identity     identity
+	rules        scriptTable
+	preloads     []config.Preload
+	scripts      ownership // of the scripts that it runs; -1: anybody's
+	interpreters interpreters
 }
 
 type listenerPlan struct {
@@ -34,7 +36,7 @@ type listenerPlan struct {
 	allowed []int
 }
 
-// ownership of a socket file; -1: as created.
+// ownership of a file; -1: as created, or anybody's.
 type ownership struct{ uid, gid int }
 
 func makePlan(cfg *config.Config, version string, u users) (*plan, error) {
@@ -74,8 +76,13 @@ func (p *plan) addGroup(cfg *config.Config, i int, routerUser string) error {
 	if err != nil {
 		return fmt.Errorf("daemon_process %q: %w", c.Name, err)
 	}
+	scripts, err := p.owner(c.ScriptUser, c.ScriptGroup)
+	if err != nil {
+		return fmt.Errorf("daemon_process %q: whose scripts: %w", c.Name, err)
+	}
 	p.groups = append(p.groups, groupPlan{
-		config: c, identity: id, rules: scriptTableOf(cfg, c.Name), preloads: cfg.Preloads(c.Name),
+		config: c, identity: id, rules: scriptTableOf(cfg, c.Name), preloads: cfg.Preloads(c.Name), scripts: scripts,
+		interpreters: interpretersOf(cfg, c.Name, &c.PythonOptions),
 	})
 	p.grace = max(p.grace, c.ShutdownTimeout)
 	return nil
@@ -103,7 +110,7 @@ func (p *plan) addListener(c *config.Listener) error {
 	return nil
 }
 
-// owner looks up the owner and group of a socket file.
+// owner looks up the owner and group of a file.
 func (p *plan) owner(user, group string) (ownership, error) {
 	o := ownership{-1, -1}
 	if user != "" {

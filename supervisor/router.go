@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sys/unix"
 
+	"github.com/wsgid/wsgid/config"
 	"github.com/wsgid/wsgid/internal/exitreason"
 	"github.com/wsgid/wsgid/internal/status"
 	"github.com/wsgid/wsgid/internal/wire"
@@ -27,6 +28,7 @@ const routerMargin = time.Second
 // that no connection is refused while it is replaced.
 type router struct {
 	identity  identity
+	python    *config.PythonOptions
 	launcher  *launcher
 	feed      *feed
 	pumps     *pumps
@@ -139,7 +141,9 @@ func (r *router) runOnce() (ready bool, err error) {
 
 // start forks a router.
 func (r *router) start() (*session, *wire.Conn, error) {
-	env, err := cleanEnvironment(r.identity).list()
+	variables := cleanEnvironment(r.identity)
+	variables.setEggs(r.python)
+	env, err := variables.list()
 	if err != nil {
 		return nil, nil, err
 	}

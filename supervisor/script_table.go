@@ -50,12 +50,18 @@ func scriptTableOf(cfg *config.Config, group string) scriptTable {
 
 // embeddedOf is what the router's own Python has to do.
 func embeddedOf(cfg *config.Config) wire.Embedded {
+	interpreters := interpretersOf(cfg, global, &cfg.Router.PythonOptions)
 	embedded := wire.Embedded{
-		Needed:     cfg.DispatchScript != nil,
-		Python:     cfg.Router.Python,
-		PythonHome: cfg.Router.PythonHome,
-		PythonPath: cfg.Router.PythonPath,
-		Threads:    cfg.Router.Threads,
+		Needed:          cfg.DispatchScript != nil,
+		Python:          cfg.Router.Python,
+		PythonHome:      cfg.Router.PythonHome,
+		PythonPath:      interpreters.pythonPath,
+		Variables:       embeddedVariables(&cfg.Router.PythonOptions),
+		Interpreters:    interpreters.settings,
+		FreeThreading:   interpreters.freeThreading,
+		MaxInterpreters: cfg.Router.MaxInterpreters,
+		Threads:         cfg.Router.Threads,
+		StackSize:       cfg.Router.StackSize,
 	}
 	for _, p := range cfg.Preloads(global) {
 		embedded.Needed = true

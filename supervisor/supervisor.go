@@ -94,14 +94,14 @@ func New(cfg *config.Config, options Options) (*Supervisor, error) {
 	s.launcher = &launcher{executable: options.Executable, version: options.Version, jsonLogs: cfg.Log.Format == "json"}
 	oom := newOOMCounter()
 	s.router = &router{
-		identity: p.router, launcher: s.launcher, feed: s.feed, pumps: &s.pumps, oom: oom,
+		identity: p.router, python: &cfg.Router.PythonOptions, launcher: s.launcher, feed: s.feed, pumps: &s.pumps, oom: oom,
 		log: options.Logger.Named("router"), grace: p.grace,
 		stop: make(chan struct{}), ready: make(chan struct{}), done: make(chan struct{}),
 		restarts: map[string]uint64{}, queries: map[uint64]chan *wire.RouterStatus{},
 	}
 	for _, g := range p.groups {
 		s.groups = append(s.groups, &group{
-			config: g.config, identity: g.identity, rules: g.rules, preloads: g.preloads, router: p.router,
+			groupPlan: g, router: p.router,
 			launcher: s.launcher, feed: s.feed, pumps: &s.pumps, oom: oom,
 			log:  options.Logger.Named("worker").With("group", g.config.Name),
 			stop: make(chan struct{}), end: make(chan struct{}),

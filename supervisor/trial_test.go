@@ -163,7 +163,7 @@ func TestTrialMustNotBeWorse(t *testing.T) {
 // TestImportScriptHoldsNobodyUp: one that cannot run beside itself does not
 // keep a mended script out, unless the old code is to be kept.
 func TestImportScriptHoldsNobodyUp(t *testing.T) {
-	g := &group{config: &config.DaemonProcess{}, preloads: []config.Preload{{Path: "i"}, {Path: "a", Served: true}}}
+	g := &group{groupPlan: groupPlan{config: &config.DaemonProcess{}, preloads: []config.Preload{{Path: "i"}, {Path: "a", Served: true}}}}
 	p := &process{broken: map[scriptKey]bool{{"", "a"}: true}}
 	if !g.newTrial(p).better(map[scriptKey]bool{{"", "i"}: true}) {
 		t.Error("held up")

@@ -59,6 +59,9 @@ const (
 	InterpreterFailed  Code = 1107
 	WorkerParams       Code = 1108
 	RequestTimeout     Code = 1120
+	ScriptOwner        Code = 1141
+	InterpreterLimit   Code = 1142
+	ExtensionUnfit     Code = 1143
 )
 
 // All lists every code with its status and title, in order.
@@ -99,5 +102,8 @@ func All() []Entry {
 		{InterpreterFailed, 500, "interpreter could not be created"},
 		{WorkerParams, 500, "worker received bad parameters"},
 		{RequestTimeout, 504, "request interrupted by RequestTimeout"},
+		{ScriptOwner, 403, "script belongs to somebody else"},
+		{InterpreterLimit, 503, "too many application groups in the process"},
+		{ExtensionUnfit, 500, "extension module does not support sub-interpreters"},
 	}
 }

@@ -118,6 +118,13 @@ type Embedded struct {
 	Python     string   `json:"python,omitempty"`      // an executable
 	PythonHome string   `json:"python_home,omitempty"` // a venv or prefix
 	PythonPath []string `json:"python_path,omitempty"`
+	// Variables (NAME=value) exist while Python is initialised; Interpreters
+	// are settings as in the boot block (docs/internals.md section 1).
+	Variables       []string `json:"variables,omitempty"`
+	Interpreters    []string `json:"interpreters,omitempty"`
+	FreeThreading   bool     `json:"free_threading,omitempty"`
+	MaxInterpreters int      `json:"max_interpreters"` // 0: no limit
+	StackSize       int64    `json:"stack_size"`       // of each thread
 	// Threads of embedded applications; started with the first such request.
 	Threads int `json:"threads"`
 	// DeadlockTimeout is that of the dispatch script where there is none; 0:

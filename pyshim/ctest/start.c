@@ -1,7 +1,9 @@
 /* Test program: starts Python as a worker or as the router does, executes code
  * in the interpreters that it is told, from several threads, and ends.
  *
- *   start ROLE MODULES HOME PYTHON CODE [GROUP …] */
+ *   start ROLE MODULES HOME PYTHON CODE [GROUP …]
+ *
+ * TEST_… variables hold further options, see main. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -19,6 +21,19 @@ int wsgid_worker_main(const struct wsgid_boot *boot)
 {
 	(void)boot;
 	return 1;
+}
+
+/* A list whose elements are separated by "|"; lives as long as the process. */
+static const char *const *split(char *text)
+{
+	static const char *lists[4][16];
+	static int used;
+	const char **list = lists[used++];
+	int count = 0;
+
+	for (char *at = text == NULL ? NULL : strtok(text, "|"); at != NULL && count < 15; at = strtok(NULL, "|"))
+		list[count++] = at;
+	return list;
 }
 
 static int run(const char *group)
@@ -50,10 +65,18 @@ static void *thread(void *group)
 	return NULL;
 }
 
+static int join(pthread_t id)
+{
+	void *failed;
+
+	pthread_join(id, &failed);
+	return failed != NULL;
+}
+
 int main(int argc, char **argv)
 {
 	struct wsgid_python_options options = { 0 };
-	const char *paths[] = { NULL, NULL };
+	static const char *paths[] = { NULL, NULL };
 	char error[4096];
 	pthread_t threads[16];
 	int count = 0, result = 0;
@@ -67,6 +90,11 @@ int main(int argc, char **argv)
 	paths[0] = getenv("TEST_PYTHON_PATH");
 	options.python_path = paths;
 	options.home = getenv("TEST_HOME");
+	options.arguments = split(getenv("TEST_ARGUMENTS"));
+	options.variables = split(getenv("TEST_VARIABLES"));
+	options.interpreters = split(getenv("TEST_INTERPRETERS"));
+	options.locale = getenv("TEST_LOCALE");
+	options.free_threading = getenv("TEST_FREE_THREADING") != NULL;
 	code = argv[5];
 	if (wsgid_python_start(&options, error, sizeof(error)) != 0) {
 		printf("error: %s\n", error);
@@ -76,15 +104,14 @@ int main(int argc, char **argv)
 	       wsgid_python_library());
 	fflush(stdout);
 	result |= argc == 6 && run("");
-	for (int i = 6; i < argc && count < 16; i++)
+	for (int i = 6; i < argc && count < 16; i++) {
 		if (pthread_create(&threads[count], NULL, thread, argv[i]) == 0)
 			count++;
-	for (int i = 0; i < count; i++) {
-		void *failed;
-
-		pthread_join(threads[i], &failed);
-		result |= failed != NULL;
+		if (getenv("TEST_ONE_BY_ONE") != NULL && count > 0)
+			result |= join(threads[--count]);
 	}
+	for (int i = 0; i < count; i++)
+		result |= join(threads[i]);
 	wsgid_python_finish();
 	printf("finished\n");
 	return result;

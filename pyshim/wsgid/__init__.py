@@ -48,6 +48,13 @@ __spec__ = importlib.machinery.ModuleSpec(__name__, _finder, origin="<wsgid>/__i
 __loader__ = _finder
 sys.meta_path.insert(0, _finder)
 
+
+def _log(level, text, code=""):
+    """Writes one record to the server's log, as of the request that this thread
+    serves; level is error, warn, info or debug."""
+    __log__(level, text.encode("utf-8", "replace"), code)
+
+
 from wsgid import compat, forks, path  # noqa: E402  (needs the finder)
 
 sys.argv = ["mod_wsgi"]

@@ -8,6 +8,8 @@ import re
 import stat
 import sys
 
+from wsgid import extensions
+
 try:
     import pwd
 except ImportError:  # not on every system
@@ -21,9 +23,11 @@ def hints(error, script, python_path):
     """Sentences about an exception: probable causes first. error may be None
     (the script is not there)."""
     found = []
-    blocked = blocked_by(script)
+    blocked, unfit = blocked_by(script), extensions.explain(error)
     if blocked:
         found.append(blocked)
+    elif unfit:
+        found.append(unfit)
     elif isinstance(error, ImportError):
         found.extend(_import_hints(error, script, python_path))
     if error is not None and "DJANGO_SETTINGS_MODULE" in str(error):
