@@ -131,14 +131,52 @@ func (d *dial) try(ctx context.Context, g *group) error {
 // startEmbedded fills the pool of the group of the router's own Python: n more
 // threads of it, each behind a socket pair.
 func (g *group) startEmbedded(n int) error {
+	fds, err := g.serveEmbedded(n)
+	if err != nil {
+		return err
+	}
+	return g.connectAll(fds)
+}
+
+// startPreloaded is startEmbedded with the imports in between: a script may ask
+// for what the threads record, and no request comes before it is imported.
+func (g *group) startPreloaded(n int) error {
+	fds, err := g.serveEmbedded(n)
+	if err != nil {
+		return err
+	}
+	if err := g.importScripts(); err != nil {
+		return err
+	}
+	return g.connectAll(fds)
+}
+
+// importScripts imports what the configuration names, in order.
+func (g *group) importScripts() error {
 	host, err := g.router.embeddedHost()
 	if err != nil {
 		return err
 	}
+	for _, script := range g.router.config.Embedded.Preload {
+		host.Import(script.Application, script.Path)
+	}
+	return nil
+}
+
+func (g *group) serveEmbedded(n int) ([]int, error) {
+	host, err := g.router.embeddedHost()
+	if err != nil {
+		return nil, err
+	}
 	fds, err := host.ServeEmbedded(n)
 	if err != nil {
-		return fmt.Errorf("starting embedded threads: %w", err)
+		return nil, fmt.Errorf("starting embedded threads: %w", err)
 	}
+	return fds, nil
+}
+
+// connectAll takes over the router's ends of the socket pairs of threads.
+func (g *group) connectAll(fds []int) error {
 	var errs []error
 	for _, fd := range fds {
 		if err := g.connectEmbedded(fd); err != nil {

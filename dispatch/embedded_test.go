@@ -158,8 +158,8 @@ func TestEmbeddedPreload(t *testing.T) {
 	if got := <-h.imports; got != ":/srv/site.wsgi" {
 		t.Errorf("imported %s", got)
 	}
-	if n := h.calls.Load(); n != 0 {
-		t.Errorf("threads were started %d times before everything was imported", n)
+	if s := r.query(); s.Groups[0].Queued != 1 || s.Groups[0].Connections != 0 {
+		t.Errorf("served before everything was imported: %+v", s.Groups[0])
 	}
 	h.goOn <- struct{}{}
 	if a, err := f.read(); err != nil || a.status() != "200 OK" {

@@ -77,7 +77,7 @@ func (g *group) acquire(x *exchange, avoid int, deadline time.Time) (*workerConn
 	if g.embedded && !g.filled && !g.closed {
 		g.filled = true
 		g.mu.Unlock()
-		if r := g.fill(); r != nil {
+		if r := g.fill(g.startEmbedded); r != nil {
 			return nil, r, answered
 		}
 		g.mu.Lock()
@@ -112,8 +112,8 @@ func (g *group) acquire(x *exchange, avoid int, deadline time.Time) (*workerConn
 }
 
 // fill starts the embedded threads with the first request for them.
-func (g *group) fill() *refusal {
-	err := g.startEmbedded(max(1, g.router.config.Embedded.Threads))
+func (g *group) fill(start func(threads int) error) *refusal {
+	err := start(max(1, g.router.config.Embedded.Threads))
 	if err == nil {
 		return nil
 	}
@@ -125,18 +125,14 @@ func (g *group) fill() *refusal {
 	return refuse(errcode.EmbeddedMissing, "error", err)
 }
 
-// preload imports what embedded applications need and then starts their
-// threads. Requests for them wait in the queue meanwhile, others do not.
+// preload imports what embedded applications need before they get a request:
+// those wait in the queue meanwhile, the requests of other groups do not.
 func (g *group) preload() {
-	if host, err := g.router.embeddedHost(); err == nil {
-		for _, script := range g.router.config.Embedded.Preload {
-			host.Import(script.Application, script.Path)
-		}
+	start := g.startPreloaded
+	if len(g.router.config.Embedded.Scripts) == 0 { // no request can come
+		start = func(int) error { return g.importScripts() }
 	}
-	if len(g.router.config.Embedded.Scripts) == 0 {
-		return // no request can come
-	}
-	if r := g.fill(); r != nil && g.router.ctx.Err() == nil {
+	if r := g.fill(start); r != nil && g.router.ctx.Err() == nil {
 		g.log.Error("embedded applications are not preloaded", r.args...)
 	}
 }
