@@ -96,6 +96,8 @@ type Router struct {
 	// RequestBuffer is how much of a body is collected before a thread is
 	// taken; default 64 KiB. MaxBodyBytes, default 0: no limit.
 	RequestBuffer, MaxBodyBytes int64
+	// RequestOptions are the defaults of every ScriptAlias.
+	RequestOptions
 	// MaxConnections of front servers at once, default 16384.
 	MaxConnections int
 	Range          hcl.Range `json:"-"`
@@ -135,6 +137,7 @@ type DaemonProcess struct {
 	QueueLength        int           // default 1024
 	QueueTimeout       time.Duration // default 45 s; 0: no limit
 	StartupTimeout     time.Duration // from fork to ready, default 60 s; 0: no limit
+	SocketTimeout      time.Duration // for each read of a body and write of a response, default 60 s; 0: no limit
 	ShutdownTimeout    time.Duration // for requests to finish after SIGTERM, default 5 s; then SIGKILL
 	GracefulTimeout    time.Duration // for requests to finish before a planned replacement, default 15 s
 	NoNewPrivileges    bool          // default true
@@ -162,7 +165,9 @@ type ScriptAlias struct {
 	Preload bool
 	// RequestBuffer, MaxBodyBytes: default those of Router.
 	RequestBuffer, MaxBodyBytes int64
-	Range                       hcl.Range `json:"-"`
+	// RequestOptions: default those of Router.
+	RequestOptions
+	Range hcl.Range `json:"-"`
 }
 
 // OnLoadError is the value of on_load_error.

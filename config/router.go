@@ -17,7 +17,7 @@ const (
 
 // routerOptions are those of router { … }.
 func (d *decoder) routerOptions(r *Router) options {
-	return options{
+	return d.withRequestOptions(options{
 		"user":        d.str(&r.User),
 		"group":       d.str(&r.Group),
 		"python":      d.str(&r.Python),
@@ -32,7 +32,7 @@ func (d *decoder) routerOptions(r *Router) options {
 		"request_buffer":  d.size(&r.RequestBuffer, 0, maxRequestBuffer),
 		"max_body_bytes":  d.size(&r.MaxBodyBytes, 0, maxBodyBytes),
 		"max_connections": d.integer(&r.MaxConnections, 1, 1<<20),
-	}
+	}, &r.RequestOptions)
 }
 
 func (d *decoder) decodeRouter(block *hclsyntax.Block) {

@@ -12,7 +12,7 @@ const unset = -1
 
 // scriptAliasOptions are those of script_alias "/prefix" { … }.
 func (d *decoder) scriptAliasOptions(s *ScriptAlias) options {
-	return options{
+	return d.withRequestOptions(options{
 		"target":            d.str(&s.Target),
 		"process_group":     d.str(&s.ProcessGroup),
 		"application_group": d.str(&s.ApplicationGroup),
@@ -21,7 +21,7 @@ func (d *decoder) scriptAliasOptions(s *ScriptAlias) options {
 		"preload":           d.boolean(&s.Preload),
 		"request_buffer":    d.size(&s.RequestBuffer, 0, maxRequestBuffer),
 		"max_body_bytes":    d.size(&s.MaxBodyBytes, 0, maxBodyBytes),
-	}
+	}, &s.RequestOptions)
 }
 
 func (d *decoder) decodeScriptAlias(block *hclsyntax.Block) {

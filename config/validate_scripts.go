@@ -44,6 +44,7 @@ func (v *validator) scriptAlias(i int) {
 	v.processGroup(s)
 	v.applicationGroup(s.Range, s.ApplicationGroup)
 	v.callable(s)
+	v.requestOptions(s.Range, &s.RequestOptions)
 	if v.given(s.Range, "preload") && s.Preload && !s.canPreload() {
 		v.add(v.place(s.Range, "preload"), "Cannot preload", "A script can be loaded before the first request only if target is a file, process_group is a declared group and application_group is a fixed name: take preload out.")
 	}

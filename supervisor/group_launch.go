@@ -37,6 +37,7 @@ func (g *group) launch() (*launch, error) {
 	b.SetOptional("python", c.Python)
 	b.SetOptional("python_home", c.PythonHome)
 	b.SetList("python_path", c.PythonPath)
+	b.SetInt("socket_timeout", c.SocketTimeout.Milliseconds())
 	b.SetInt("shutdown_timeout", c.ShutdownTimeout.Milliseconds())
 	b.SetList("rule.file", g.rules.files)
 	b.SetList("rule.dir", g.rules.directories)
