@@ -12,7 +12,8 @@
 	X(APPLICATION_RAISED, 1105, 500, "application raised an exception")            \
 	X(APPLICATION_INVALID, 1106, 500, "application broke the WSGI protocol")       \
 	X(INTERPRETER_FAILED, 1107, 500, "interpreter could not be created")           \
-	X(WORKER_PARAMS, 1108, 500, "worker received bad parameters")               \
+	X(WORKER_PARAMS, 1108, 500, "worker received bad parameters")                  \
+	X(APPLICATION_EXITED, 1115, 500, "application raised SystemExit")              \
 	X(REQUEST_TIMEOUT, 1120, 504, "request interrupted by RequestTimeout")
 
 enum wsgid_errcode {

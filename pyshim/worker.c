@@ -174,6 +174,8 @@ static int configure(struct worker *w, const char **error)
 	s->group = wsgid_boot_get(boot, "name", "");
 	s->threads = (int)wsgid_boot_number(boot, "threads", 1);
 	s->multiprocess = wsgid_boot_number(boot, "multiprocess", 0) != 0;
+	s->maximum_requests = wsgid_boot_number(boot, "maximum_requests", 0);
+	s->socket_timeout = wsgid_boot_number(boot, "socket_timeout", 0);
 	w->listen_fd = (int)wsgid_boot_number(boot, "fd.listen", -1);
 	if (s->threads < 1 || s->threads > 65535) {
 		*error = "the number of threads is not between 1 and 65535";

@@ -27,6 +27,8 @@ struct wsgid_server {
 	const char *group;          /* process group, "" when embedded */
 	int threads;
 	bool multiprocess;
+	long maximum_requests;      /* after which the process ends, 0: never */
+	long socket_timeout;        /* of a wait for the router in a request, ms; 0: none */
 	bool embedded;              /* in the router: changed scripts are imported in place */
 	const struct wsgid_script_rule *rules;
 	size_t rule_count;

@@ -58,6 +58,7 @@ const (
 	ApplicationInvalid Code = 1106
 	InterpreterFailed  Code = 1107
 	WorkerParams       Code = 1108
+	ApplicationExited  Code = 1115
 	RequestTimeout     Code = 1120
 )
 
@@ -98,6 +99,7 @@ func All() []Entry {
 		{ApplicationInvalid, 500, "application broke the WSGI protocol"},
 		{InterpreterFailed, 500, "interpreter could not be created"},
 		{WorkerParams, 500, "worker received bad parameters"},
+		{ApplicationExited, 500, "application raised SystemExit"},
 		{RequestTimeout, 504, "request interrupted by RequestTimeout"},
 	}
 }
