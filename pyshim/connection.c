@@ -63,6 +63,7 @@ static ssize_t receive(struct wsgid_connection *c, struct iovec *vector, int cou
 		got = count == 1 ? recv(c->fd, vector->iov_base, vector->iov_len, 0)
 		                 : readv(c->fd, vector, count);
 	} while (got < 0 && errno == EINTR);
+	bool late = got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 	if (python) {
 		uint64_t ended = wsgid_effort_clock();
 		wsgid_gil_acquire();
@@ -72,7 +73,7 @@ static ssize_t receive(struct wsgid_connection *c, struct iovec *vector, int cou
 		wsgid_outside_python = false;
 		wsgid_scoreboard_state(c->server, c->thread, WSGID_SLOT_APPLICATION);
 	}
-	if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+	if (late)
 		c->timed_out = true; /* an answer can still be sent */
 	else if (got <= 0)
 		c->broken = true;
