@@ -4,9 +4,11 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fork.h"
@@ -102,15 +104,31 @@ static int send_record(struct wsgid_connection *c, struct file *f)
 	return 0;
 }
 
+/* Sends records until the end, or until sendfile shows that it does not work
+ * here. sendfile cannot be told to raise no SIGPIPE, and an application may
+ * have given that signal its deadly default. 0, -1 when the connection is lost. */
+static int send_records(struct wsgid_connection *c, struct file *f)
+{
+	sigset_t pipe, before;
+	int result = 0;
+	sigemptyset(&pipe);
+	sigaddset(&pipe, SIGPIPE);
+	pthread_sigmask(SIG_BLOCK, &pipe, &before);
+	while (!result && f->left && !f->copied)
+		result = send_record(c, f);
+	if (result < 0 && !sigismember(&before, SIGPIPE))
+		sigtimedwait(&pipe, NULL, &(struct timespec){0, 0});
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return result;
+}
+
 /* The whole file; outside of Python. 0, -1 when the connection is lost. */
 static int send_file(struct wsgid_connection *c, struct file *f)
 {
 	if (f->left > SMALL) {
 		if (wsgid_output_suspend(c) < 0)
 			return -1;
-		int result = c->fd < 0 || wsgid_forked ? -1 : 0;
-		while (!result && f->left && !f->copied)
-			result = send_record(c, f);
+		int result = c->fd < 0 || wsgid_forked ? -1 : send_records(c, f);
 		if (result < 0)
 			c->broken = true;
 		wsgid_output_resume(c);

@@ -244,6 +244,18 @@ func fileWrapper(t *testing.T, preload string) {
 		t.Errorf("a closed wrapper: %q", r.raw)
 	}
 	w.record("ValueError: I/O operation on closed file")
+	// A client that goes away ends a response, whatever SIGPIPE does.
+	for range 3 {
+		gone := w.dial()
+		gone.Write(request(pep(t, "file", "QUERY_STRING=how=sigpipe&size=20000000"), nil, true))
+		if _, _, err := gone.readRecord(); err != nil {
+			t.Fatal(err)
+		}
+		gone.Close()
+		if r := get("how=plain&size=10"); r.status != "200 OK" {
+			t.Fatalf("after a client that went away: %q", r.raw)
+		}
+	}
 	// The file becomes shorter under the response: what was promised cannot
 	// come, and the connection tells so.
 	if preload == "" {

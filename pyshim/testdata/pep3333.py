@@ -1,4 +1,5 @@
 """What PEP 3333 and mod_wsgi say about the objects of a request."""
+import ctypes
 import gzip
 import io
 import json
@@ -163,6 +164,9 @@ def file(environ, start_response):
     if how == "shrinks":
         os.ftruncate(f.fileno(), size)
         KEPT[:] = [f, os.dup(f.fileno())]
+        return wrapper(f)
+    if how == "sigpipe":
+        ctypes.CDLL(None).signal(13, None)  # SIG_DFL: ends the process
         return wrapper(f)
     if how == "gzip":
         raw = io.BytesIO()
