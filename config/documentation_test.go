@@ -162,16 +162,25 @@ func TestDocumentedDefaults(t *testing.T) {
 				t.Errorf("%s: the default of %s, %q, is neither a value nor one of the known descriptions", title, row.name, row.fallback)
 			}
 		}
-		set := 0
-		for _, field := range reflect.ValueOf(block.defaults).Fields() {
-			if !field.IsZero() {
-				set++
-			}
-		}
+		set := countSet(reflect.ValueOf(block.defaults))
 		if set != stated+block.derived {
 			t.Errorf("%s: the code has %d defaults, the page states %d", title, set-block.derived, stated)
 		}
 	}
+}
+
+// countSet counts the fields that are not zero, those of embedded structs one by one.
+func countSet(v reflect.Value) int {
+	set := 0
+	for kind, field := range v.Fields() {
+		switch {
+		case kind.Anonymous:
+			set += countSet(field)
+		case !field.IsZero():
+			set++
+		}
+	}
+	return set
 }
 
 // documentedRange is a range in the description of a number or size.

@@ -137,7 +137,7 @@ type DaemonProcess struct {
 	QueueLength        int           // default 1024
 	QueueTimeout       time.Duration // default 45 s; 0: no limit
 	StartupTimeout     time.Duration // from fork to ready, default 60 s; 0: no limit
-	SocketTimeout      time.Duration // for each read of a body and write of a response, default 60 s; 0: no limit
+	SocketTimeout      time.Duration // for each read of a body and write of a response, default 90 s; 0: no limit
 	ShutdownTimeout    time.Duration // for requests to finish after SIGTERM, default 5 s; then SIGKILL
 	GracefulTimeout    time.Duration // for requests to finish before a planned replacement, default 15 s
 	NoNewPrivileges    bool          // default true
