@@ -73,6 +73,7 @@ static void fail(struct input *input, const char *why)
 	py.PyErr_Format(py.PyExc_OSError, "mod_wsgi request data read error: %s.", why);
 }
 
+/* Why no more of the body comes, as mod_wsgi says it. */
 static const char *ended(const struct wsgid_connection *c)
 {
 	return c->timed_out ? "The timeout specified has expired" : "Connection was terminated";

@@ -227,11 +227,11 @@ static int put_header(struct wsgid_request *r, struct wsgid_buffer *head, PyObje
 	result = 0;
 	if (dropped(name, name_size))
 		goto done;
-	if (is(name, name_size, "content-length")) {
-		take_length(r, value, value_size);
-		goto done;
-	}
 	if ((name[0] | 0x20) == 'c' || (name[0] | 0x20) == 'l') {
+		if (is(name, name_size, "content-length")) {
+			take_length(r, value, value_size);
+			goto done;
+		}
 		int kind = single(name, name_size);
 		if (kind >= 0 && *seen & 1u << kind)
 			drop_line(head, name, (size_t)name_size);
