@@ -49,7 +49,8 @@ func (s seen) want(t testing.TB, want map[string]string) {
 func TestAcceptanceEnviron(t *testing.T) {
 	w := newWorld(t)
 	w.App("acceptance_environ.py")
-	w.Configure(group("only", "#64001", 1, 5) + mount("/app", "apps/acceptance_environ.py") + mount("//twice//declared", "apps/acceptance_environ.py"))
+	w.Configure(group("only", "#64001", 1, 5) + mount("/app", "apps/acceptance_environ.py") +
+		mount("/embedded", "apps/acceptance_environ.py", option("process_group", "%{GLOBAL}")) + mount("//twice//declared", "apps/acceptance_environ.py"))
 	w.Start(harness.Options{})
 	const proxy = "MergeSlashes Off\n" + harness.ProxyPass
 	apache := w.StartApache(harness.ApacheOptions{Config: proxy, TLS: "SSLOptions +StdEnvVars\n" + proxy})
@@ -97,14 +98,16 @@ func TestAcceptanceEnviron(t *testing.T) {
 		}
 	})
 	t.Run("7", func(t *testing.T) {
-		s := plain(t)
-		for name, got := range map[string][2]string{
-			"wsgi.input":        {s["wsgi.input"].Type, "<class 'mod_wsgi.Input'>"},
-			"wsgi.errors":       {s["wsgi.errors"].Type, "<class '_io.TextIOWrapper'>"},
-			"wsgi.file_wrapper": {s["wsgi.file_wrapper"].Repr, "<class 'mod_wsgi.FileWrapper'>"},
-		} {
-			if got[0] != got[1] {
-				t.Errorf("%s is %s, want %s", name, got[0], got[1])
+		for _, url := range []string{"/app/", "/embedded"} {
+			s := environOf(t, apache.Get(url))
+			for name, got := range map[string][2]string{
+				"wsgi.input":        {s["wsgi.input"].Type, "<class 'mod_wsgi.Input'>"},
+				"wsgi.errors":       {s["wsgi.errors"].Type, "<class '_io.TextIOWrapper'>"},
+				"wsgi.file_wrapper": {s["wsgi.file_wrapper"].Repr, "<class 'mod_wsgi.FileWrapper'>"},
+			} {
+				if got[0] != got[1] {
+					t.Errorf("%s: %s is %s, want %s", url, name, got[0], got[1])
+				}
 			}
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"strings"
 	"testing"
 
@@ -24,7 +25,7 @@ func TestAcceptanceInput(t *testing.T) {
 		mount("/plain", "apps/acceptance_input.py", option("process_group", "unlimited"), "script_reloading = false") +
 		mount("/length", "apps/acceptance_input.py", option("process_group", "only"), "chunked_request = false") +
 		mount("/app", "apps/acceptance_input.py", option("process_group", "only")))
-	w.Start(harness.Options{})
+	wsgid := w.Start(harness.Options{})
 	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
 	send := func(url, body string, chunked bool) *harness.Response {
 		var reader io.Reader = strings.NewReader(body)
@@ -91,6 +92,19 @@ func TestAcceptanceInput(t *testing.T) {
 				}
 			}
 		}
+	})
+	t.Run("client gone", func(t *testing.T) {
+		conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", apache.Port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := fmt.Fprintf(conn, "POST /app/broken HTTP/1.1\r\nHost: localhost\r\nContent-Length: 300000\r\n\r\n%s", strings.Repeat("x", 150000)); err != nil {
+			t.Fatal(err)
+		}
+		wsgid.Log.Await(t, "the application reading", harness.Containing("reading"))
+		conn.Close()
+		wsgid.Log.Await(t, "the failed read", harness.Containing("read failed: mod_wsgi request data read error: "))
 	})
 	// What Apache has whole before it connects has a length; beyond that a
 	// chunked body stays one.

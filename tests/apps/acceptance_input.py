@@ -26,8 +26,20 @@ WAYS = {
 }
 
 
+def broken(stream, errors):
+    """For a body that does not come whole: says so in the log."""
+    errors.write("reading\n")
+    try:
+        stream.read()
+    except OSError as error:
+        errors.write("read failed: %s\n" % error)
+        raise
+
+
 def application(environ, start_response):
     stream, way = environ["wsgi.input"], environ["PATH_INFO"].strip("/")
+    if way == "broken":
+        return broken(stream, environ["wsgi.errors"])
     if way == "echo":
         body = stream.read()
     else:
