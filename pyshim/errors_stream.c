@@ -344,19 +344,15 @@ static PyObject *text_over(const struct wsgid_side *side, PyObject *log)
 	return py.PyObject_CallFunction(side->text_type, "Osssii", log, "utf-8", "replace", "\n", 0, 1);
 }
 
-/* sys.getrefcount, -1 when it does not say. */
-static Py_ssize_t references(const struct wsgid_side *side, PyObject *object)
+/* The word that counts an object's references: the first of its header (PEP
+ * 384), which is two words long. -1: this Python has another header. */
+static Py_ssize_t references(PyObject *object)
 {
-	PyObject *arguments[2] = {NULL, object};
-	PyObject *count = py.PyObject_Vectorcall
-	                      ? py.PyObject_Vectorcall(side->getrefcount, arguments + 1,
-	                                               1 | (size_t)1 << (8 * sizeof(size_t) - 1), NULL)
-	                      : py.PyObject_CallFunctionObjArgs(side->getrefcount, object, NULL);
-	Py_ssize_t result = count ? py.PyLong_AsSsize_t(count) : -1;
-	Py_XDECREF(count);
-	if (result < 0)
-		py.PyErr_Clear();
-	return result;
+	Py_ssize_t count;
+	if (py.object_header != 2 * sizeof(void *))
+		return -1;
+	memcpy(&count, object, sizeof count);
+	return count;
 }
 
 static int make_errors(const struct wsgid_side *side, struct wsgid_errors *e)
@@ -368,8 +364,8 @@ static int make_errors(const struct wsgid_side *side, struct wsgid_errors *e)
 		e->log = NULL;
 		return -1;
 	}
-	e->text_count = references(side, e->text);
-	e->log_count = references(side, e->log);
+	e->text_count = references(e->text);
+	e->log_count = references(e->log);
 	return 0;
 }
 
@@ -401,8 +397,7 @@ void wsgid_errors_expire(struct wsgid_request *r)
 	}
 	s->request = NULL;
 	/* Whoever kept it shall not write into another request. */
-	if (e->text_count < 0 || references(r->side, e->text) != e->text_count ||
-	    references(r->side, e->log) != e->log_count) {
+	if (e->text_count < 0 || references(e->text) != e->text_count || references(e->log) != e->log_count) {
 		wsgid_py_clear(&e->text);
 		wsgid_py_clear(&e->log);
 	}

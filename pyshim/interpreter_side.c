@@ -52,7 +52,6 @@ struct wsgid_side *wsgid_side_of(struct wsgid_interpreter *interpreter)
 		const char *module, *name;
 	} objects[] = {
 	    {&side->text_type, "io", "TextIOWrapper"},
-	    {&side->getrefcount, "sys", "getrefcount"},
 	    {&side->file_wrapper, "wsgid.file_wrapper", "FileWrapper"},
 	};
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {

@@ -26,7 +26,6 @@ struct wsgid_side {
 	PyObject *input_type;
 	PyObject *log_type;        /* the binary layer of the log streams */
 	PyObject *text_type;       /* io.TextIOWrapper */
-	PyObject *getrefcount;     /* sys.getrefcount */
 	PyObject *file_wrapper;
 	PyObject *close; /* "close" */
 	PyObject *empty; /* "" */
@@ -45,7 +44,7 @@ struct wsgid_environ_cache;
  * below it, used again as long as no application keeps them. NULL: none. */
 struct wsgid_errors {
 	PyObject *text, *log;
-	Py_ssize_t text_count, log_count; /* references when nobody else has one */
+	Py_ssize_t text_count, log_count; /* references when nobody else has one; -1: not known */
 };
 
 /* A script that this thread has run: it was checked against the script table
