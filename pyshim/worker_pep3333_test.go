@@ -128,10 +128,10 @@ func TestWorkerGivesUp(t *testing.T) {
 	w := startWorker(t, workerOptions{})
 	c := w.dial()
 	r := c.do(pep(t, "times_out", "QUERY_STRING="), nil)
-	if r.status != "504 Gateway Timeout" || r.get("X-WSGID-Error") != "WSGID-1116" || r.appStatus != 0 {
+	if r.status != "504 Gateway Timeout" || r.get("X-WSGID-Error") != "WSGID-1120" || r.appStatus != 0 {
 		t.Errorf("%q", r.raw)
 	}
-	if got := w.record("RequestTimeout"); got["level"] != "info" || got["code"] != "WSGID-1116" || strings.Contains(got["message"], "Traceback") {
+	if got := w.record("RequestTimeout"); got["level"] != "info" || got["code"] != "WSGID-1120" || strings.Contains(got["message"], "Traceback") {
 		t.Errorf("%v", got)
 	}
 	if r := c.do(pep(t, "times_out", "QUERY_STRING=1"), nil); r.status != "200 OK" || string(r.body) != "sent" || r.appStatus != truncated {

@@ -179,8 +179,8 @@ func TestAcceptanceIteration(t *testing.T) {
 	})
 	t.Run("32", func(t *testing.T) {
 		mark := r.wsgid.Log.Mark()
-		wantError(t, r.get("/raises", "timeout"), 504, "WSGID-1116")
-		record := r.wsgid.Log.AwaitFrom(t, mark, "the timeout", harness.Containing("WSGID-1116"))
+		wantError(t, r.get("/raises", "timeout"), 504, "WSGID-1120")
+		record := r.wsgid.Log.AwaitFrom(t, mark, "the timeout", harness.Containing("WSGID-1120"))
 		if record.Level() != "info" {
 			t.Errorf("level %s", record.Level())
 		}

@@ -104,7 +104,7 @@ func checkPython(t *testing.T, wsgid *harness.Wsgid, apache *harness.Apache, nam
 	wants("/acceptance_environ", get("GET", "/acceptance_environ", ""), 200, "<class '_io.TextIOWrapper'>", "<class 'mod_wsgi.Input'>", "<class 'mod_wsgi.FileWrapper'>")
 	wants("/acceptance_validated", get("POST", "/acceptance_validated/stream", "one\ntwo\n"), 200, "one\ntwo\nend")
 	wants("/acceptance_response/file", get("GET", "/acceptance_response/file?"+url.QueryEscape(`("file", 4)`), ""), 200, "\x00\x01\x02\x03")
-	wants("/acceptance_response/timeout", get("GET", "/acceptance_response/raises?timeout", ""), 504, "WSGID-1116")
+	wants("/acceptance_response/timeout", get("GET", "/acceptance_response/raises?timeout", ""), 504, "WSGID-1120")
 	wants("/errors/exc-info", get("GET", "/errors_in_application/exc-info", ""), 503, "replaced")
 	for range rounds(5, 50) {
 		wants("/fork_view", get("GET", "/fork_view", ""), 200, `"status": 7`, `"exitcode": -15`, `"worked": 5`)
