@@ -20,6 +20,7 @@ func (d *decoder) daemonProcessOptions(p *DaemonProcess) options {
 		"queue_length":         d.integer(&p.QueueLength, 0, 1<<20),
 		"queue_timeout":        d.duration(&p.QueueTimeout),
 		"startup_timeout":      d.duration(&p.StartupTimeout),
+		"socket_timeout":       d.duration(&p.SocketTimeout),
 		"shutdown_timeout":     d.duration(&p.ShutdownTimeout),
 		"graceful_timeout":     d.duration(&p.GracefulTimeout),
 		"no_new_privileges":    d.boolean(&p.NoNewPrivileges),

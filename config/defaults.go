@@ -39,6 +39,7 @@ func defaultRouter() Router {
 		Threads:        25,
 		MaxHeaderBytes: 64 * kib,
 		RequestBuffer:  64 * kib,
+		RequestOptions: defaultRequestOptions(),
 		MaxConnections: 16384,
 	}
 }
@@ -55,6 +56,7 @@ func defaultDaemonProcess() DaemonProcess {
 		QueueLength:        1024,
 		QueueTimeout:       45 * time.Second,
 		StartupTimeout:     60 * time.Second,
+		SocketTimeout:      90 * time.Second, // more than BodyTimeout, whose answer is the better one
 		ShutdownTimeout:    5 * time.Second,
 		GracefulTimeout:    15 * time.Second,
 		NoNewPrivileges:    true,

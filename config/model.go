@@ -97,6 +97,8 @@ type Router struct {
 	// RequestBuffer is how much of a body is collected before a thread is
 	// taken; default 64 KiB. MaxBodyBytes, default 0: no limit.
 	RequestBuffer, MaxBodyBytes int64
+	// RequestOptions are the defaults of every ScriptAlias.
+	RequestOptions
 	// MaxConnections of front servers at once, default 16384.
 	MaxConnections int
 	Range          hcl.Range `json:"-"`
@@ -139,6 +141,7 @@ type DaemonProcess struct {
 	QueueLength        int           // default 1024
 	QueueTimeout       time.Duration // default 45 s; 0: no limit
 	StartupTimeout     time.Duration // from fork to ready, default 60 s; 0: no limit
+	SocketTimeout      time.Duration // for each read of a body and write of a response, default 90 s; 0: no limit
 	ShutdownTimeout    time.Duration // for requests to finish after SIGTERM, default 5 s; then SIGKILL
 	GracefulTimeout    time.Duration // for requests to finish before a planned replacement, default 15 s
 	NoNewPrivileges    bool          // default true
@@ -185,7 +188,9 @@ type ScriptAlias struct {
 	Order int `json:"-"`
 	// RequestBuffer, MaxBodyBytes: default those of Router.
 	RequestBuffer, MaxBodyBytes int64
-	Range                       hcl.Range `json:"-"`
+	// RequestOptions: default those of Router.
+	RequestOptions
+	Range hcl.Range `json:"-"`
 }
 
 // ImportScript is an import_script "path" block: mod_wsgi's WSGIImportScript.

@@ -29,7 +29,7 @@ func (d *decoder) routerOptions(r *Router) options {
 		"request_buffer":  d.size(&r.RequestBuffer, 0, maxRequestBuffer),
 		"max_body_bytes":  d.size(&r.MaxBodyBytes, 0, maxBodyBytes),
 		"max_connections": d.integer(&r.MaxConnections, 1, 1<<20),
-	}.with(d.pythonOptions(&r.PythonOptions))
+	}.with(d.pythonOptions(&r.PythonOptions)).with(d.requestOptions(&r.RequestOptions))
 }
 
 func (d *decoder) decodeRouter(block *hclsyntax.Block) {

@@ -22,7 +22,7 @@ func (d *decoder) scriptAliasOptions(s *ScriptAlias) options {
 		"preload":           d.boolean(&s.Preload),
 		"request_buffer":    d.size(&s.RequestBuffer, 0, maxRequestBuffer),
 		"max_body_bytes":    d.size(&s.MaxBodyBytes, 0, maxBodyBytes),
-	}
+	}.with(d.requestOptions(&s.RequestOptions))
 }
 
 func (d *decoder) decodeScriptAlias(block *hclsyntax.Block) {

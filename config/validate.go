@@ -30,6 +30,7 @@ func (v *validator) validate() {
 	for i := range c.ScriptAliases {
 		s := &c.ScriptAliases[i]
 		resolveScriptAlias(s, c, v.written(s.Range, "process_group"), v.given(s.Range, "preload"))
+		v.inheritRequestOptions(s)
 		v.scriptAlias(i)
 	}
 	for i := range c.ImportScripts {

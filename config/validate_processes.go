@@ -11,6 +11,7 @@ import (
 func (v *validator) router(r *Router) {
 	v.user(r.Range, r.User, r.Group)
 	v.python(r.Range, &r.PythonOptions)
+	v.requestOptions(r.Range, &r.RequestOptions)
 }
 
 // maxGroupName keeps the name usable as part of a socket's name.

@@ -45,6 +45,7 @@ func (v *validator) scriptAlias(i int) {
 	v.processGroup(s.Range, s.ProcessGroup, v.config.servingGroups())
 	v.applicationGroup(s.Range, s.ApplicationGroup)
 	v.callable(s)
+	v.requestOptions(s.Range, &s.RequestOptions)
 	if v.given(s.Range, "preload") && s.Preload && !s.canPreload() {
 		v.add(v.place(s.Range, "preload"), "Cannot preload", "A script can be loaded before the first request only if target is a file, process_group and application_group are fixed names: take preload out.")
 	}

@@ -280,11 +280,14 @@ func (d *decoder) environment(to *map[string]string) reader {
 	}
 }
 
-// prefixes reads a list of IP addresses and networks.
+// prefixes reads a list of IP addresses and networks. An empty list is not nil.
 func (d *decoder) prefixes(to *[]netip.Prefix) reader {
 	return func(a *hcl.Attribute) {
 		var texts []string
 		d.list(&texts)(a)
+		if texts != nil {
+			*to = []netip.Prefix{}
+		}
 		for _, text := range texts {
 			if address, err := netip.ParseAddr(text); err == nil && address.Zone() == "" {
 				*to = append(*to, netip.PrefixFrom(address, address.BitLen()))

@@ -30,12 +30,17 @@ type environ struct {
 
 	// length is CONTENT_LENGTH, -1 if it is not known.
 	length int64
+
+	// shownScriptName replaces the SCRIPT_NAME of the mapping, own are WSGID_
+	// pairs for the worker: what the options of the mount lead to.
+	shownScriptName []byte
+	own             []byte
 }
 
 // reset forgets the previous request.
 func (e *environ) reset() {
 	clear(e.pairs)
-	*e = environ{pairs: e.pairs[:0], length: -1}
+	*e = environ{pairs: e.pairs[:0], length: -1, own: e.own[:0]}
 }
 
 // parse reads the PARAMS of a request. Names that no environment could hold,
@@ -74,12 +79,14 @@ func (e *environ) add(name, value []byte) {
 		e.note(name, value)
 		return
 	}
-	if len(e.pairs) == cap(e.pairs) && len(e.pairs) >= 1<<16-2 {
-		return // more names than an index can count; the limits of PARAMS come first
+	if len(e.pairs) < maxPairs {
+		e.pairs = append(e.pairs, pair{name: name, value: value, next: e.table[h], computed: e.note(name, value)})
+		e.table[h] = uint16(len(e.pairs))
 	}
-	e.pairs = append(e.pairs, pair{name: name, value: value, next: e.table[h], computed: e.note(name, value)})
-	e.table[h] = uint16(len(e.pairs))
 }
+
+// maxPairs is how many names an index can count; the limits of PARAMS come first.
+const maxPairs = 1<<16 - 1
 
 var httpPrefix = []byte("HTTP_")
 
@@ -178,15 +185,42 @@ func dropped(name []byte) bool {
 
 // lookup finds a parameter by name.
 func (e *environ) lookup(name string) ([]byte, bool) {
+	if p := e.find(name); p != nil {
+		return p.value, true
+	}
+	return nil, false
+}
+
+func (e *environ) find(name string) *pair {
 	if name == "" {
-		return nil, false
+		return nil
 	}
 	for i := e.table[hashName([]byte(name))]; i != 0; i = e.pairs[i-1].next {
 		if string(e.pairs[i-1].name) == name {
-			return e.pairs[i-1].value, true
+			return &e.pairs[i-1]
 		}
 	}
-	return nil, false
+	return nil
+}
+
+// set gives the application a value of the router's; what the router itself
+// has noted stays.
+func (e *environ) set(name string, value []byte) {
+	if p := e.find(name); p != nil {
+		p.value = value
+		return
+	}
+	if h := hashName([]byte(name)); len(e.pairs) < maxPairs {
+		e.pairs = append(e.pairs, pair{name: []byte(name), value: value, next: e.table[h]})
+		e.table[h] = uint16(len(e.pairs))
+	}
+}
+
+// remove takes a variable out of what the application sees.
+func (e *environ) remove(name string) {
+	if p := e.find(name); p != nil {
+		p.name, p.computed = nil, true
+	}
 }
 
 // checkBody reads CONTENT_LENGTH and Transfer-Encoding. Absent, empty and
@@ -238,7 +272,11 @@ func (e *environ) appendTo(b []byte, t *target) []byte {
 		}
 	}
 	b = protocol.AppendPair(b, "QUERY_STRING", e.queryString)
-	b = protocol.AppendPair(b, "SCRIPT_NAME", t.scriptName)
+	scriptName := t.scriptName
+	if e.shownScriptName != nil {
+		scriptName = e.shownScriptName
+	}
+	b = protocol.AppendPair(b, "SCRIPT_NAME", scriptName)
 	b = protocol.AppendPair(b, "PATH_INFO", t.pathInfo)
 	b = protocol.AppendPair(b, "SCRIPT_FILENAME", t.script)
 	if e.length >= 0 {

@@ -212,6 +212,11 @@ func (x *exchange) prepare() (*refusal, outcome) {
 	if r := x.env.checkBody(); r != nil {
 		return r, answered
 	}
+	if x.target.mount.adjusts {
+		if r := x.target.mount.adjust(&x.env); r != nil {
+			return r, answered
+		}
+	}
 	if r, o := x.collectBody(); r != nil || o != answered {
 		return r, o
 	}

@@ -20,6 +20,9 @@ func TestRefusals(t *testing.T) {
 		c.Mounts[0].Prefix = "/app"
 		c.Mounts[0].MaxBodyBytes = 10
 		c.Mounts = append(c.Mounts, fileMount("/lost", "/srv/lost.wsgi", "nobody"), fileMount("/embedded", "/srv/e.wsgi", "%{GLOBAL}"))
+		length := fileMount("/length", "/srv/app.wsgi", c.Groups[0].Name)
+		length.RefuseChunked = true
+		c.Mounts = append(c.Mounts, length)
 		c.Embedded.Needed = true
 	}, echoPath, 1)
 	for _, tt := range []struct {
@@ -34,6 +37,7 @@ func TestRefusals(t *testing.T) {
 		{"/app", "413 Request Entity Too Large", "WSGID-1009", "INFO", []string{"CONTENT_LENGTH", "11"}, "01234567890"},
 		{"/app", "413 Request Entity Too Large", "WSGID-1009", "INFO", nil, "01234567890"},
 		{"/app", "501 Not Implemented", "WSGID-1010", "INFO", []string{"HTTP_TRANSFER_ENCODING", "gzip, chunked"}, ""},
+		{"/length", "411 Length Required", "WSGID-1008", "INFO", []string{"HTTP_TRANSFER_ENCODING", "chunked"}, "012"},
 		{"/app", "400 Bad Request", "WSGID-1011", "WARN", []string{"CONTENT_LENGTH", "3"}, "01"},
 	} {
 		from := len(r.log.String())

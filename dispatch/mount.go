@@ -15,6 +15,10 @@ type mount struct {
 	wire.Mount
 	prefix []byte // slash runs collapsed
 	fixed  *route // the decision, when nothing in it needs a request
+	// proxies is nil where no header of a proxy is looked at; adjusts says that
+	// anything of a request is changed at all.
+	proxies *proxyRules
+	adjusts bool
 }
 
 // target is what a URL was mapped to.
@@ -31,7 +35,9 @@ type mountTable []*mount
 func newMountTable(mounts []wire.Mount) mountTable {
 	table := make(mountTable, len(mounts))
 	for i, m := range mounts {
-		table[i] = &mount{Mount: m, prefix: []byte(collapse(m.Prefix))}
+		proxies := newProxyRules(m.TrustedProxyHeaders, m.TrustedProxies)
+		table[i] = &mount{Mount: m, prefix: []byte(collapse(m.Prefix)), proxies: proxies,
+			adjusts: m.DropAuthorization || m.RefuseChunked || m.MapHeadToGet || proxies != nil}
 	}
 	return table
 }

@@ -121,6 +121,7 @@ func (x *exchange) finishHead(queueStart int64, wantAccept bool) {
 	} else {
 		b = appendRoute(b, &x.route, x.target.mount.ScriptReloading)
 	}
+	b = append(b, x.env.own...)
 	b = protocol.AppendPair(b, "WSGID_REQUEST_ID", x.requestID)
 	var digits [20]byte
 	b = protocol.AppendPair(b, "WSGID_REQUEST_START", strconv.AppendInt(digits[:0], x.start.UnixMicro(), 10))

@@ -63,6 +63,7 @@ static ssize_t receive(struct wsgid_connection *c, struct iovec *vector, int cou
 		got = count == 1 ? recv(c->fd, vector->iov_base, vector->iov_len, 0)
 		                 : readv(c->fd, vector, count);
 	} while (got < 0 && errno == EINTR);
+	bool late = got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 	if (python) {
 		uint64_t ended = wsgid_effort_clock();
 		wsgid_gil_acquire();
@@ -72,7 +73,9 @@ static ssize_t receive(struct wsgid_connection *c, struct iovec *vector, int cou
 		wsgid_outside_python = false;
 		wsgid_scoreboard_state(c->server, c->thread, WSGID_SLOT_APPLICATION);
 	}
-	if (got <= 0)
+	if (late)
+		c->timed_out = true; /* an answer can still be sent */
+	else if (got <= 0)
 		c->broken = true;
 	return got;
 }
@@ -248,7 +251,7 @@ ssize_t wsgid_connection_body(struct wsgid_connection *c)
 			goto gone;
 	}
 gone:
-	c->broken = true;
+	c->broken = c->broken || !c->timed_out;
 	c->aborted = true;
 	return -1;
 }
@@ -334,7 +337,7 @@ static int begin(struct wsgid_connection *c, const struct fcgi_record *record)
 	int role = c->in[c->in_start + 8] << 8 | c->in[c->in_start + 9];
 	c->in_start += total;
 	c->id = record->id;
-	c->stdin_ended = c->aborted = false;
+	c->stdin_ended = c->aborted = c->timed_out = false;
 	c->content_left = c->padding_left = 0;
 	if (role != FCGI_RESPONDER)
 		return wsgid_output_end(c, false, 0, FCGI_UNKNOWN_ROLE);
@@ -393,6 +396,11 @@ int wsgid_connection_open(struct wsgid_connection *c, struct wsgid_server *serve
 	};
 	int size = SEND_BUFFER;
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size); /* any size works */
+	if (server->socket_timeout) {
+		struct timeval limit = {server->socket_timeout / 1000, server->socket_timeout % 1000 * 1000};
+		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+	}
 	c->in = malloc(IN_FIRST);
 	c->out = malloc(WSGID_OUT_CAPACITY);
 	if (c->in && c->out)

@@ -28,6 +28,7 @@ struct wsgid_connection {
 	uint16_t id;
 	bool stdin_ended; /* empty STDIN seen */
 	bool aborted;     /* ABORT_REQUEST, or the connection is gone */
+	bool timed_out;   /* the router sent nothing for socket_timeout */
 	size_t content_left;
 	size_t padding_left;
 
@@ -82,6 +83,11 @@ void wsgid_connection_abandon(struct wsgid_connection *c);
  * may call them: write() is the application's to give away. */
 int wsgid_output_stdout(struct wsgid_connection *c, const void *data, size_t size);
 int wsgid_output_flush(struct wsgid_connection *c);
+
+/* For who writes to the socket himself: sends what was collected, then keeps
+ * other threads out. 0 until wsgid_output_resume, -1 when the peer is gone. */
+int wsgid_output_suspend(struct wsgid_connection *c);
+void wsgid_output_resume(struct wsgid_connection *c);
 
 /* Appends the end of STDOUT (when with_stdout) and END_REQUEST, and flushes. */
 int wsgid_output_end(struct wsgid_connection *c, bool with_stdout, uint32_t app_status,

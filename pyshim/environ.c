@@ -48,7 +48,8 @@ static const char *const always[ALWAYS] = {"SCRIPT_NAME", "PATH_INFO", "QUERY_ST
 struct wsgid_environ_cache {
 	struct wsgid_environ_cache *next;
 	struct entry *always[ALWAYS];
-	struct memo callable, server_pid;
+	struct memo callable, server_pid, listener_host, listener_port;
+	struct wsgid_errors errors;
 	struct wsgid_interpreter *interpreter;
 	PyObject *template;
 	struct entry *buckets[BUCKETS];
@@ -102,7 +103,8 @@ static int fill_template(PyObject *t, const struct wsgid_request *r)
 	PyObject *changing[] = {side->key_input,       side->key_errors,      side->key_scheme,
 	                        side->key_callable,    side->key_script_name, side->key_path_info,
 	                        side->key_request_id,  side->key_server_pid,  side->key_request_start,
-	                        side->key_queue_start, side->key_daemon_start, side->key_application_start};
+	                        side->key_queue_start, side->key_daemon_start, side->key_application_start,
+	                        side->key_listener_host, side->key_listener_port};
 	for (size_t i = 0; i < sizeof changing / sizeof changing[0]; i++)
 		if (py.PyDict_SetItem(t, changing[i], py.None) < 0)
 			return -1;
@@ -110,7 +112,7 @@ static int fill_template(PyObject *t, const struct wsgid_request *r)
 	    put_name(t, "wsgi.input_terminated", py.PyBool_FromLong(1)) < 0 ||
 	    put_name(t, "wsgi.multithread", py.PyBool_FromLong(server->threads != 1)) < 0 ||
 	    put_name(t, "wsgi.multiprocess", py.PyBool_FromLong(server->multiprocess)) < 0 ||
-	    put_name(t, "wsgi.run_once", py.PyBool_FromLong(0)) < 0 ||
+	    put_name(t, "wsgi.run_once", py.PyBool_FromLong(server->threads == 1 && server->maximum_requests == 1)) < 0 ||
 	    py.PyDict_SetItemString(t, "wsgi.file_wrapper", side->file_wrapper) < 0 ||
 	    put_name(t, "mod_wsgi.version", py.Py_BuildValue("(iii)", 6, 0, 5)) < 0 ||
 	    put_name(t, "mod_wsgi.process_group", native(server->group, strlen(server->group))) < 0 ||
@@ -171,6 +173,12 @@ static struct wsgid_environ_cache *cache_of(struct wsgid_request *r)
 	cache->next = r->local->caches;
 	r->local->caches = cache;
 	return cache;
+}
+
+struct wsgid_errors *wsgid_environ_errors(struct wsgid_request *r)
+{
+	struct wsgid_environ_cache *cache = cache_of(r);
+	return cache ? &cache->errors : NULL;
 }
 
 static uint32_t hash(const char *name, size_t length)
@@ -355,7 +363,11 @@ PyObject *wsgid_environ_new(struct wsgid_request *r)
 		return NULL;
 	if (update(r, cache, values, &extras) < 0 ||
 	    memoise(cache, &cache->callable, side->key_callable, r->callable, strlen(r->callable)) < 0 ||
-	    memoise(cache, &cache->server_pid, side->key_server_pid, r->server_pid.data, r->server_pid.length) < 0)
+	    memoise(cache, &cache->server_pid, side->key_server_pid, r->server_pid.data, r->server_pid.length) < 0 ||
+	    memoise(cache, &cache->listener_host, side->key_listener_host, r->listener_host.data,
+	            r->listener_host.length) < 0 ||
+	    memoise(cache, &cache->listener_port, side->key_listener_port, r->listener_port.data,
+	            r->listener_port.length) < 0)
 		return NULL;
 	PyObject *environ = py.PyDict_Copy(cache->template);
 	if (!environ)
@@ -369,10 +381,14 @@ PyObject *wsgid_environ_new(struct wsgid_request *r)
 			goto failed;
 	}
 	r->application_start = wsgid_now();
-	PyObject *scheme = r->want_https || r->scheme_https ? side->https : side->http;
+	if (r->mount_point.data &&
+	    put(environ, side->key_mount_point, native(r->mount_point.data, r->mount_point.length)) < 0)
+		goto failed;
+	bool https = r->want_https || (r->scheme_https && !r->scheme_decided);
+	PyObject *scheme = https ? side->https : side->http;
 	if (py.PyDict_SetItem(environ, side->key_scheme, scheme) < 0 ||
 	    py.PyDict_SetItem(environ, side->key_input, r->input) < 0 ||
-	    py.PyDict_SetItem(environ, side->key_errors, r->errors) < 0 ||
+	    py.PyDict_SetItem(environ, side->key_errors, r->errors->text) < 0 ||
 	    py.PyDict_SetItem(environ, side->key_script_name, values[0]) < 0 ||
 	    py.PyDict_SetItem(environ, side->key_path_info, values[1]) < 0 ||
 	    put(environ, side->key_request_id, native(r->id, strlen(r->id))) < 0 ||

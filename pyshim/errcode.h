@@ -13,6 +13,7 @@
 	X(APPLICATION_INVALID, 1106, 500, "application broke the WSGI protocol")       \
 	X(INTERPRETER_FAILED, 1107, 500, "interpreter could not be created")           \
 	X(WORKER_PARAMS, 1108, 500, "worker received bad parameters")                  \
+	X(APPLICATION_EXITED, 1115, 500, "application raised SystemExit")              \
 	X(REQUEST_TIMEOUT, 1120, 504, "request interrupted by RequestTimeout")         \
 	X(SCRIPT_OWNER, 1141, 403, "script belongs to somebody else")                  \
 	X(INTERPRETER_LIMIT, 1142, 503, "too many application groups in the process")  \

@@ -1,5 +1,5 @@
-/* One C type for the three streams. Those of the process hold incomplete lines
- * per OS thread, so that threads do not cut into each other's lines, and
+/* One C type below the three streams. Those of the process hold incomplete
+ * lines per OS thread, so that threads do not cut into each other's lines, and
  * attribute a record to the request that the thread serves. */
 #define _GNU_SOURCE
 #include "errors_stream.h"
@@ -131,51 +131,57 @@ static void log_text(struct stream *s, const char *data, size_t size, bool all)
 	s->emitting--;
 }
 
-/* Writes a str (or, for the buffer, bytes). Returns 0, -1 with an exception. */
-static int write_object(struct stream *s, PyObject *object)
-{
-	Py_ssize_t size;
-	PyObject *bytes = NULL;
-	const char *data = py.PyUnicode_AsUTF8AndSize(object, &size);
-	if (!data) {
-		py.PyErr_Clear();
-		if (!wsgid_py_is_str(object)) {
-			py.PyErr_SetString(py.PyExc_TypeError, "write() argument must be str");
-			return -1;
-		}
-		bytes = py.PyUnicode_AsEncodedString(object, "utf-8", "replace");
-		if (!bytes)
-			return -1;
-		data = py.PyBytes_AsString(bytes);
-		size = py.PyBytes_Size(bytes);
-	}
-	log_text(s, data, (size_t)size, false);
-	Py_XDECREF(bytes);
-	return 0;
-}
-
 static PyObject *none(void)
 {
 	Py_INCREF(py.None);
 	return py.None;
 }
 
-static PyObject *stream_write(PyObject *self, PyObject *text)
+/* Text where bytes belong: taken, with one warning a process. */
+static PyObject *encoded(PyObject *text)
 {
-	if (expired(of(self)) || write_object(of(self), text) < 0)
+	static bool warned; /* GIL */
+	if (!warned) {
+		warned = true;
+		PyObject *module = py.PyImport_ImportModule("warnings");
+		PyObject *done = module ? py.PyObject_CallMethod(module, "warn", "sO",
+		                                                 "str written to the binary layer of a log stream",
+		                                                 py.PyExc_DeprecationWarning)
+		                        : NULL;
+		Py_XDECREF(module);
+		Py_XDECREF(done);
+		if (!done)
+			return NULL;
+	}
+	return py.PyUnicode_AsEncodedString(text, "utf-8", "replace");
+}
+
+static PyObject *stream_write(PyObject *self, PyObject *object)
+{
+	Py_buffer view;
+	if (expired(of(self)))
 		return NULL;
-	return py.PyLong_FromSsize_t(py.PyUnicode_GetLength(text));
+	PyObject *bytes = wsgid_py_is_str(object) ? encoded(object) : NULL;
+	if (py.PyErr_Occurred() || py.PyObject_GetBuffer(bytes ? bytes : object, &view, PyBUF_SIMPLE) < 0) {
+		Py_XDECREF(bytes);
+		return NULL;
+	}
+	log_text(of(self), view.buf, (size_t)view.len, false);
+	PyObject *size = py.PyLong_FromSsize_t(view.len);
+	py.PyBuffer_Release(&view);
+	Py_XDECREF(bytes);
+	return size;
 }
 
 static PyObject *stream_writelines(PyObject *self, PyObject *iterable)
 {
-	if (expired(of(self)))
-		return NULL;
 	PyObject *iterator = py.PyObject_GetIter(iterable);
 	if (!iterator)
 		return NULL;
 	for (PyObject *line; (line = py.PyIter_Next(iterator)) != NULL; Py_DECREF(line)) {
-		if (write_object(of(self), line) < 0) {
+		PyObject *size = stream_write(self, line);
+		Py_XDECREF(size);
+		if (!size) {
 			Py_DECREF(line);
 			break;
 		}
@@ -191,18 +197,6 @@ static PyObject *stream_flush(PyObject *self, PyObject *unused)
 		return NULL;
 	log_text(of(self), "", 0, true);
 	return none();
-}
-
-/* What stream.buffer.write does. */
-static PyObject *stream_write_bytes(PyObject *self, PyObject *object)
-{
-	Py_buffer view;
-	if (expired(of(self)) || py.PyObject_GetBuffer(object, &view, PyBUF_SIMPLE) < 0)
-		return NULL;
-	log_text(of(self), view.buf, (size_t)view.len, false);
-	PyObject *size = py.PyLong_FromSsize_t(view.len);
-	py.PyBuffer_Release(&view);
-	return size;
 }
 
 /* The level of docs/internals.md section 3 for one of Python's logging. */
@@ -251,10 +245,15 @@ static PyObject *stream_record(PyObject *self, PyObject *const *args, Py_ssize_t
 	return none();
 }
 
+/* wsgi.errors is done with; the streams of the process are everybody's and stay. */
 static PyObject *stream_close(PyObject *self, PyObject *unused)
 {
-	/* The interpreter closes nothing of ours; what is held is logged. */
-	return stream_flush(self, unused);
+	struct stream *s = of(self);
+	(void)unused;
+	if (!s->expired)
+		log_text(s, "", 0, true);
+	s->expired = s->expired || s->kind == KIND_ERRORS;
+	return none();
 }
 
 static PyObject *stream_false(PyObject *self, PyObject *unused)
@@ -280,7 +279,7 @@ static PyObject *stream_fileno(PyObject *self, PyObject *unused)
 }
 
 static PyMethodDef methods[] = {
-    {"write", stream_write, METH_O, "write(text) -> int"},
+    {"write", stream_write, METH_O, "write(bytes) -> int"},
     {"writelines", stream_writelines, METH_O, "writelines(lines) -> None"},
     {"flush", stream_flush, METH_NOARGS, "flush() -> None"},
     {"close", stream_close, METH_NOARGS, "close() -> None"},
@@ -290,34 +289,14 @@ static PyMethodDef methods[] = {
     {"writable", stream_true, METH_NOARGS, "writable() -> True"},
     {"fileno", stream_fileno, METH_NOARGS, "fileno() raises OSError"},
     {"_record", (PyCFunction)(void (*)(void))stream_record, METH_FASTCALL, "one record of the logging module"},
-    {"_write_bytes", stream_write_bytes, METH_O, "write of the binary layer"},
     {NULL, NULL, 0, NULL},
 };
 
-static PyObject *get_encoding(PyObject *self, void *closure)
-{
-	(void)self;
-	return py.PyUnicode_FromString(closure);
-}
-
+/* Never true: who writes too late gets the RuntimeError of write. */
 static PyObject *get_closed(PyObject *self, void *closure)
 {
 	(void)closure;
-	return py.PyBool_FromLong(of(self)->expired);
-}
-
-static PyObject *get_none(PyObject *self, void *closure)
-{
-	(void)self;
-	(void)closure;
-	return none();
-}
-
-static PyObject *get_true(PyObject *self, void *closure)
-{
-	(void)self;
-	(void)closure;
-	return py.PyBool_FromLong(1);
+	return stream_false(self, NULL);
 }
 
 static PyObject *get_name(PyObject *self, void *closure)
@@ -327,27 +306,9 @@ static PyObject *get_name(PyObject *self, void *closure)
 	return py.PyUnicode_FromString(names[of(self)->kind]);
 }
 
-/* The binary layer: made when somebody asks. */
-static PyObject *get_buffer(PyObject *self, void *closure)
-{
-	(void)closure;
-	PyObject *module = py.PyImport_ImportModule("wsgid.log");
-	PyObject *result = module ? py.PyObject_CallMethod(module, "Buffer", "O", self) : NULL;
-	Py_XDECREF(module);
-	return result;
-}
-
-static char utf8[] = "utf-8", replace[] = "replace", mode[] = "w";
-
 static PyGetSetDef attributes[] = {
-    {"encoding", get_encoding, NULL, "utf-8", utf8},
-    {"errors", get_encoding, NULL, "replace", replace},
-    {"mode", get_encoding, NULL, "w", mode},
-    {"closed", get_closed, NULL, "True after the request", NULL},
-    {"newlines", get_none, NULL, "None", NULL},
-    {"line_buffering", get_true, NULL, "True", NULL},
+    {"closed", get_closed, NULL, "False", NULL},
     {"name", get_name, NULL, "which stream", NULL},
-    {"buffer", get_buffer, NULL, "binary layer", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -360,7 +321,7 @@ static void stream_dealloc(PyObject *self)
 	Py_DECREF(type); /* the one that the object had */
 }
 
-PyObject *wsgid_stream_type_new(void)
+PyObject *wsgid_log_type_new(void)
 {
 	PyType_Slot slots[] = {
 	    {Py_tp_dealloc, (void *)stream_dealloc},
@@ -377,17 +338,54 @@ PyObject *wsgid_stream_type_new(void)
 	return py.PyType_FromSpec(&spec);
 }
 
-PyObject *wsgid_errors_new(struct wsgid_request *r)
+/* The text layer: every write goes through at once, lines are cut below. */
+static PyObject *text_over(const struct wsgid_side *side, PyObject *log)
 {
-	PyObject *self = py.PyType_GenericAlloc(r->side->stream_type, 0);
-	if (self)
-		of(self)->request = r;
-	return self;
+	return py.PyObject_CallFunction(side->text_type, "Osssii", log, "utf-8", "replace", "\n", 0, 1);
 }
 
-void wsgid_errors_expire(PyObject *self)
+/* The word that counts an object's references: the first of its header (PEP
+ * 384), which is two words long. -1: this Python has another header. */
+static Py_ssize_t references(PyObject *object)
 {
-	struct stream *s = of(self);
+	Py_ssize_t count;
+	if (py.object_header != 2 * sizeof(void *))
+		return -1;
+	memcpy(&count, object, sizeof count);
+	return count;
+}
+
+static int make_errors(const struct wsgid_side *side, struct wsgid_errors *e)
+{
+	e->log = py.PyType_GenericAlloc(side->log_type, 0);
+	e->text = e->log ? text_over(side, e->log) : NULL;
+	if (!e->text) {
+		Py_XDECREF(e->log);
+		e->log = NULL;
+		return -1;
+	}
+	e->text_count = references(e->text);
+	e->log_count = references(e->log);
+	return 0;
+}
+
+int wsgid_errors_open(struct wsgid_request *r)
+{
+	r->errors = wsgid_environ_errors(r);
+	if (!r->errors || (!r->errors->text && make_errors(r->side, r->errors) < 0)) {
+		r->errors = NULL;
+		return -1;
+	}
+	struct stream *s = of(r->errors->log);
+	s->expired = false;
+	s->request = r;
+	return 0;
+}
+
+void wsgid_errors_expire(struct wsgid_request *r)
+{
+	struct wsgid_errors *e = r->errors;
+	struct stream *s = of(e->log);
 	if (s->lines.length)
 		log_text(s, "", 0, true);
 	s->expired = true;
@@ -398,26 +396,38 @@ void wsgid_errors_expire(PyObject *self)
 		wsgid_gil_acquire();
 	}
 	s->request = NULL;
+	/* Whoever kept it shall not write into another request. */
+	if (e->text_count < 0 || references(e->text) != e->text_count || references(e->log) != e->log_count) {
+		wsgid_py_clear(&e->text);
+		wsgid_py_clear(&e->log);
+	}
 }
 
-int wsgid_streams_install(PyObject *type)
+/* sys.NAME becomes a text stream of ours. */
+static int install(const struct wsgid_side *side, const char *name, enum kind kind)
 {
-	static const struct {
-		const char *name;
-		enum kind kind;
-	} streams[] = {{"stdout", KIND_STDOUT}, {"stderr", KIND_STDERR}};
-	for (size_t i = 0; i < 2; i++) {
-		PyObject *self = py.PyType_GenericAlloc(type, 0);
-		if (!self)
-			return -1;
-		of(self)->kind = streams[i].kind;
-		int result = py.PySys_SetObject(streams[i].name, self);
-		Py_DECREF(self);
-		if (result < 0)
-			return -1;
-	}
+	PyObject *log = py.PyType_GenericAlloc(side->log_type, 0);
+	PyObject *text = NULL, *mode = NULL;
+	int result = -1;
+	if (!log)
+		return -1;
+	of(log)->kind = kind;
+	text = text_over(side, log);
+	mode = text ? py.PyUnicode_FromString("w") : NULL; /* as Python's own have it */
+	if (mode && py.PyObject_SetAttrString(text, "mode", mode) == 0)
+		result = py.PySys_SetObject(name, text);
+	Py_XDECREF(mode);
+	Py_XDECREF(text);
+	Py_DECREF(log);
+	return result;
+}
+
+int wsgid_streams_install(const struct wsgid_side *side)
+{
+	if (install(side, "stdout", KIND_STDOUT) < 0 || install(side, "stderr", KIND_STDERR) < 0)
+		return -1;
 	PyObject *module = py.PyImport_ImportModule("wsgid.logs");
-	PyObject *done = module ? py.PyObject_CallMethod(module, "install", "O", type) : NULL;
+	PyObject *done = module ? py.PyObject_CallMethod(module, "install", "O", side->log_type) : NULL;
 	Py_XDECREF(module);
 	Py_XDECREF(done);
 	return done ? 0 : -1;

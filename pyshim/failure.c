@@ -14,13 +14,16 @@ static bool timed_out(const struct wsgid_request *r)
 enum wsgid_errcode wsgid_failure_log(struct wsgid_request *r)
 {
 	bool timeout = timed_out(r);
-	const struct wsgid_error *e = wsgid_error(timeout      ? WSGID_E_REQUEST_TIMEOUT
-	                                          : r->invalid ? WSGID_E_APPLICATION_INVALID
-	                                                       : WSGID_E_APPLICATION_RAISED);
+	enum wsgid_errcode code = r->invalid ? WSGID_E_APPLICATION_INVALID : WSGID_E_APPLICATION_RAISED;
+	if (timeout)
+		code = WSGID_E_REQUEST_TIMEOUT;
+	else if (py.PyErr_ExceptionMatches(py.PyExc_SystemExit))
+		code = WSGID_E_APPLICATION_EXITED;
+	const struct wsgid_error *e = wsgid_error(code);
 	if (!timeout) {
 		wsgid_unfit_extension(&r->context);
 		wsgid_log_exception(&r->context, e->text, e->title);
-		return (enum wsgid_errcode)e->code;
+		return code;
 	}
 	struct wsgid_log_context coded = r->context;
 	coded.code = e->text;
@@ -28,5 +31,5 @@ enum wsgid_errcode wsgid_failure_log(struct wsgid_request *r)
 	wsgid_gil_release();
 	wsgid_logf("info", &coded, "%s", e->title);
 	wsgid_gil_acquire();
-	return (enum wsgid_errcode)e->code;
+	return code;
 }

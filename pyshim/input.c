@@ -73,6 +73,12 @@ static void fail(struct input *input, const char *why)
 	py.PyErr_Format(py.PyExc_OSError, "mod_wsgi request data read error: %s.", why);
 }
 
+/* Why no more of the body comes, as mod_wsgi says it. */
+static const char *ended(const struct wsgid_connection *c)
+{
+	return c->timed_out ? "The timeout specified has expired" : "Connection was terminated";
+}
+
 /* Bytes that are there without waiting for more than one record; 0 at the end,
  * -1 with an exception. */
 static ssize_t available(struct input *input, struct wsgid_request *r)
@@ -81,7 +87,7 @@ static ssize_t available(struct input *input, struct wsgid_request *r)
 		return 0;
 	ssize_t have = wsgid_connection_body(r->connection);
 	if (have < 0) {
-		fail(input, "Connection was terminated");
+		fail(input, ended(r->connection));
 		return -1;
 	}
 	if (have == 0 && r->content_length >= 0) {
@@ -117,7 +123,7 @@ static Py_ssize_t read_into(struct input *input, struct wsgid_request *r, char *
 			}
 			ssize_t got = wsgid_connection_body_into(c, (uint8_t *)to + done, want);
 			if (got < 0) {
-				fail(input, "Connection was terminated");
+				fail(input, ended(r->connection));
 				return -1;
 			}
 			r->body_read += got;

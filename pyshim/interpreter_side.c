@@ -6,12 +6,12 @@
 #include "native.h"
 #include "request.h"
 
-static PyObject *file_wrapper(void)
+static PyObject *imported(const char *name, const char *attribute)
 {
-	PyObject *module = py.PyImport_ImportModule("wsgid.file_wrapper");
-	PyObject *type = module ? py.PyObject_GetAttrString(module, "FileWrapper") : NULL;
+	PyObject *module = py.PyImport_ImportModule(name);
+	PyObject *object = module ? py.PyObject_GetAttrString(module, attribute) : NULL;
 	Py_XDECREF(module);
-	return type;
+	return object;
 }
 
 struct wsgid_side *wsgid_side_of(struct wsgid_interpreter *interpreter)
@@ -43,26 +43,40 @@ struct wsgid_side *wsgid_side_of(struct wsgid_interpreter *interpreter)
 	    {&side->key_queue_start, "mod_wsgi.queue_start"},
 	    {&side->key_daemon_start, "mod_wsgi.daemon_start"},
 	    {&side->key_application_start, "mod_wsgi.application_start"},
+	    {&side->key_listener_host, "mod_wsgi.listener_host"},
+	    {&side->key_listener_port, "mod_wsgi.listener_port"},
+	    {&side->key_mount_point, "mod_wsgi.mount_point"},
+	};
+	const struct {
+		PyObject **to;
+		const char *module, *name;
+	} objects[] = {
+	    {&side->text_type, "io", "TextIOWrapper"},
+	    {&side->file_wrapper, "wsgid.file_wrapper", "FileWrapper"},
 	};
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
 		*texts[i].to = py.PyUnicode_InternFromString(texts[i].text);
 		if (!*texts[i].to)
 			goto failed;
 	}
+	for (size_t i = 0; i < sizeof objects / sizeof objects[0]; i++) {
+		*objects[i].to = imported(objects[i].module, objects[i].name);
+		if (!*objects[i].to)
+			goto failed;
+	}
 	side->input_type = wsgid_input_type_new();
-	side->stream_type = side->input_type ? wsgid_stream_type_new() : NULL;
-	side->file_wrapper = side->stream_type ? file_wrapper() : NULL;
-	if (!side->file_wrapper || wsgid_streams_install(side->stream_type) < 0 ||
-	    wsgid_native_connect(interpreter, side) < 0)
+	side->log_type = side->input_type ? wsgid_log_type_new() : NULL;
+	if (!side->log_type || wsgid_streams_install(side) < 0 || wsgid_native_connect(interpreter, side) < 0)
 		goto failed;
 	interpreter->keys = side;
 	return side;
 failed:
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
 		Py_XDECREF(*texts[i].to);
+	for (size_t i = 0; i < sizeof objects / sizeof objects[0]; i++)
+		Py_XDECREF(*objects[i].to);
 	Py_XDECREF(side->input_type);
-	Py_XDECREF(side->stream_type);
-	Py_XDECREF(side->file_wrapper);
+	Py_XDECREF(side->log_type);
 	Py_XDECREF(side->event_callbacks);
 	Py_XDECREF(side->shutdown_callbacks);
 	Py_XDECREF(side->signal_callbacks);

@@ -41,21 +41,6 @@ static int items(struct wsgid_request *r, PyObject *result, bool list)
 	return 0;
 }
 
-/* The file wrapper of wsgi.file_wrapper: says how much it will give. */
-static int file_length(struct wsgid_request *r, PyObject *result)
-{
-	int wrapper = py.PyObject_IsInstance(result, r->side->file_wrapper);
-	if (wrapper <= 0 || r->committed)
-		return wrapper < 0 ? -1 : 0;
-	PyObject *length = py.PyObject_CallMethod(result, "_prepare", NULL);
-	if (!length)
-		return -1;
-	if (length != py.None)
-		wsgid_response_set_length(r, py.PyLong_AsLongLong(length));
-	Py_DECREF(length);
-	return py.PyErr_Occurred() ? -1 : 0;
-}
-
 int wsgid_response_iterate(struct wsgid_request *r, PyObject *result)
 {
 	PyObject *type = py.PyObject_Type(result);
@@ -65,8 +50,10 @@ int wsgid_response_iterate(struct wsgid_request *r, PyObject *result)
 	if (type == py.PyBytes_Type || type == py.PyUnicode_Type) {
 		/* Legal or not, iterating over bytes gives ints and over str str. */
 		r->invalid = true;
-	} else if (file_length(r, result) < 0) {
-		return -1;
+	} else {
+		int file = wsgid_response_file(r, result);
+		if (file)
+			return file > 0 ? 0 : file;
 	}
 	PyObject *iterator = py.PyObject_GetIter(result);
 	int done = 0;

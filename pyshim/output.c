@@ -110,6 +110,17 @@ int wsgid_output_flush(struct wsgid_connection *c)
 	return leave(c, flush(c));
 }
 
+int wsgid_output_suspend(struct wsgid_connection *c)
+{
+	enter(c);
+	return flush(c) < 0 ? leave(c, -1) : 0;
+}
+
+void wsgid_output_resume(struct wsgid_connection *c)
+{
+	leave(c, 0);
+}
+
 void wsgid_output_discard(struct wsgid_connection *c)
 {
 	enter(c);

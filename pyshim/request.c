@@ -98,6 +98,14 @@ static bool own_parameter(struct wsgid_request *r, const struct fcgi_pair *p)
 		r->check = !(p->value_length == 1 && p->value[0] == '0');
 	else if (NAMED(p, "WSGID_WANT_ACCEPT"))
 		r->want_accept = p->value_length == 1 && p->value[0] == '1';
+	else if (NAMED(p, "WSGID_HEAD"))
+		r->head_request = true;
+	else if (NAMED(p, "WSGID_SCHEME_DECIDED"))
+		r->scheme_decided = true;
+	else if (NAMED(p, "WSGID_LISTENER_PORT"))
+		r->listener_port = (struct wsgid_text){p->value, p->value_length};
+	else if (NAMED(p, "WSGID_MOUNT_POINT"))
+		r->mount_point = (struct wsgid_text){p->value, p->value_length};
 	return true;
 }
 
@@ -112,18 +120,22 @@ static void look_at(struct wsgid_request *r, const struct fcgi_pair *p)
 	switch (p->name_length) {
 	case 5:
 		if (NAMED(p, "HTTPS"))
-			r->want_https = equal(p, "on") || equal(p, "1") || equal(p, "true");
+			r->want_https = equal(p, "on") || equal(p, "1");
 		return;
 	case 11:
 		if (NAMED(p, "REQUEST_URI"))
 			r->uri = (struct wsgid_text){p->value, p->value_length};
 		else if (NAMED(p, "REMOTE_ADDR"))
 			r->client = (struct wsgid_text){p->value, p->value_length};
+		else if (NAMED(p, "SERVER_ADDR"))
+			r->listener_host = (struct wsgid_text){p->value, p->value_length};
+		else if (NAMED(p, "SERVER_PORT"))
+			r->listener_port = (struct wsgid_text){p->value, p->value_length};
 		return;
 	case 14:
 		if (NAMED(p, "REQUEST_METHOD")) {
 			r->method = (struct wsgid_text){p->value, p->value_length};
-			r->head_request = p->value_length == 4 && memcmp(p->value, "HEAD", 4) == 0;
+			r->head_request = p->value_length == 4 && memcmp(p->value, "HEAD", 4) == 0; /* or WSGID_HEAD, later */
 		} else if (NAMED(p, "CONTENT_LENGTH")) {
 			int64_t n = 0;
 			r->content_length = -1; /* the last one counts, as in environ */
@@ -222,8 +234,8 @@ static enum verdict run_application(struct wsgid_request *r, PyObject *applicati
 	enum verdict verdict = SERVED;
 	wsgid_request_data_begin(r);
 	r->input = wsgid_input_new(r);
-	r->errors = r->input ? wsgid_errors_new(r) : NULL;
-	start_response = r->errors ? wsgid_start_response_new(r) : NULL;
+	if (r->input && wsgid_errors_open(r) == 0)
+		start_response = wsgid_start_response_new(r);
 	environ = start_response ? wsgid_environ_new(r) : NULL;
 	if (environ && wsgid_events_wanted(r))
 		instead = wsgid_event_started(r, application, environ);
@@ -259,10 +271,9 @@ static enum verdict run_application(struct wsgid_request *r, PyObject *applicati
 	if (r->input)
 		wsgid_input_expire(r->input);
 	if (r->errors)
-		wsgid_errors_expire(r->errors);
+		wsgid_errors_expire(r);
 	Py_XDECREF(start_response);
 	Py_XDECREF(r->input);
-	Py_XDECREF(r->errors);
 	wsgid_request_data_end(r);
 	return verdict;
 }
@@ -377,7 +388,7 @@ void wsgid_request_run(struct wsgid_connection *c, const uint8_t *params, size_t
 	r.local = &thread;
 	r.check = true;
 	r.content_length = r.announced = -1;
-	r.server_pid = (struct wsgid_text){"", 0};
+	r.server_pid = r.listener_host = r.listener_port = (struct wsgid_text){"", 0};
 	r.daemon_start = wsgid_now();
 	c->on_wire = false;
 	switch (run(&r, params, size)) {

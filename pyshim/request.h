@@ -24,20 +24,28 @@ struct wsgid_buffer {
  * never freed. Objects are owned. */
 struct wsgid_side {
 	PyObject *input_type;
-	PyObject *stream_type;
+	PyObject *log_type;        /* the binary layer of the log streams */
+	PyObject *text_type;       /* io.TextIOWrapper */
 	PyObject *file_wrapper;
 	PyObject *close; /* "close" */
 	PyObject *empty; /* "" */
 	/* Interned keys of environ that change with every request. */
 	PyObject *key_input, *key_errors, *key_scheme, *key_callable, *key_script_name, *key_path_info,
 	    *key_request_id, *key_server_pid, *key_request_start, *key_queue_start, *key_daemon_start,
-	    *key_application_start;
+	    *key_application_start, *key_listener_host, *key_listener_port, *key_mount_point;
 	PyObject *http, *https;
 	/* Lists of subscribers, also mod_wsgi.event_callbacks and so on. */
 	PyObject *event_callbacks, *shutdown_callbacks, *signal_callbacks;
 };
 
 struct wsgid_environ_cache;
+
+/* wsgi.errors of one thread and interpreter: a text stream and the log object
+ * below it, used again as long as no application keeps them. NULL: none. */
+struct wsgid_errors {
+	PyObject *text, *log;
+	Py_ssize_t text_count, log_count; /* references when nobody else has one; -1: not known */
+};
 
 /* A script that this thread has run: it was checked against the script table
  * and its module is loaded, so that what its path now leads to cannot matter. */
@@ -68,15 +76,15 @@ struct wsgid_request {
 
 	/* Parameters. Texts point into PARAMS: dead once the body is read. */
 	size_t pair_count;
-	struct wsgid_text method, uri, client, server_pid;
+	struct wsgid_text method, uri, client, server_pid, listener_host, listener_port, mount_point;
 	uint64_t request_start, queue_start, daemon_start; /* microseconds */
-	bool check, want_accept, head_request, want_https, scheme_https;
+	bool check, want_accept, head_request, want_https, scheme_https, scheme_decided;
 	int64_t content_length; /* -1: not given */
 	int64_t body_read;
 
 	/* Response. */
 	PyObject *input;    /* also what start_response and write are bound to */
-	PyObject *errors;
+	struct wsgid_errors *errors;
 	bool started;       /* start_response was called */
 	bool committed;     /* the headers are on their way */
 	bool no_body;       /* HEAD, 204, 304 */
@@ -118,6 +126,9 @@ int wsgid_side_prepare(struct wsgid_interpreter *interpreter);
 
 /* environ of a request, a new reference, or NULL with an exception. GIL held. environ.c */
 PyObject *wsgid_environ_new(struct wsgid_request *r);
+/* The place for wsgi.errors of this thread and interpreter; NULL with an
+ * exception. GIL held. environ.c */
+struct wsgid_errors *wsgid_environ_errors(struct wsgid_request *r);
 double wsgid_seconds(uint64_t microseconds);
 uint64_t wsgid_now(void);
 
@@ -142,6 +153,11 @@ int wsgid_response_set_length(struct wsgid_request *r, int64_t length);
 
 /* Runs over what the application returned. Results as above. iterate.c */
 int wsgid_response_iterate(struct wsgid_request *r, PyObject *result);
+
+/* Sends a regular file when result is a wsgi.file_wrapper over one and nothing
+ * has left yet: 1 done, 0 it is to be iterated over, else as above. GIL held.
+ * file_send.c */
+int wsgid_response_file(struct wsgid_request *r, PyObject *result);
 
 /* An answer of the worker itself instead of the application's: collected, not
  * sent. error_page.c */

@@ -182,7 +182,19 @@ static void drop_line(struct wsgid_buffer *head, const char *name, size_t size)
 	}
 }
 
-static int put_header(struct wsgid_request *r, struct wsgid_buffer *head, PyObject *tuple, bool *typed)
+/* Headers of which a client can use only one: the last counts (mod_wsgi
+ * behaviour 6.6; nginx refuses a response with two). -1: none of them. */
+static int single(const char *name, Py_ssize_t size)
+{
+	static const char *const names[] = {"content-type", "content-range", "location", "last-modified"};
+	for (int i = 0; i < (int)(sizeof names / sizeof names[0]); i++)
+		if (is(name, size, names[i]))
+			return i;
+	return -1;
+}
+
+/* One header. seen: a bit for each of the single ones that were there. */
+static int put_header(struct wsgid_request *r, struct wsgid_buffer *head, PyObject *tuple, unsigned *seen)
 {
 	const char *name, *value;
 	Py_ssize_t name_size, value_size, size = py.PyTuple_Size(tuple);
@@ -215,16 +227,16 @@ static int put_header(struct wsgid_request *r, struct wsgid_buffer *head, PyObje
 	result = 0;
 	if (dropped(name, name_size))
 		goto done;
-	if ((name[0] | 0x20) == 'c') {
+	if ((name[0] | 0x20) == 'c' || (name[0] | 0x20) == 'l') {
 		if (is(name, name_size, "content-length")) {
 			take_length(r, value, value_size);
 			goto done;
 		}
-		if (is(name, name_size, "content-type")) {
-			if (*typed)
-				drop_line(head, "content-type", 12);
-			*typed = true;
-		}
+		int kind = single(name, name_size);
+		if (kind >= 0 && *seen & 1u << kind)
+			drop_line(head, name, (size_t)name_size);
+		if (kind >= 0)
+			*seen |= 1u << kind;
 	}
 	if (wsgid_buffer_add(head, name, (size_t)name_size) < 0 || wsgid_buffer_add(head, ": ", 2) < 0 ||
 	    wsgid_buffer_add(head, value, (size_t)value_size) < 0 || wsgid_buffer_add(head, "\r\n", 2) < 0) {
@@ -242,7 +254,7 @@ done:
 static int render(struct wsgid_request *r, PyObject *status, PyObject *headers)
 {
 	struct wsgid_buffer *head = &r->local->head;
-	bool typed = false;
+	unsigned seen = 0;
 	Py_ssize_t count = py.PyList_Size(headers);
 	if (count < 0) {
 		py.PyErr_Clear();
@@ -256,7 +268,7 @@ static int render(struct wsgid_request *r, PyObject *status, PyObject *headers)
 	if (number < 0)
 		return -1;
 	for (Py_ssize_t i = 0; i < count; i++)
-		if (put_header(r, head, py.PyList_GetItem(headers, i), &typed) < 0)
+		if (put_header(r, head, py.PyList_GetItem(headers, i), &seen) < 0)
 			return -1;
 	r->status = number;
 	r->no_body = r->head_request || number == 204 || number == 304;
@@ -395,7 +407,7 @@ int wsgid_response_commit(struct wsgid_request *r)
 	char *at = line + sizeof line;
 	*--at = '\n';
 	*--at = '\r';
-	if (r->announced >= 0) {
+	if (r->announced >= 0 && r->status != 204) { /* RFC 9110 section 8.6 */
 		int64_t n = r->announced;
 		*--at = '\n';
 		*--at = '\r';
@@ -417,12 +429,8 @@ int wsgid_response_commit(struct wsgid_request *r)
 
 int wsgid_response_body(struct wsgid_request *r, const char *data, size_t size)
 {
-	if (!size) {
-		if (r->started)
-			return 0;
-		r->invalid = true;
-		return refuse(py.PyExc_RuntimeError, "response has not been started");
-	}
+	if (!size)
+		return 0; /* start_response may still come */
 	int result = wsgid_response_commit(r);
 	if (result < 0)
 		return result;

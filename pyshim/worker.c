@@ -173,6 +173,8 @@ static int configure(struct worker *w, const char **error)
 	s->owner = read_owner(boot);
 	s->multiprocess = wsgid_boot_number(boot, "multiprocess", 0) != 0;
 	s->keep = strcmp(wsgid_boot_get(boot, "reload_on_error", ""), "keep") == 0;
+	s->maximum_requests = wsgid_boot_number(boot, "maximum_requests", 0);
+	s->socket_timeout = wsgid_boot_number(boot, "socket_timeout", 0);
 	w->listen_fd = (int)wsgid_boot_number(boot, "fd.listen", -1);
 	if (s->threads < 0 || s->threads > 65535) {
 		*error = "the number of threads is not between 0 and 65535";

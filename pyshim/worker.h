@@ -28,6 +28,8 @@ struct wsgid_server {
 	const char *group;          /* process group, "" when embedded */
 	int threads;                /* 0: a service, see service.h */
 	bool multiprocess;
+	long maximum_requests;      /* after which the process ends, 0: never */
+	long socket_timeout;        /* of a wait for the router in a request, ms; 0: none */
 	bool embedded;              /* in the router: changed scripts are imported in place */
 	bool keep;                  /* reload_on_error = "keep": a changed script goes on serving
 	                               until another process has imported the new one */

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -108,13 +109,14 @@ func asan() bool { return os.Getenv("WSGID_TEST_ASAN") == "1" }
 
 // workerOptions are the pairs of the boot block that a test changes.
 type workerOptions struct {
-	python    string
-	threads   int
-	extra     []string // name=value
-	shutdown  int      // shutdown_timeout in milliseconds, 0: 5000
-	routerUID int
-	wantFail  bool
-	binary    string // default: the plain worker
+	python      string
+	threads     int
+	extra       []string // name=value
+	environment []string // NAME=value
+	shutdown    int      // shutdown_timeout in milliseconds, 0: 5000
+	routerUID   int
+	wantFail    bool
+	binary      string // default: the plain worker
 }
 
 // service as workerOptions.threads is a worker without threads.
@@ -246,6 +248,12 @@ func startWorker(t testing.TB, o workerOptions) *worker {
 	if len(o.extra) == 0 || !strings.HasPrefix(o.extra[0], "rule.") {
 		pairs = append(pairs, "rule.dir="+testdata(t), "rule.dir="+dir)
 	}
+	for _, more := range o.extra { // replaces what stands there already, but for lists
+		name, _, _ := strings.Cut(more, "=")
+		pairs = slices.DeleteFunc(pairs, func(pair string) bool {
+			return strings.HasPrefix(pair, name+"=") && !strings.HasPrefix(name, "rule.")
+		})
+	}
 	pairs = append(pairs, o.extra...)
 	var block bytes.Buffer
 	block.WriteString("wsgid-boot 1\x00")
@@ -257,10 +265,11 @@ func startWorker(t testing.TB, o workerOptions) *worker {
 
 	w.cmd = exec.Command(o.binary)
 	w.cmd.Env = []string{"WSGID_BOOT_FD=3", "PATH=/usr/bin:/bin", "LANG=C.UTF-8", "HOME=/tmp",
-		"ASAN_OPTIONS=detect_leaks=0:abort_on_error=0:exitcode=99:detect_stack_use_after_return=0"}
+		"ASAN_OPTIONS=detect_leaks=0:abort_on_error=0:exitcode=99:verify_asan_link_order=0:detect_stack_use_after_return=0"}
 	if asan() {
 		w.cmd.Env = append(w.cmd.Env, "PYTHONMALLOC=malloc")
 	}
+	w.cmd.Env = append(w.cmd.Env, o.environment...)
 	w.cmd.Stdin = listenFile
 	w.cmd.Stdout = w.stderr
 	w.cmd.Stderr = w.stderr

@@ -51,7 +51,11 @@ func TestWorkerHostileRequests(t *testing.T) {
 		t.Errorf("write and start_response after the failure: %q", r.body)
 	}
 	for _, what := range []string{"broken", "exit", "interrupt", "generator", "base", "recursion", "memory"} {
-		if r := get("raises", "QUERY_STRING="+what); r.get("X-WSGID-Error") != "WSGID-1105" {
+		want := "WSGID-1105"
+		if what == "exit" {
+			want = "WSGID-1115"
+		}
+		if r := get("raises", "QUERY_STRING="+what); r.get("X-WSGID-Error") != want {
 			t.Errorf("%s: %q", what, r.raw)
 		}
 	}

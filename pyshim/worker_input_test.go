@@ -141,7 +141,7 @@ func TestWorkerEnviron(t *testing.T) {
 	e := get("HTTP_X_ONE=1", "HTTPS=off")
 	for key, want := range map[string]string{
 		"wsgi.version": "[tuple [1 0]]", "wsgi.url_scheme": "[str http]", "wsgi.input": "[Input <nil>]",
-		"wsgi.errors": "[Log <nil>]", "wsgi.input_terminated": "[bool true]", "wsgi.multithread": "[bool true]",
+		"wsgi.errors": "[TextIOWrapper <nil>]", "wsgi.input_terminated": "[bool true]", "wsgi.multithread": "[bool true]",
 		"wsgi.multiprocess": "[bool true]", "wsgi.run_once": "[bool false]", "wsgi.file_wrapper": "[type <nil>]",
 		"mod_wsgi.version": "[tuple [6 0 5]]", "mod_wsgi.process_group": "[str testgroup]",
 		"mod_wsgi.application_group": "[str ]", "mod_wsgi.callable_object": "[str application]",
@@ -178,7 +178,7 @@ func TestWorkerEnviron(t *testing.T) {
 		}
 	}
 	for value, want := range map[string]string{"HTTPS=on": "https", "HTTPS=ON": "https", "HTTPS=1": "https",
-		"HTTPS=true": "https", "HTTPS=off": "http", "HTTPS=": "http", "REQUEST_SCHEME=https": "https"} {
+		"HTTPS=true": "http", "HTTPS=On": "https", "HTTPS=10": "http", "HTTPS=off": "http", "HTTPS=": "http", "REQUEST_SCHEME=https": "https"} {
 		if got := fmt.Sprint(get(value)["wsgi.url_scheme"][1]); got != want {
 			t.Errorf("%s: %s", value, got)
 		}

@@ -40,6 +40,13 @@ func TestWorkerLeaks(t *testing.T) {
 		count = 2000
 	}
 	w := startWorker(t, workerOptions{threads: 1})
+	descriptors := func() int {
+		open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", w.cmd.Process.Pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(open)
+	}
 	names := func(i int) params { // names that no request before had
 		return script(t, "hello.py", "application", fmt.Sprintf("HTTP_N%d=%d", i, i), "HTTP_"+strings.Repeat("L", 2000)+strconv.Itoa(i)+"=v")
 	}
@@ -51,6 +58,8 @@ func TestWorkerLeaks(t *testing.T) {
 		"post":      {count, func(int) []byte { return request(script(t, "body.py", "read"), make([]byte, 3000), true) }},
 		"exception": {count, func(int) []byte { return request(script(t, "hostile.py", "raises", "QUERY_STRING=base"), nil, true) }},
 		"forbidden": {count, func(int) []byte { return request(script(t, "/etc/passwd", "application"), nil, true) }},
+		"file":      {count, func(int) []byte { return request(pep(t, "file", "QUERY_STRING=how=plain&size=70000"), nil, true) }},
+		"kept":      {count, func(i int) []byte { return request(pep(t, "keep_errors", fmt.Sprint("QUERY_STRING=", i%2)), nil, true) }},
 		"observed": {count, func(int) []byte {
 			return request(script(t, "subscribed.py", "application", "WSGID_APPLICATION_GROUP=observed"), nil, true)
 		}},
@@ -65,7 +74,7 @@ func TestWorkerLeaks(t *testing.T) {
 		run := func(from, n int) {
 			for i := from; i < from+n; i++ {
 				b := fixed
-				if name == "names" {
+				if name == "names" || name == "kept" {
 					b = tc.make(i)
 				}
 				if _, err := c.Write(b); err != nil {
@@ -77,10 +86,13 @@ func TestWorkerLeaks(t *testing.T) {
 			}
 		}
 		run(0, 1500)
-		before := residentKiB(t, w.cmd.Process.Pid)
+		before, open := residentKiB(t, w.cmd.Process.Pid), descriptors()
 		run(1500, tc.count)
 		if after := residentKiB(t, w.cmd.Process.Pid); after > before+4096 {
 			t.Errorf("%s: %d KiB before, %d KiB after %d requests", name, before, after, tc.count)
+		}
+		if now := descriptors(); now > open {
+			t.Errorf("%s: %d descriptors before, %d after", name, open, now)
 		}
 		c.Close()
 	}

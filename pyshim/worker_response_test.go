@@ -141,7 +141,7 @@ func TestWorkerCalls(t *testing.T) {
 		{callable: "keywords", status: "500 Internal Server Error", code: "WSGID-1105"},
 		{callable: "raises", status: "500 Internal Server Error", code: "WSGID-1105"},
 		{callable: "raises_after_start", status: "500 Internal Server Error", code: "WSGID-1105"},
-		{callable: "exits", status: "500 Internal Server Error", code: "WSGID-1105"},
+		{callable: "exits", status: "500 Internal Server Error", code: "WSGID-1115"},
 		{callable: "raises_first", status: "500 Internal Server Error", code: "WSGID-1105"},
 		{callable: "raises_later", status: "200 OK", body: "first", cut: true},
 		{callable: "twice", status: "200 OK", body: "second"},

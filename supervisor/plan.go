@@ -158,6 +158,9 @@ func (p *plan) routerConfig(cfg *config.Config, version string) *wire.RouterConf
 			Prefix: m.Prefix, Target: m.Target, Directory: m.Directory,
 			ProcessGroup: m.ProcessGroup, ApplicationGroup: m.ApplicationGroup, CallableObject: m.CallableObject,
 			ScriptReloading: m.ScriptReloading, RequestBuffer: m.RequestBuffer, MaxBodyBytes: m.MaxBodyBytes,
+			DropAuthorization: !m.PassAuthorization, RefuseChunked: !m.ChunkedRequest,
+			MapHeadToGet:        m.MapHeadToGet == config.MapHeadOn,
+			TrustedProxyHeaders: m.TrustedProxyHeaders, TrustedProxies: m.TrustedProxies,
 		})
 	}
 	if d := cfg.DispatchScript; d != nil {

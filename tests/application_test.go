@@ -18,7 +18,7 @@ func TestApplicationErrors(t *testing.T) {
 	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
 	for _, row := range []struct{ path, code, log string }{
 		{"/raise", "WSGID-1105", "ValueError: raised before the headers"},
-		{"/exit", "WSGID-1105", "SystemExit"},
+		{"/exit", "WSGID-1115", "SystemExit"},
 		{"/none", "WSGID-110", "TypeError"},
 		{"/text", "WSGID-1106", "TypeError"},
 		{"/no-start", "WSGID-1106", "response has not been started"},

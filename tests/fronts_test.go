@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"net/url"
 	"testing"
 
 	"github.com/wsgid/wsgid/tests/internal/harness"
@@ -18,13 +19,13 @@ func TestOtherFronts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			for _, app := range []string{"environ.py", "body_hash.py", "download.py", "refuse_body.py", "errors_in_application.py"} {
+			for _, app := range []string{"environ.py", "body_hash.py", "download.py", "refuse_body.py", "errors_in_application.py", "acceptance_response.py"} {
 				w.App(app)
 			}
 			address := freeAddress(t)
 			w.Configure("listen \"http\" {\n  address = \"" + address + "\"\n}\n" + group("only", "#64001", 2, 3) +
 				mount("/hash", "apps/body_hash.py") + mount("/down", "apps/download.py") + mount("/refuse", "apps/refuse_body.py") +
-				mount("/wrong", "apps/errors_in_application.py") + mount("/app", "apps/environ.py"))
+				mount("/wrong", "apps/errors_in_application.py") + mount("/get", "apps/acceptance_response.py", option("map_head_to_get", "on")) + mount("/app", "apps/environ.py"))
 			w.Start(harness.Options{})
 			client := start(w, address)
 			v := look(t, client.Get("/app/a%20b?q=1", "X-Test: yes", "Cookie: a=1"))
@@ -49,6 +50,12 @@ func TestOtherFronts(t *testing.T) {
 			}
 			if head := client.Do("HEAD", "/down?size=1000&length=1", nil); head.Status != 200 || len(head.Body) != 0 {
 				t.Errorf("HEAD: %d, %d bytes", head.Status, len(head.Body))
+			}
+			if head := client.Do("HEAD", "/get/method", nil); head.Status != 200 || head.Header.Get("X-Method") != "GET" || len(head.Body) != 0 {
+				t.Errorf("HEAD as GET: %d, %v, %d bytes", head.Status, head.Header, len(head.Body))
+			}
+			if file := client.Get("/get/file?" + url.QueryEscape(`("offset", None)`)); file.Status != 200 || len(file.Body) != 299993 || file.Body[0] != 7 || file.Truncated != nil {
+				t.Errorf("file: %d, %d bytes, %v", file.Status, len(file.Body), file.Truncated)
 			}
 			if got := client.Get("/wrong/no-content"); got.Status != 204 {
 				t.Errorf("204: %d", got.Status)

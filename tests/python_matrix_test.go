@@ -2,6 +2,7 @@ package tests
 
 import (
 	"fmt"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -13,8 +14,9 @@ import (
 // at once; each does what the tests of the system's do.
 func TestPythonMatrix(t *testing.T) {
 	w := newWorld(t)
-	for _, name := range []string{"environ.py", "body_hash.py", "say.py", "errors_in_application.py", "fork_view.py", "download.py"} {
-		w.App(name)
+	apps := []string{"environ", "body_hash", "say", "errors_in_application", "download", "acceptance_environ", "acceptance_validated", "acceptance_response"}
+	for _, name := range append(apps, "fork_view") {
+		w.App(name + ".py")
 	}
 	pythons := w.Pythons()
 	if len(pythons) == 1 {
@@ -26,7 +28,7 @@ func TestPythonMatrix(t *testing.T) {
 		name := fmt.Sprintf("p%d", number)
 		names = append(names, name)
 		body.WriteString(group(name, "#64001", 1, 3, python.Option()))
-		for _, app := range []string{"environ", "body_hash", "say", "errors_in_application", "download"} {
+		for _, app := range apps {
 			body.WriteString(mount("/"+name+"/"+app, "apps/"+app+".py", option("process_group", name)))
 		}
 		// CPython itself, up to 3.13 at least, hangs or aborts in a child forked
@@ -98,7 +100,11 @@ func checkPython(t *testing.T, wsgid *harness.Wsgid, apache *harness.Apache, nam
 	wants("/say", get("GET", "/say", ""), 200)
 	wants("/say/raise", get("GET", "/say/raise", ""), 500, "WSGID-1105")
 	wants("/errors/none", get("GET", "/errors_in_application/none", ""), 500, "WSGID-110")
-	wants("/errors/exit", get("GET", "/errors_in_application/exit", ""), 500, "WSGID-1105")
+	wants("/errors/exit", get("GET", "/errors_in_application/exit", ""), 500, "WSGID-1115")
+	wants("/acceptance_environ", get("GET", "/acceptance_environ", ""), 200, "<class '_io.TextIOWrapper'>", "<class 'mod_wsgi.Input'>", "<class 'mod_wsgi.FileWrapper'>")
+	wants("/acceptance_validated", get("POST", "/acceptance_validated/stream", "one\ntwo\n"), 200, "one\ntwo\nend")
+	wants("/acceptance_response/file", get("GET", "/acceptance_response/file?"+url.QueryEscape(`("file", 4)`), ""), 200, "\x00\x01\x02\x03")
+	wants("/acceptance_response/timeout", get("GET", "/acceptance_response/raises?timeout", ""), 504, "WSGID-1120")
 	wants("/errors/exc-info", get("GET", "/errors_in_application/exc-info", ""), 503, "replaced")
 	for range rounds(5, 50) {
 		wants("/fork_view", get("GET", "/fork_view", ""), 200, `"status": 7`, `"exitcode": -15`, `"worked": 5`)

@@ -58,6 +58,7 @@ const (
 	ApplicationInvalid Code = 1106
 	InterpreterFailed  Code = 1107
 	WorkerParams       Code = 1108
+	ApplicationExited  Code = 1115
 	RequestTimeout     Code = 1120
 	ScriptOwner        Code = 1141
 	InterpreterLimit   Code = 1142
@@ -101,6 +102,7 @@ func All() []Entry {
 		{ApplicationInvalid, 500, "application broke the WSGI protocol"},
 		{InterpreterFailed, 500, "interpreter could not be created"},
 		{WorkerParams, 500, "worker received bad parameters"},
+		{ApplicationExited, 500, "application raised SystemExit"},
 		{RequestTimeout, 504, "request interrupted by RequestTimeout"},
 		{ScriptOwner, 403, "script belongs to somebody else"},
 		{InterpreterLimit, 503, "too many application groups in the process"},

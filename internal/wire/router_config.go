@@ -1,6 +1,9 @@
 package wire
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // RouterConfig is everything the router is told. All values are resolved:
 // defaults filled in, durations parsed, names looked up.
@@ -84,6 +87,16 @@ type Mount struct {
 	// taken, bytes. MaxBodyBytes is the largest body, 0: no limit.
 	RequestBuffer int64 `json:"request_buffer"`
 	MaxBodyBytes  int64 `json:"max_body_bytes"`
+	// DropAuthorization: the application does not see the Authorization header.
+	DropAuthorization bool `json:"drop_authorization,omitempty"`
+	// RefuseChunked: 411 for a body without a length.
+	RefuseChunked bool `json:"refuse_chunked,omitempty"`
+	// MapHeadToGet: the application sees GET for HEAD.
+	MapHeadToGet bool `json:"map_head_to_get,omitempty"`
+	// TrustedProxyHeaders by their names in HTTP, in the order in which they
+	// apply. TrustedProxies may send them; nil: everybody may, empty: nobody.
+	TrustedProxyHeaders []string       `json:"trusted_proxy_headers,omitempty"`
+	TrustedProxies      []netip.Prefix `json:"trusted_proxies"`
 }
 
 // OnLoadError says what happens while a dispatch script cannot be loaded.

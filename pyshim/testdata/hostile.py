@@ -157,8 +157,8 @@ def grows(environ, start_response):
 
 def own_types(environ, start_response):
     """Objects of our types that the server did not make."""
-    i, e = type(environ["wsgi.input"])(), type(environ["wsgi.errors"])()
-    out = [outcome(i.read), outcome(i.close), outcome(lambda: next(i)), outcome(lambda: e.write("stray\n")),
+    i, e = type(environ["wsgi.input"])(), type(environ["wsgi.errors"].buffer)()
+    out = [outcome(i.read), outcome(i.close), outcome(lambda: next(i)), outcome(lambda: e.write(b"stray\n")),
            outcome(lambda: e._record("x", "y")), outcome(lambda: e._record(30, "stray record")), outcome(lambda: e._record(30))]
     return ok(start_response, *out)
 

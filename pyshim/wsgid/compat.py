@@ -142,4 +142,4 @@ def connect(native):
         "process_metrics": process_metrics,
         "request_metrics": request_metrics,
     })
-    LogHandler.connect(sys.stderr)
+    LogHandler.connect(sys.stderr.buffer)

@@ -1,14 +1,11 @@
 """wsgi.file_wrapper (PEP 3333, mod_wsgi behaviour 6.8).
 
 The server calls _prepare on an instance that an application returned, before
-it iterates: for a regular file that says how long the response is.
+it iterates: a regular file is sent by the server itself (file_send.c).
 """
 
 import os
 import stat
-
-# What is read at once from a regular file: four records of the largest size.
-_BLOCK = 4 * 65528
 
 
 class FileWrapper:
@@ -18,24 +15,27 @@ class FileWrapper:
         self.filelike = filelike
         self.blksize = blksize
         self._closed = False
-        self._size = blksize
 
     def _check(self):
         if self._closed:
             raise ValueError("I/O operation on closed file")
 
     def _prepare(self):
-        """The length of the rest of a regular file, else None."""
+        """Descriptor, offset and length of the rest of a regular file; None
+        when only iteration gives what the file-like object reads."""
         self._check()
+        kind = type(self)
+        if kind.__iter__ is not _iter or kind.__next__ is not _next or _transforms(self.filelike):
+            return None
         try:
-            info = os.fstat(self.filelike.fileno())
+            descriptor = self.filelike.fileno()
+            info = os.fstat(descriptor)
             if not stat.S_ISREG(info.st_mode):
                 return None
             offset = self.filelike.tell()
+            return descriptor, offset, max(info.st_size - offset, 0)
         except Exception:
             return None
-        self._size = max(self.blksize, _BLOCK)
-        return max(info.st_size - offset, 0)
 
     def __iter__(self):
         self._check()
@@ -43,7 +43,7 @@ class FileWrapper:
 
     def __next__(self):
         self._check()
-        data = self.filelike.read(self._size)
+        data = self.filelike.read(self.blksize)
         if not data:
             raise StopIteration
         return data
@@ -63,3 +63,10 @@ class FileWrapper:
 
 
 FileWrapper.__module__ = "mod_wsgi"
+_iter, _next = FileWrapper.__iter__, FileWrapper.__next__
+
+
+def _transforms(filelike):
+    """gzip, bz2 and lzma have the descriptor of the compressed file: what they
+    read is not what is in it. They share a base class of that name."""
+    return any(base.__name__ == "BaseStream" for base in type(filelike).__mro__)

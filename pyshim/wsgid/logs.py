@@ -6,6 +6,7 @@ the handler hands the record over as a whole; every other stream, and a
 subclass with an emit of its own, is none of our business.
 """
 
+import io
 import logging
 
 
@@ -14,16 +15,16 @@ class LogHandler(logging.Handler):
     their logger and their place in the source, and with the request if this
     thread serves one (mod_wsgi behaviour 9)."""
 
-    _stream = None
+    _log = None
 
     @classmethod
-    def connect(cls, stream):
-        """stream: where records go; the application may replace sys.stderr."""
-        cls._stream = stream
+    def connect(cls, log):
+        """log: where records go; the application may replace sys.stderr."""
+        cls._log = log
 
     def emit(self, record):
         try:
-            self._stream._record(
+            self._log._record(
                 record.levelno, self.format(record), record.name, "%s:%d" % (record.pathname, record.lineno)
             )
         except RecursionError:
@@ -35,16 +36,27 @@ class LogHandler(logging.Handler):
 LogHandler.__module__ = "mod_wsgi"
 
 
-def install(stream_type):
+def install(log_type):
     """Teaches StreamHandler (and so basicConfig and logging.lastResort) about
-    the type of our streams; once in each interpreter."""
+    text streams over our log objects; once in each interpreter."""
+    io.RawIOBase.register(log_type)
     plain = logging.StreamHandler.emit
 
+    def log_below(stream):
+        if type(stream) is not io.TextIOWrapper:
+            return None
+        try:
+            log = stream.buffer
+        except ValueError:  # detached
+            return None
+        return log if type(log) is log_type else None
+
     def emit(self, record):
-        if type(self.stream) is not stream_type:
+        log = log_below(self.stream)
+        if log is None:
             return plain(self, record)
         try:
-            self.stream._record(record.levelno, self.format(record))
+            log._record(record.levelno, self.format(record))
         except RecursionError:
             raise
         except Exception:

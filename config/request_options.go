@@ -1,0 +1,104 @@
+package config
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+// RequestOptions say what becomes of a request before an application sees it.
+// Each is an option of router, which sets the default, and of script_alias.
+type RequestOptions struct {
+	// PassAuthorization, default true: the Authorization header that the front
+	// server sends reaches the application.
+	PassAuthorization bool
+	// ChunkedRequest, default true: bodies without a length are taken; else 411.
+	ChunkedRequest bool
+	// MapHeadToGet: applications see GET for HEAD; default MapHeadAuto.
+	MapHeadToGet MapHead
+	// TrustedProxyHeaders are the request headers that describe the client of a
+	// proxy, in the order in which they apply (mod_wsgi behaviour 6.10). Empty:
+	// none is looked at.
+	TrustedProxyHeaders []string
+	// TrustedProxies may send them. Nil: everybody may; empty: nobody.
+	TrustedProxies []netip.Prefix
+}
+
+// MapHead is the value of map_head_to_get.
+type MapHead string
+
+// Values of map_head_to_get. What mod_wsgi's auto depends on, the filters of
+// Apache's response, cannot be seen from outside of it: auto maps nothing.
+const (
+	MapHeadAuto MapHead = "auto"
+	MapHeadOn   MapHead = "on"
+	MapHeadOff  MapHead = "off"
+)
+
+// proxyHeaders are those that mod_wsgi knows (behaviour 6.10).
+var proxyHeaders = []string{
+	"X-Forwarded-For", "X-Client-IP", "X-Real-IP",
+	"X-Forwarded-Host", "X-Host", "X-Forwarded-Server", "X-Forwarded-Port",
+	"X-Script-Name", "X-Forwarded-Script-Name",
+	"X-Forwarded-Proto", "X-Forwarded-Scheme", "X-Scheme", "X-Forwarded-HTTPS", "X-Forwarded-SSL", "X-HTTPS",
+}
+
+func defaultRequestOptions() RequestOptions {
+	return RequestOptions{PassAuthorization: true, ChunkedRequest: true, MapHeadToGet: MapHeadAuto}
+}
+
+func (d *decoder) requestOptions(o *RequestOptions) options {
+	return options{
+		"pass_authorization":    d.boolean(&o.PassAuthorization),
+		"chunked_request":       d.boolean(&o.ChunkedRequest),
+		"map_head_to_get":       d.str((*string)(&o.MapHeadToGet)),
+		"trusted_proxy_headers": d.list(&o.TrustedProxyHeaders),
+		"trusted_proxies":       d.prefixes(&o.TrustedProxies),
+	}
+}
+
+// inheritRequestOptions gives a mount the router's values where it has none.
+func (v *validator) inheritRequestOptions(s *ScriptAlias) {
+	router := v.config.Router.RequestOptions
+	for name, take := range map[string]func(){
+		"pass_authorization":    func() { s.PassAuthorization = router.PassAuthorization },
+		"chunked_request":       func() { s.ChunkedRequest = router.ChunkedRequest },
+		"map_head_to_get":       func() { s.MapHeadToGet = router.MapHeadToGet },
+		"trusted_proxy_headers": func() { s.TrustedProxyHeaders = router.TrustedProxyHeaders },
+		"trusted_proxies":       func() { s.TrustedProxies = router.TrustedProxies },
+	} {
+		if !v.given(s.Range, name) {
+			take()
+		}
+	}
+}
+
+// requestOptions validates the options of o that stand in block.
+func (v *validator) requestOptions(block hcl.Range, o *RequestOptions) {
+	if v.given(block, "map_head_to_get") {
+		switch o.MapHeadToGet {
+		case MapHeadAuto, MapHeadOn, MapHeadOff:
+		default:
+			v.add(v.place(block, "map_head_to_get"), "Wrong value", "map_head_to_get is \"auto\", \"on\" or \"off\"; %q is none of them%s",
+				o.MapHeadToGet, didYouMean(string(o.MapHeadToGet), []string{"auto", "on", "off"}))
+		}
+	}
+	if !v.given(block, "trusted_proxy_headers") {
+		return
+	}
+	for i, name := range o.TrustedProxyHeaders {
+		at := slices.IndexFunc(proxyHeaders, func(known string) bool { return strings.EqualFold(known, name) })
+		if at < 0 {
+			v.add(v.place(block, "trusted_proxy_headers"), "Unknown proxy header", "%q is no header of a proxy that wsgid knows: %s%s",
+				name, strings.Join(proxyHeaders, ", "), didYouMean(name, proxyHeaders))
+			continue
+		}
+		o.TrustedProxyHeaders[i] = proxyHeaders[at]
+	}
+	if len(o.TrustedProxyHeaders) > 0 && o.TrustedProxies == nil && !v.written(block, "trusted_proxies") {
+		v.warn(v.place(block, "trusted_proxy_headers"), "Every client is trusted",
+			"Without trusted_proxies anybody who can send a request chooses address, host and scheme that the application sees: name the proxies.")
+	}
+}

@@ -1,0 +1,29 @@
+package dispatch
+
+import (
+	"github.com/wsgid/wsgid/internal/errcode"
+	"github.com/wsgid/wsgid/protocol"
+)
+
+// adjust does with a request what the options of the mount ask for, before a
+// dispatch script or an application sees it. Mounts without such options do
+// not come here.
+func (m *mount) adjust(e *environ) *refusal {
+	if m.RefuseChunked && e.length < 0 && len(e.transferEncoding) > 0 {
+		return refuse(errcode.ChunkedForbidden, "mount", m.Prefix)
+	}
+	if m.DropAuthorization {
+		e.authorization, e.redirectAuthorization = nil, nil
+		e.remove("HTTP_AUTHORIZATION")
+		e.remove("REDIRECT_HTTP_AUTHORIZATION")
+		e.remove("HTTP_PROXY_AUTHORIZATION")
+	}
+	if m.MapHeadToGet && string(e.method) == "HEAD" {
+		e.set("REQUEST_METHOD", []byte("GET"))
+		e.own = protocol.AppendPair(e.own, "WSGID_HEAD", "1")
+	}
+	if m.proxies != nil {
+		m.proxies.apply(e)
+	}
+	return nil
+}
