@@ -1,0 +1,142 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/wsgid/wsgid/config"
+)
+
+// newRoutes is wsgid routes.
+func newRoutes() *cobra.Command {
+	var file string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "routes",
+		Short: "Show which URL is served by which script, group and interpreter",
+		Long: `Reads the configuration and shows its mounts in the order in which they are
+tried, with the process group, application group and callable object that serve
+them before a dispatch script is asked, and what nobody can reach. Mistakes and
+warnings are shown as by wsgid check. It starts nothing.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := readConfiguration(file, cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			r := routesOf(c)
+			if asJSON {
+				encoder := json.NewEncoder(cmd.OutOrStdout())
+				encoder.SetIndent("", "  ")
+				encoder.SetEscapeHTML(false)
+				if err := encoder.Encode(r); err != nil {
+					return failf("write the routes: %w", err)
+				}
+				return nil
+			}
+			return writeRoutes(cmd.OutOrStdout(), r)
+		},
+	}
+	addConfigFlag(cmd, &file)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	return cmd
+}
+
+// routes is what wsgid routes shows.
+type routes struct {
+	Mounts         []route  `json:"mounts"`
+	DispatchScript string   `json:"dispatch_script,omitempty"` // is asked for each request
+	Static         []static `json:"static,omitempty"`          // files, before any mount
+	Unused         []string `json:"unused_groups,omitempty"`   // process groups that no request can reach
+	Chosen         []string `json:"chosen_groups,omitempty"`   // process groups that only a dispatch script or request chooses
+}
+
+// route is one mount.
+type route struct {
+	URL              string `json:"url"`
+	Script           string `json:"script"` // a directory ends with a slash
+	ProcessGroup     string `json:"process_group"`
+	ApplicationGroup string `json:"application_group"`
+	CallableObject   string `json:"callable_object"`
+	Preload          bool   `json:"preload"`
+	Place            string `json:"place"` // file:line
+}
+
+type static struct {
+	Listener string `json:"listener"`
+	URL      string `json:"url"`
+	Dir      string `json:"dir"`
+}
+
+// routesOf collects the routes of a configuration.
+func routesOf(c *config.Config) *routes {
+	r := &routes{Mounts: []route{}}
+	if c.DispatchScript != nil {
+		r.DispatchScript = c.DispatchScript.Path
+	}
+	for _, l := range c.Listeners {
+		for _, s := range l.Static {
+			r.Static = append(r.Static, static{l.Address, s.Prefix, s.Dir})
+		}
+	}
+	var named []string
+	open := c.DispatchScript != nil // any group may be chosen
+	for _, s := range c.ScriptAliases {
+		script := s.Target
+		if s.Directory {
+			script = strings.TrimSuffix(script, "/") + "/"
+		}
+		r.Mounts = append(r.Mounts, route{
+			URL: s.Prefix, Script: script, ProcessGroup: s.ProcessGroup, ApplicationGroup: s.ApplicationGroup,
+			CallableObject: s.CallableObject, Preload: s.Preload, Place: fmt.Sprintf("%s:%d", s.Range.Filename, s.Range.Start.Line),
+		})
+		named = append(named, s.ProcessGroup)
+		open = open || s.ProcessGroup != "%{GLOBAL}" && strings.HasPrefix(s.ProcessGroup, "%{")
+	}
+	for i := range c.DaemonProcesses {
+		p := &c.DaemonProcesses[i]
+		switch {
+		case p.Service() || slices.Contains(named, p.Name):
+		case open:
+			r.Chosen = append(r.Chosen, p.Name)
+		default:
+			r.Unused = append(r.Unused, p.Name)
+		}
+	}
+	return r
+}
+
+// writeRoutes shows them for people.
+func writeRoutes(w io.Writer, r *routes) error {
+	t := newTable()
+	t.row("URL", "SCRIPT", "PROCESS GROUP", "APPLICATION GROUP", "CALLABLE", "LOADED", "FROM")
+	for _, s := range r.Static {
+		t.row(s.URL, s.Dir, "-", "-", "-", "static", s.Listener)
+	}
+	for _, m := range r.Mounts {
+		loaded := "by request"
+		if m.Preload {
+			loaded = "at start"
+		}
+		t.row(m.URL, m.Script, m.ProcessGroup, m.ApplicationGroup, m.CallableObject, loaded, filepath.Base(m.Place))
+	}
+	if err := t.writeTo(w); err != nil {
+		return err
+	}
+	if r.DispatchScript != "" {
+		fmt.Fprintf(w, "\nThe dispatch script %s is asked for each request and may choose otherwise.\n", r.DispatchScript)
+	}
+	for _, name := range r.Chosen {
+		fmt.Fprintf(w, "Process group %q has no mount of its own: only a request or the dispatch script chooses it.\n", name)
+	}
+	for _, name := range r.Unused {
+		fmt.Fprintf(w, "Process group %q is not used: no script_alias names it.\n", name)
+	}
+	return nil
+}
