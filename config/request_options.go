@@ -24,6 +24,9 @@ type RequestOptions struct {
 	TrustedProxyHeaders []string
 	// TrustedProxies may send them. Nil: everybody may; empty: nobody.
 	TrustedProxies []netip.Prefix
+	// RestrictProcess are the process groups that may serve a request, whatever
+	// an expansion or a dispatch script says; "%{GLOBAL}" is embedded mode. Nil: all.
+	RestrictProcess []string
 }
 
 // MapHead is the value of map_head_to_get.
@@ -56,6 +59,7 @@ func (d *decoder) requestOptions(o *RequestOptions) options {
 		"map_head_to_get":       d.str((*string)(&o.MapHeadToGet)),
 		"trusted_proxy_headers": d.list(&o.TrustedProxyHeaders),
 		"trusted_proxies":       d.prefixes(&o.TrustedProxies),
+		"restrict_process":      d.list(&o.RestrictProcess),
 	}
 }
 
@@ -68,6 +72,7 @@ func (v *validator) inheritRequestOptions(s *ScriptAlias) {
 		"map_head_to_get":       func() { s.MapHeadToGet = router.MapHeadToGet },
 		"trusted_proxy_headers": func() { s.TrustedProxyHeaders = router.TrustedProxyHeaders },
 		"trusted_proxies":       func() { s.TrustedProxies = router.TrustedProxies },
+		"restrict_process":      func() { s.RestrictProcess = router.RestrictProcess },
 	} {
 		if !v.given(s.Range, name) {
 			take()
@@ -85,6 +90,7 @@ func (v *validator) requestOptions(block hcl.Range, o *RequestOptions) {
 				o.MapHeadToGet, didYouMean(string(o.MapHeadToGet), []string{"auto", "on", "off"}))
 		}
 	}
+	v.restrictProcess(block, o)
 	if !v.given(block, "trusted_proxy_headers") {
 		return
 	}

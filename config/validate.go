@@ -32,6 +32,7 @@ func (v *validator) validate() {
 		resolveScriptAlias(s, c, v.written(s.Range, "process_group"), v.given(s.Range, "preload"))
 		v.inheritRequestOptions(s)
 		v.scriptAlias(i)
+		v.restricted(s)
 	}
 	for i := range c.ImportScripts {
 		v.importScript(&c.ImportScripts[i])

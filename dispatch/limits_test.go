@@ -22,7 +22,9 @@ func TestRefusals(t *testing.T) {
 		c.Mounts = append(c.Mounts, fileMount("/lost", "/srv/lost.wsgi", "nobody"), fileMount("/embedded", "/srv/e.wsgi", "%{GLOBAL}"))
 		length := fileMount("/length", "/srv/app.wsgi", c.Groups[0].Name)
 		length.RefuseChunked = true
-		c.Mounts = append(c.Mounts, length)
+		forbidden := fileMount("/forbidden", "/srv/app.wsgi", c.Groups[0].Name)
+		forbidden.RestrictProcess = []string{"", "other"}
+		c.Mounts = append(c.Mounts, length, forbidden)
 		c.Embedded.Needed = true
 	}, echoPath, 1)
 	for _, tt := range []struct {
@@ -32,6 +34,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"/other", "404 Not Found", "WSGID-1003", "DEBUG", nil, ""},
 		{"/lost", "500 Internal Server Error", "WSGID-1006", "ERROR", nil, ""},
+		{"/forbidden", "500 Internal Server Error", "WSGID-1005", "ERROR", nil, ""},
 		{"/embedded", "500 Internal Server Error", "WSGID-1021", "ERROR", nil, ""},
 		{"/app", "400 Bad Request", "WSGID-1007", "INFO", []string{"CONTENT_LENGTH", "x"}, ""},
 		{"/app", "413 Request Entity Too Large", "WSGID-1009", "INFO", []string{"CONTENT_LENGTH", "11"}, "01234567890"},

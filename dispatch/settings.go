@@ -2,7 +2,9 @@ package dispatch
 
 import (
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/wsgid/wsgid/internal/errcode"
 	"github.com/wsgid/wsgid/protocol"
@@ -43,7 +45,7 @@ func (r *Router) fixRoutes() {
 		app, ok2 := constant(m.ApplicationGroup, applicationGroupValue)
 		callable, ok3 := constant(m.CallableObject, callableValue)
 		g := r.groups[name]
-		if ok1 && ok2 && ok3 && g != nil {
+		if ok1 && ok2 && ok3 && g != nil && m.permits(name) {
 			m.fixed = newRoute(g, app, callable, m.ScriptReloading)
 		}
 	}
@@ -84,6 +86,10 @@ func (x *exchange) decide() (*refusal, outcome) {
 			callable = e.expand(d.CallableObject.Value, callableValue, name)
 		}
 	}
+	if !m.permits(group) {
+		return refuse(errcode.GroupForbidden, "process_group", group, "mount", m.Prefix,
+			"restrict_process", strings.Join(m.RestrictProcess, " ")), answered
+	}
 	g := x.router.groups[group]
 	if g == nil {
 		args := []any{"process_group", group, "mount", m.Prefix}
@@ -98,6 +104,11 @@ func (x *exchange) decide() (*refusal, outcome) {
 	}
 	x.route = route{group: g, application: application, callable: callable}
 	return nil, answered
+}
+
+// permits says whether the process group may serve the mount's requests.
+func (m *mount) permits(group string) bool {
+	return len(m.RestrictProcess) == 0 || slices.Contains(m.RestrictProcess, group)
 }
 
 // headLen is BEGIN_REQUEST and the header of the first PARAMS record.

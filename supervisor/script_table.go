@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/wsgid/wsgid/config"
@@ -21,8 +22,12 @@ func expands(processGroup string) bool {
 }
 
 // mayServe says whether the mount's target belongs to a process group: it is
-// its own, or the group is decided with the request and may be any.
+// its own, or the group is decided with the request and may be any that
+// restrict_process permits.
 func mayServe(cfg *config.Config, mount *config.ScriptAlias, group string) bool {
+	if mount.RestrictProcess != nil && !slices.Contains(mount.RestrictProcess, group) {
+		return false
+	}
 	return mount.ProcessGroup == group || cfg.DispatchScript != nil || expands(mount.ProcessGroup)
 }
 
@@ -46,6 +51,19 @@ func scriptTableOf(cfg *config.Config, group string) scriptTable {
 		}
 	}
 	return table
+}
+
+// restricted are the names of a restrict_process as the router has them: ""
+// is embedded mode.
+func restricted(names []string) []string {
+	var expanded []string
+	for _, name := range names {
+		if name == global {
+			name = ""
+		}
+		expanded = append(expanded, name)
+	}
+	return expanded
 }
 
 // embeddedOf is what the router's own Python has to do.

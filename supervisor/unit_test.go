@@ -210,6 +210,17 @@ func TestScriptTable(t *testing.T) {
 	if diff := cmp.Diff([]string{"/a.wsgi", "/e.wsgi", "/any.wsgi"}, b.files); diff != "" || len(b.directories) != 1 {
 		t.Error(diff, b)
 	}
+	cfg.ScriptAliases[0].RestrictProcess = []string{"a", global}
+	cfg.ScriptAliases[3].RestrictProcess = []string{"b"}
+	for group, want := range map[string][]string{"a": {"/a.wsgi", "/e.wsgi"}, "b": {"/e.wsgi", "/any.wsgi", "/a.wsgi"}} {
+		if diff := cmp.Diff(want, scriptTableOf(cfg, group).files); diff != "" {
+			t.Errorf("restricted, group %s: %s", group, diff)
+		}
+	}
+	if got := restricted(cfg.ScriptAliases[0].RestrictProcess); !slices.Equal(got, []string{"a", ""}) {
+		t.Errorf("the router is told %q", got)
+	}
+	cfg.ScriptAliases[0].RestrictProcess = nil
 	if got := embeddedOf(&config.Config{ScriptAliases: cfg.ScriptAliases[:1]}); got.Needed || got.Scripts != nil {
 		t.Errorf("unexpected %+v", got)
 	}

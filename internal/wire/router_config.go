@@ -97,6 +97,9 @@ type Mount struct {
 	// apply. TrustedProxies may send them; nil: everybody may, empty: nobody.
 	TrustedProxyHeaders []string       `json:"trusted_proxy_headers,omitempty"`
 	TrustedProxies      []netip.Prefix `json:"trusted_proxies"`
+	// RestrictProcess are the process groups that may serve, "" is embedded
+	// mode; empty: all.
+	RestrictProcess []string `json:"restrict_process,omitempty"`
 }
 
 // OnLoadError says what happens while a dispatch script cannot be loaded.
