@@ -177,6 +177,25 @@ func TestEventsOfFailures(t *testing.T) {
 	w.record("RuntimeError: close failed")
 }
 
+// TestEventsOfFiles: what wsgi.file_wrapper sends past Python is counted like
+// any other item, small files and those that sendfile sends.
+func TestEventsOfFiles(t *testing.T) {
+	w := startWorker(t, workerOptions{threads: 1})
+	c := w.dial()
+	collected(t, c, "")
+	for size, writes := range map[float64]float64{0: 0, 1000: 1, 2 << 20: 1} {
+		body := len(c.do(script(t, "events.py", "application", "PATH_INFO=/file", fmt.Sprintf("QUERY_STRING=%.0f", size)), nil).body)
+		events := collected(t, c, "")
+		if float64(body) != size || names(events) != "started response_started finished" {
+			t.Fatalf("%d bytes of %.0f, %s", body, size, names(events))
+		}
+		finished := events[2].Payload
+		if finished["output_length"] != size || finished["output_writes"] != writes || size > 1<<20 && finished["output_time"].(float64) <= 0 {
+			t.Errorf("%.0f bytes: %v", size, finished)
+		}
+	}
+}
+
 // TestEventsBrokenSubscriber: what a subscriber raises is logged, and neither
 // the others nor the request notice.
 func TestEventsBrokenSubscriber(t *testing.T) {
