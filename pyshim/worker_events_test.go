@@ -348,3 +348,39 @@ func TestEventsSignals(t *testing.T) {
 		})
 	}
 }
+
+// TestEventsOfOwnGIL: a preloaded script in an interpreter with a GIL of its own
+// is told of its requests and of the end, as are those of others.
+func TestEventsOfOwnGIL(t *testing.T) {
+	for _, python := range pythons(t) {
+		t.Run(python, func(t *testing.T) {
+			preload := "preload=own\t" + filepath.Join(testdata(t), "events.py")
+			w := startWorker(t, workerOptions{python: python, threads: 1, wantFail: true, extra: []string{"interpreter==own\town_gil\t1", preload}})
+			if first := <-w.events; first["event"] == "failed" { // before 3.12: TestOwnGIL
+				return
+			}
+			w.event("ready")
+			c := w.dial()
+			for _, group := range []string{"own", "shared"} {
+				checkEvents(t, c, group)
+				c.do(script(t, "events.py", "subscribe_process", "WSGID_APPLICATION_GROUP="+group), nil)
+			}
+			loads := 0
+			for _, r := range w.log() {
+				if r["message"] == "loading script" && r["application"] == "own" {
+					loads++
+				}
+			}
+			if loads != 1 {
+				t.Errorf("the preloaded script was loaded %d times", loads)
+			}
+			w.signal(syscall.SIGTERM)
+			if status := w.wait(); status != 0 {
+				t.Errorf("exit status %d", status)
+			}
+			for _, group := range []string{"own", "shared"} {
+				w.record(fmt.Sprintf("process event process_stopping [('shutdown_reason', 'shutdown_signal')] '%s'", group))
+			}
+		})
+	}
+}
