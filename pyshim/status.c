@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "scoreboard.h"
+
 enum {
 	VALUE = 4095,          /* longest value */
 	TRACEBACK = 12 * 1024, /* of this the supervisor keeps one for each broken script */
@@ -44,6 +46,17 @@ void wsgid_status_event(const struct wsgid_server *server, ...)
 			break;
 	va_end(arguments);
 	transmit(server, packet, at);
+}
+
+void wsgid_status_retire(struct wsgid_server *server, const struct wsgid_log_context *context, const char *what,
+                         const char *path)
+{
+	bool before = false;
+	if (!atomic_compare_exchange_strong(&server->retiring, &before, true))
+		return;
+	wsgid_logf("info", context, "%s has changed, process wants to be replaced: %s", what, path);
+	wsgid_status_event(server, "event", "retire", "reason", "script_reload", "script", path, NULL);
+	wsgid_scoreboard_exit(server, 4); /* exitreason.ScriptReload */
 }
 
 void wsgid_status_load_failed(const struct wsgid_server *server, const char *application, const char *script,
