@@ -9,11 +9,9 @@
 #include <string.h>
 
 #include "request.h"
+#include "status.h"
 
-enum {
-	MOST = 16,             /* as many as the supervisor keeps of a group */
-	TRACEBACK = 12 * 1024, /* as much as a worker tells */
-};
+enum { MOST = 16 }; /* as many as the supervisor keeps of a group */
 
 struct load_error {
 	char *application, *script, *traceback; /* script NULL: unused */
@@ -51,16 +49,10 @@ static void clear(struct load_error *e)
 
 void wsgid_load_errors_add(const char *application, const char *script, const char *traceback)
 {
-	size_t length = strlen(traceback);
-
-	if (length > TRACEBACK) {
-		const char *end = traceback + length - TRACEBACK, *line = strchr(end, '\n');
-		traceback = line != NULL ? line + 1 : end;
-	}
 	pthread_mutex_lock(&lock);
 	struct load_error *e = find(application, script, true);
 	if (e != NULL) {
-		struct load_error now = { strdup(application), strdup(script), strdup(traceback), wsgid_now() };
+		struct load_error now = { strdup(application), strdup(script), strdup(wsgid_traceback_tail(traceback)), wsgid_now() };
 
 		clear(e);
 		*e = now;

@@ -15,8 +15,11 @@ void wsgid_status_event(const struct wsgid_server *server, ...) __attribute__((s
 void wsgid_status_retire(struct wsgid_server *server, const struct wsgid_log_context *context, const char *what,
                          const char *path);
 
+/* Of a long traceback the end, which begins with a whole line; points into it. */
+const char *wsgid_traceback_tail(const char *traceback);
+
 /* Sends load_failed: the script cannot be imported into that interpreter. Of a
- * long traceback the end is sent. */
+ * long traceback the tail is sent. */
 void wsgid_status_load_failed(const struct wsgid_server *server, const char *application, const char *script,
                               const char *traceback);
 
