@@ -49,6 +49,15 @@ func (h *pythonHost) Stopping() { h.host.Stopping() }
 // Import imports a script into the interpreter of an application group.
 func (h *pythonHost) Import(application, path string) { h.host.Import(application, path) }
 
+// LoadErrors are the scripts of applications that cannot be imported.
+func (h *pythonHost) LoadErrors() []wire.LoadError {
+	var all []wire.LoadError
+	for _, e := range h.host.LoadErrors() {
+		all = append(all, wire.LoadError(e))
+	}
+	return all
+}
+
 // ServeEmbedded starts the threads of applications, and later more of them in
 // the place of lost ones. There is one router, so that no other process serves
 // applications.

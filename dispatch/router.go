@@ -387,6 +387,7 @@ func (r *Router) status() *wire.RouterStatus {
 	r.hostMu.Lock()
 	if r.host != nil {
 		s.Python = r.host.Version()
+		s.LoadErrors = r.host.LoadErrors()
 	}
 	r.hostMu.Unlock()
 	if r.script != nil {

@@ -1,6 +1,10 @@
 package dispatch
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/wsgid/wsgid/internal/wire"
+)
 
 // ScriptHost is the Python inside the router process. Its methods may be
 // called from any goroutine.
@@ -19,6 +23,8 @@ type ScriptHost interface {
 	// ServeEmbedded starts n threads that serve applications and returns the
 	// router's ends of their socket pairs.
 	ServeEmbedded(n int) ([]int, error)
+	// LoadErrors are the scripts of applications that cannot be imported.
+	LoadErrors() []wire.LoadError
 	// Probe takes and releases the lock of the main interpreter.
 	Probe()
 	// Stopping tells the subscribers of applications that the router ends, and

@@ -32,6 +32,8 @@ func (h *fakeHost) Stopping() {
 
 func (h *fakeHost) Import(string, string) {}
 
+func (h *fakeHost) LoadErrors() []wire.LoadError { return nil }
+
 func (h *fakeHost) ServeEmbedded(int) ([]int, error) {
 	return nil, &ScriptError{Message: "not here"}
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "import.h"
+#include "load_errors.h"
 #include "request.h"
 #include "script.h"
 #include "status.h"
@@ -95,12 +96,16 @@ PyObject *wsgid_application_find(struct wsgid_request *r, bool *refused)
 	*refused = false;
 	switch (wsgid_script_load(r->interpreter, r->script, r->script, load_flags(r), &module)) {
 	case WSGID_SCRIPT_OK:
-		remember_checked(r);
+		if (r->connection->server->embedded)
+			wsgid_load_errors_drop(r->application, r->script);
+		else
+			remember_checked(r);
 		break;
 	case WSGID_SCRIPT_STALE:
 		tell_renewal(r);
 		break;
 	case WSGID_SCRIPT_MISSING:
+		wsgid_load_errors_drop(r->application, r->script);
 		log_refusal(r, WSGID_E_SCRIPT_MISSING, r->script);
 		wsgid_error_page(r, WSGID_E_SCRIPT_MISSING);
 		return NULL;

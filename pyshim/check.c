@@ -14,6 +14,7 @@
 #include "log.h"
 #include "request.h"
 #include "script.h"
+#include "script_owner.h"
 
 #define PREFIX "event\0application\0report"
 
@@ -62,12 +63,23 @@ static PyObject *new_check(const struct wsgid_boot *boot)
 	return check;
 }
 
+/* Loads the script if it is one that the group may run. GIL held. */
+static enum wsgid_script_outcome load(const struct wsgid_server *server, struct wsgid_interpreter *interpreter,
+                                      const char *path, PyObject **module)
+{
+	char why[1024];
+	if (!server->owner || wsgid_script_owner_right(server->owner, path, why, sizeof why))
+		return wsgid_script_load(interpreter, path, NULL, 0, module);
+	py.PyErr_SetString(py.PyExc_OSError, why);
+	return WSGID_SCRIPT_FAILED;
+}
+
 /* Loads the script and has check report on it. GIL held. 0, or -1. */
 static int import_one(const struct wsgid_server *server, struct wsgid_interpreter *interpreter, PyObject *check,
                       const char *path, const char *callable)
 {
 	PyObject *module = NULL, *kind = NULL, *error = NULL, *trace = NULL;
-	enum wsgid_script_outcome outcome = wsgid_script_load(interpreter, path, NULL, 0, &module);
+	enum wsgid_script_outcome outcome = load(server, interpreter, path, &module);
 	if (wsgid_forked)
 		_exit(0); /* a child of the script that came back here is no second check */
 	if (outcome == WSGID_SCRIPT_FAILED) {

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "effort.h"
 #include "fork.h"
 #include "request.h"
 
@@ -181,14 +182,21 @@ int wsgid_response_file(struct wsgid_request *r, PyObject *result)
 		if (f.left > r->announced)
 			f.left = r->announced;
 		int64_t size = f.left;
+		uint64_t began = wsgid_effort_clock();
 		wsgid_scoreboard_state(c->server, c->thread, WSGID_SLOT_WRITING);
 		wsgid_outside_python = true;
 		wsgid_gil_release();
 		done = send_file(c, &f) < 0 ? -2 : 0;
+		uint64_t ended = wsgid_effort_clock();
 		wsgid_gil_acquire();
+		wsgid_effort_gil(ended);
+		if (wsgid_effort)
+			wsgid_effort->output += ended - began;
 		wsgid_outside_python = false;
 		wsgid_scoreboard_state(c->server, c->thread, WSGID_SLOT_APPLICATION);
 		r->written += size - f.left;
+		r->produced += (uint64_t)(size - f.left);
+		r->output_writes += size != f.left;
 	}
 	close(f.fd);
 	return done ? done : 1;

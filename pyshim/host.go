@@ -5,6 +5,7 @@ package pyshim
 // #include <stdlib.h>
 // #include "fork.h"
 // #include "interpreter.h"
+// #include "load_errors.h"
 // #include "log.h"
 // #include "process_events.h"
 // #include "request.h"
@@ -13,7 +14,10 @@ import "C"
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"sync"
+	"time"
 	"unsafe"
 )
 
@@ -108,6 +112,29 @@ func (h *Host) Stopping() {
 	reason := C.CString("")
 	defer C.free(unsafe.Pointer(reason))
 	C.wsgid_process_stopping(reason)
+}
+
+// LoadError is a script that could not be imported the last time.
+type LoadError struct {
+	ApplicationGroup string // expanded
+	Script           string
+	Traceback        string
+	At               time.Time
+}
+
+// LoadErrors are the scripts of embedded applications that cannot be imported,
+// until they can, in no order.
+func (h *Host) LoadErrors() []LoadError {
+	var size C.size_t
+	text := C.wsgid_load_errors_text(&size)
+	defer C.free(unsafe.Pointer(text))
+	fields := strings.Split(C.GoStringN(text, C.int(size)), "\x00")
+	var all []LoadError
+	for ; len(fields) > 4; fields = fields[4:] {
+		at, _ := strconv.ParseInt(fields[2], 10, 64) // written by us
+		all = append(all, LoadError{ApplicationGroup: fields[0], Script: fields[1], At: time.UnixMicro(at), Traceback: fields[3]})
+	}
+	return all
 }
 
 // Probe takes and releases the GIL of the main interpreter once. It does not

@@ -8,6 +8,7 @@
 #include "errors_stream.h"
 #include "extension_error.h"
 #include "fork.h"
+#include "load_errors.h"
 #include "request.h"
 #include "script_owner.h"
 #include "script_table.h"
@@ -23,7 +24,10 @@ enum wsgid_errcode wsgid_import_failed(const struct wsgid_server *server, struct
 	wsgid_script_blame(interpreter, context->script, (int)code);
 	wsgid_gil_release();
 	wsgid_log_traceback(context, failure->text, failure->title, text, length);
-	wsgid_status_load_failed(server, context->application, context->script, text ? text : "no memory");
+	if (server->embedded)
+		wsgid_load_errors_add(context->application, context->script, text ? text : "no memory");
+	else
+		wsgid_status_load_failed(server, context->application, context->script, text ? text : "no memory");
 	wsgid_gil_acquire();
 	free(text);
 	return code;
@@ -86,7 +90,9 @@ bool wsgid_import_run(const struct wsgid_server *server, const struct wsgid_impo
 		outcome = wsgid_script_load(interpreter, import->path, NULL, WSGID_SCRIPT_ONCE, &module);
 	if (wsgid_forked)
 		_exit(0); /* a child of the script that came back here is no second worker */
-	if (outcome == WSGID_SCRIPT_MISSING) {
+	if (outcome == WSGID_SCRIPT_OK) {
+		wsgid_load_errors_drop(import->application, import->path);
+	} else if (outcome == WSGID_SCRIPT_MISSING) {
 		wsgid_logf("error", &context, "script not found: %s", import->path);
 	} else if (outcome == WSGID_SCRIPT_FAILED && py.PyErr_Occurred()) {
 		ends = status && py.PyErr_ExceptionMatches(py.PyExc_SystemExit);

@@ -366,19 +366,6 @@ static enum verdict run(struct wsgid_request *r, const uint8_t *params, size_t s
 	return verdict;
 }
 
-/* A script has changed: this process wants to be replaced. Told once. */
-static void retire(struct wsgid_request *r)
-{
-	struct wsgid_server *server = r->connection->server;
-	bool before = false;
-	wsgid_scoreboard_refused(server);
-	if (!atomic_compare_exchange_strong(&server->retiring, &before, true))
-		return;
-	wsgid_logf("info", &r->context, "script has changed, process wants to be replaced");
-	wsgid_status_event(server, "event", "retire", "reason", "script_reload", "script", r->script, NULL);
-	wsgid_scoreboard_exit(server, 4); /* exitreason.ScriptReload */
-}
-
 void wsgid_request_run(struct wsgid_connection *c, const uint8_t *params, size_t size)
 {
 	struct wsgid_request r;
@@ -396,7 +383,8 @@ void wsgid_request_run(struct wsgid_connection *c, const uint8_t *params, size_t
 		wsgid_output_end(c, true, 0, FCGI_REQUEST_COMPLETE);
 		break;
 	case REFUSED:
-		retire(&r);
+		wsgid_scoreboard_refused(c->server);
+		wsgid_status_retire(c->server, &r.context, "script", r.script);
 		wsgid_output_discard(c);
 		wsgid_output_end(c, false, 0, FCGI_OVERLOADED);
 		break;

@@ -148,8 +148,8 @@ PyObject *wsgid_start_response_new(struct wsgid_request *r);
 int wsgid_response_body(struct wsgid_request *r, const char *data, size_t size);
 /* Sends the headers if they were not yet: same results. */
 int wsgid_response_commit(struct wsgid_request *r);
-/* Adds a Content-Length when the application gave none. 0, -1 without memory. */
-int wsgid_response_set_length(struct wsgid_request *r, int64_t length);
+/* Sets a Content-Length when the application gave none. */
+void wsgid_response_set_length(struct wsgid_request *r, int64_t length);
 
 /* Runs over what the application returned. Results as above. iterate.c */
 int wsgid_response_iterate(struct wsgid_request *r, PyObject *result);

@@ -383,11 +383,10 @@ PyObject *wsgid_start_response_new(struct wsgid_request *r)
 	return py.PyCFunction_NewEx(&start_response_method, r->input, NULL);
 }
 
-int wsgid_response_set_length(struct wsgid_request *r, int64_t length)
+void wsgid_response_set_length(struct wsgid_request *r, int64_t length)
 {
 	if (r->announced < 0 && !r->bad_length && length >= 0)
 		r->announced = length;
-	return 0;
 }
 
 int wsgid_response_commit(struct wsgid_request *r)

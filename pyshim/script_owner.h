@@ -15,8 +15,11 @@ struct wsgid_script_owner {
 
 /* True when script and its directory belong to the owner and nobody else may
  * write there: neither group nor others for a user, no others for a group.
- * Otherwise a line says what is wrong. A script that cannot be looked at is
- * left to who reads it. */
+ * Otherwise why says what is wrong. A script that cannot be looked at is left
+ * to who reads it. */
+bool wsgid_script_owner_right(const struct wsgid_script_owner *owner, const char *script, char *why, size_t size);
+
+/* The same, and a line in the log says what is wrong. */
 bool wsgid_script_owned(const struct wsgid_script_owner *owner, const struct wsgid_log_context *context,
                         const char *script);
 

@@ -8,9 +8,11 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "scoreboard.h"
+
 enum {
 	VALUE = 4095,          /* longest value */
-	TRACEBACK = 12 * 1024, /* of this the supervisor keeps one for each broken script */
+	TRACEBACK = 12 * 1024, /* of this one is kept for each broken script */
 };
 
 /* Adds a text of at most limit bytes and its NUL; false: there is no room. */
@@ -46,20 +48,37 @@ void wsgid_status_event(const struct wsgid_server *server, ...)
 	transmit(server, packet, at);
 }
 
+void wsgid_status_retire(struct wsgid_server *server, const struct wsgid_log_context *context, const char *what,
+                         const char *path)
+{
+	bool before = false;
+	if (!atomic_compare_exchange_strong(&server->retiring, &before, true))
+		return;
+	wsgid_logf("info", context, "%s has changed, process wants to be replaced: %s", what, path);
+	wsgid_status_event(server, "event", "retire", "reason", "script_reload", "script", path, NULL);
+	wsgid_scoreboard_exit(server, 4); /* exitreason.ScriptReload */
+}
+
+const char *wsgid_traceback_tail(const char *traceback)
+{
+	size_t length = strlen(traceback);
+	if (length <= TRACEBACK)
+		return traceback;
+	traceback += length - TRACEBACK;
+	const char *line = strchr(traceback, '\n');
+	return line ? line + 1 : traceback;
+}
+
 void wsgid_status_load_failed(const struct wsgid_server *server, const char *application, const char *script,
                               const char *traceback)
 {
 	const size_t size = TRACEBACK + 3 * (VALUE + 1);
-	size_t at = 0, length = strlen(traceback);
+	size_t at = 0;
 	char *packet = server->status_fd < 0 ? NULL : malloc(size);
 	if (!packet)
 		return;
-	if (length > TRACEBACK) {
-		const char *line = strchr(traceback + length - TRACEBACK, '\n');
-		traceback = line ? line + 1 : traceback + length - TRACEBACK;
-	}
 	const char *const texts[] = {"event",  "load_failed", "application", application,
-	                             "script", script,        "traceback",   traceback};
+	                             "script", script,        "traceback",   wsgid_traceback_tail(traceback)};
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
 		add(packet, size, &at, texts[i], i == 7 ? TRACEBACK : VALUE);
 	transmit(server, packet, at);

@@ -2,6 +2,7 @@
 #ifndef WSGID_STATUS_H
 #define WSGID_STATUS_H
 
+#include "log.h"
 #include "worker.h"
 
 /* Sends one event: name, value, name, value, …, NULL. Values are cut at 4 KiB.
@@ -9,8 +10,16 @@
  * supervisor is gone. */
 void wsgid_status_event(const struct wsgid_server *server, ...) __attribute__((sentinel));
 
+/* A file has changed and this process wants to be replaced: it takes no further
+ * request from now on. Told once. */
+void wsgid_status_retire(struct wsgid_server *server, const struct wsgid_log_context *context, const char *what,
+                         const char *path);
+
+/* Of a long traceback the end, which begins with a whole line; points into it. */
+const char *wsgid_traceback_tail(const char *traceback);
+
 /* Sends load_failed: the script cannot be imported into that interpreter. Of a
- * long traceback the end is sent. */
+ * long traceback the tail is sent. */
 void wsgid_status_load_failed(const struct wsgid_server *server, const char *application, const char *script,
                               const char *traceback);
 

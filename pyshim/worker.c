@@ -102,16 +102,11 @@ static int start_threads(struct worker *w)
 static bool file_changed(void *context, const char *path)
 {
 	struct worker *w = context;
-	bool before = false;
 	if (w->server.keep) {
 		wsgid_status_event(&w->server, "event", "renew", "reason", "watched", "script", path, NULL);
 		return true;
 	}
-	if (!atomic_compare_exchange_strong(&w->server.retiring, &before, true))
-		return false;
-	wsgid_logf("info", NULL, "watched file has changed, process wants to be replaced: %s", path);
-	wsgid_status_event(&w->server, "event", "retire", "reason", "script_reload", "script", path, NULL);
-	wsgid_scoreboard_exit(&w->server, 4); /* exitreason.ScriptReload */
+	wsgid_status_retire(&w->server, NULL, "watched file", path);
 	return false;
 }
 

@@ -177,6 +177,25 @@ func TestEventsOfFailures(t *testing.T) {
 	w.record("RuntimeError: close failed")
 }
 
+// TestEventsOfFiles: what wsgi.file_wrapper sends past Python is counted like
+// any other item, small files and those that sendfile sends.
+func TestEventsOfFiles(t *testing.T) {
+	w := startWorker(t, workerOptions{threads: 1})
+	c := w.dial()
+	collected(t, c, "")
+	for size, writes := range map[float64]float64{0: 0, 1000: 1, 2 << 20: 1} {
+		body := len(c.do(script(t, "events.py", "application", "PATH_INFO=/file", fmt.Sprintf("QUERY_STRING=%.0f", size)), nil).body)
+		events := collected(t, c, "")
+		if float64(body) != size || names(events) != "started response_started finished" {
+			t.Fatalf("%d bytes of %.0f, %s", body, size, names(events))
+		}
+		finished := events[2].Payload
+		if finished["output_length"] != size || finished["output_writes"] != writes || size > 1<<20 && finished["output_time"].(float64) <= 0 {
+			t.Errorf("%.0f bytes: %v", size, finished)
+		}
+	}
+}
+
 // TestEventsBrokenSubscriber: what a subscriber raises is logged, and neither
 // the others nor the request notice.
 func TestEventsBrokenSubscriber(t *testing.T) {
@@ -325,6 +344,42 @@ func TestEventsSignals(t *testing.T) {
 			alone := startWorker(t, workerOptions{python: python}).dial()
 			if r := alone.do(script(t, "events.py", "fork_signal"), nil); string(r.body) != fmt.Sprint(int(syscall.SIGUSR2)) {
 				t.Errorf("the child: %q", r.body)
+			}
+		})
+	}
+}
+
+// TestEventsOfOwnGIL: a preloaded script in an interpreter with a GIL of its own
+// is told of its requests and of the end, as are those of others.
+func TestEventsOfOwnGIL(t *testing.T) {
+	for _, python := range pythons(t) {
+		t.Run(python, func(t *testing.T) {
+			preload := "preload=own\t" + filepath.Join(testdata(t), "events.py")
+			w := startWorker(t, workerOptions{python: python, threads: 1, wantFail: true, extra: []string{"interpreter==own\town_gil\t1", preload}})
+			if first := <-w.events; first["event"] == "failed" { // before 3.12: TestOwnGIL
+				return
+			}
+			w.event("ready")
+			c := w.dial()
+			for _, group := range []string{"own", "shared"} {
+				checkEvents(t, c, group)
+				c.do(script(t, "events.py", "subscribe_process", "WSGID_APPLICATION_GROUP="+group), nil)
+			}
+			loads := 0
+			for _, r := range w.log() {
+				if r["message"] == "loading script" && r["application"] == "own" {
+					loads++
+				}
+			}
+			if loads != 1 {
+				t.Errorf("the preloaded script was loaded %d times", loads)
+			}
+			w.signal(syscall.SIGTERM)
+			if status := w.wait(); status != 0 {
+				t.Errorf("exit status %d", status)
+			}
+			for _, group := range []string{"own", "shared"} {
+				w.record(fmt.Sprintf("process event process_stopping [('shutdown_reason', 'shutdown_signal')] '%s'", group))
 			}
 		})
 	}

@@ -139,6 +139,23 @@ func TestExtensionWithThreads(t *testing.T) {
 	}
 }
 
+// TestThreadLocalStays: threading.local data lasts from request to request of a
+// thread, in each interpreter for itself.
+func TestThreadLocalStays(t *testing.T) {
+	for _, python := range pythons(t) {
+		t.Run(python, func(t *testing.T) {
+			c := startWorker(t, workerOptions{python: python, threads: 1}).dial()
+			for want := 1; want <= 3; want++ {
+				for _, group := range []string{"", "sub"} {
+					if r := c.do(in(t, group, "counts"), nil); string(r.body) != strconv.Itoa(want) {
+						t.Errorf("request %d in %q: %q", want, group, r.body)
+					}
+				}
+			}
+		})
+	}
+}
+
 // TestInterpreterLimit: no more interpreters than max_interpreters, whatever
 // names clients make up; those that are there go on.
 func TestInterpreterLimit(t *testing.T) {

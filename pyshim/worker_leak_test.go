@@ -1,8 +1,12 @@
 package pyshim_test
 
 import (
+	"bytes"
 	"fmt"
+	"io"
+	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -28,72 +32,120 @@ func residentKiB(t *testing.T, pid int) int {
 	return n
 }
 
+// exchange sends a request and reads its whole response.
+func exchange(t *testing.T, c *conn, b []byte) {
+	t.Helper()
+	if _, err := c.Write(b); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.response(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestWorkerLeaks: a worker does not grow with the requests it has served,
-// whatever became of them.
+// whatever became of them. The long run has ten thousand of each kind and more.
 func TestWorkerLeaks(t *testing.T) {
 	if asan() {
 		t.Log("freed memory stays in quarantine under the sanitizer")
 		return
 	}
-	count := 20000
+	count, first := 20000, 1500
 	if testing.Short() {
 		count = 2000
 	}
 	w := startWorker(t, workerOptions{threads: 1})
-	descriptors := func() int {
+	hello := request(script(t, "hello.py", "application"), nil, true)
+	// measure asks over a connection of its own: when the answer is there, the
+	// worker has done with the connections before.
+	measure := func() (resident, descriptors int) {
+		c := w.dial()
+		defer c.Close()
+		exchange(t, c, hello)
 		open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", w.cmd.Process.Pid))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return len(open)
+		return residentKiB(t, w.cmd.Process.Pid), len(open)
+	}
+	flat := func(name string, count int, run func(from, n int)) {
+		t.Helper()
+		run(0, first)
+		before, open := measure()
+		run(first, count)
+		after, now := measure()
+		if after > before+4096 {
+			t.Errorf("%s: %d KiB before, %d KiB after %d requests", name, before, after, count)
+		}
+		if now > open {
+			t.Errorf("%s: %d descriptors before, %d after", name, open, now)
+		}
 	}
 	names := func(i int) params { // names that no request before had
 		return script(t, "hello.py", "application", fmt.Sprintf("HTTP_N%d=%d", i, i), "HTTP_"+strings.Repeat("L", 2000)+strconv.Itoa(i)+"=v")
 	}
+	observed := script(t, "subscribed.py", "application", "WSGID_APPLICATION_GROUP=observed")
+	observedRaise := script(t, "subscribed.py", "application", "WSGID_APPLICATION_GROUP=observed", "PATH_INFO=/raise")
+	upload := bytes.Repeat([]byte("one line of an upload\n"), 10000)
+	type maker = func(i int) []byte
+	always := func(p params, body []byte) maker {
+		b := request(p, body, true)
+		return func(int) []byte { return b }
+	}
 	for name, tc := range map[string]struct {
 		count int
-		make  func(i int) []byte
+		make  maker
 	}{
-		"hello":     {10 * count, func(int) []byte { return request(script(t, "hello.py", "application"), nil, true) }},
-		"post":      {count, func(int) []byte { return request(script(t, "body.py", "read"), make([]byte, 3000), true) }},
-		"exception": {count, func(int) []byte { return request(script(t, "hostile.py", "raises", "QUERY_STRING=base"), nil, true) }},
-		"forbidden": {count, func(int) []byte { return request(script(t, "/etc/passwd", "application"), nil, true) }},
-		"file":      {count, func(int) []byte { return request(pep(t, "file", "QUERY_STRING=how=plain&size=70000"), nil, true) }},
-		"kept":      {count, func(i int) []byte { return request(pep(t, "keep_errors", fmt.Sprint("QUERY_STRING=", i%2)), nil, true) }},
-		"observed": {count, func(int) []byte {
-			return request(script(t, "subscribed.py", "application", "WSGID_APPLICATION_GROUP=observed"), nil, true)
-		}},
-		"observed exception": {count, func(int) []byte {
-			return request(script(t, "subscribed.py", "application", "WSGID_APPLICATION_GROUP=observed", "PATH_INFO=/raise"), nil, true)
-		}},
-		"names": {count, func(i int) []byte { return request(names(i), nil, true) }},
+		"hello":              {10 * count, always(script(t, "hello.py", "application"), nil)},
+		"post":               {count, always(script(t, "body.py", "read"), make([]byte, 3000))},
+		"upload":             {count / 2, always(script(t, "body.py", "lines"), upload)},
+		"unread upload":      {count / 2, always(script(t, "body.py", "unread"), upload)},
+		"stream":             {count, always(script(t, "responses.py", "pieces", "QUERY_STRING=12"), nil)},
+		"broken stream":      {count, always(script(t, "responses.py", "raises_later"), nil)},
+		"exception":          {count, always(script(t, "hostile.py", "raises", "QUERY_STRING=base"), nil)},
+		"forbidden":          {count, always(script(t, "/etc/passwd", "application"), nil)},
+		"file":               {count, always(pep(t, "file", "QUERY_STRING=how=plain&size=70000"), nil)},
+		"observed":           {count, always(observed, nil)},
+		"observed exception": {count, always(observedRaise, nil)},
+		"kept":               {count, func(i int) []byte { return request(pep(t, "keep_errors", fmt.Sprint("QUERY_STRING=", i%2)), nil, true) }},
+		"names":              {count, func(i int) []byte { return request(names(i), nil, true) }},
 	} {
-		c := w.dial()
-		c.SetDeadline(time.Time{})
-		fixed := tc.make(0)
-		run := func(from, n int) {
+		flat(name, tc.count, func(from, n int) {
+			c := w.dial()
+			defer c.Close()
+			c.SetDeadline(time.Time{})
 			for i := from; i < from+n; i++ {
-				b := fixed
-				if name == "names" || name == "kept" {
-					b = tc.make(i)
-				}
+				exchange(t, c, tc.make(i))
+			}
+		})
+	}
+	// The client goes away: while the response is sent, during the upload, and
+	// as FastCGI says it.
+	halfUpload := append(head(script(t, "body.py", "error", "CONTENT_LENGTH=300000")), stream(typeStdin, upload[:100000], false)...)
+	for name, b := range map[string][]byte{
+		"aborted stream": request(script(t, "responses.py", "endless"), nil, true),
+		"aborted write":  request(script(t, "responses.py", "endless_write"), nil, true),
+		"aborted upload": halfUpload,
+		"abort record":   slices.Concat(halfUpload, record(typeAbort, 1, nil)),
+	} {
+		flat(name, count/2, func(_, n int) {
+			for range n {
+				c := w.dial()
 				if _, err := c.Write(b); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := c.response(); err != nil {
+				if name == "aborted upload" { // the worker sees the end, and closes
+					if err := c.Conn.(*net.UnixConn).CloseWrite(); err != nil {
+						t.Fatal(err)
+					}
+					if _, err := io.Copy(io.Discard, c); err != nil {
+						t.Fatal(err)
+					}
+				} else if _, _, err := c.readRecord(); err != nil {
 					t.Fatal(err)
 				}
+				c.Close()
 			}
-		}
-		run(0, 1500)
-		before, open := residentKiB(t, w.cmd.Process.Pid), descriptors()
-		run(1500, tc.count)
-		if after := residentKiB(t, w.cmd.Process.Pid); after > before+4096 {
-			t.Errorf("%s: %d KiB before, %d KiB after %d requests", name, before, after, tc.count)
-		}
-		if now := descriptors(); now > open {
-			t.Errorf("%s: %d descriptors before, %d after", name, open, now)
-		}
-		c.Close()
+		})
 	}
 }

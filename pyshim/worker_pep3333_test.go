@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -303,6 +304,13 @@ func TestWorkerSocketTimeout(t *testing.T) {
 	}
 	stuck.Write(request(pep(t, "writes_for_ever"), nil, true))
 	w.record("nobody takes it")
+	stuck.Close()
+	file := w.dial() // the same for what sendfile sends
+	file.Write(request(pep(t, "file", "QUERY_STRING=how=closing&size=20000000"), nil, true))
+	w.record("closed")
+	if sent, err := io.Copy(io.Discard, file); err != nil || sent == 0 || sent >= 20000000 {
+		t.Errorf("%d bytes of the file, %v", sent, err)
+	}
 	if r := idle.do(pep(t, "environ_keys"), nil); r.status != "200 OK" {
 		t.Errorf("afterwards: %q", r.raw)
 	}

@@ -139,3 +139,22 @@ open("DIR/ended", "w").write("by itself")
 	}
 	awaitPath(t, dir+"/ended")
 }
+
+// TestServiceSettings: interpreter settings hold for a service, but the signals
+// are its own whatever restrict_signal says.
+func TestServiceSettings(t *testing.T) {
+	w, dir := startService(t, []string{"interpreter=*\trestrict_signal\t1", "interpreter=*\trestrict_stdin\t1", "interpreter==\tswitch_interval\t0.002"}, `
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(4))
+open("DIR/started", "w").write("%s %.3f" % (type(sys.stdin).__name__, sys.getswitchinterval()))
+while True:
+    time.sleep(3600)
+`)
+	if got := awaitPath(t, dir+"/started"); got != "Restricted 0.002" {
+		t.Errorf("%q", got)
+	}
+	w.signal(syscall.SIGTERM)
+	if status := w.wait(); status != 4 {
+		t.Errorf("exit status %d", status)
+	}
+}

@@ -48,7 +48,7 @@ func (g *group) loadFailed(p *process, key scriptKey, traceback string) {
 	if _, known := g.loadErrors[key]; known || len(g.loadErrors) < maxLoadErrors {
 		g.loadErrors[key] = loadError{
 			at: now, pid: p.child.pid, started: p.child.started,
-			kept: p.trial != nil && !p.trial.allowed[key], traceback: escape.Text(strings.TrimRight(traceback, "\n")),
+			kept: p.trial != nil && !p.trial.allowed[key], traceback: tracebackText(traceback),
 		}
 	}
 	g.mu.Unlock()
@@ -119,14 +119,24 @@ func (g *group) forgetLoadErrors() {
 func (g *group) shownLoadErrors() []status.LoadError {
 	var shown []status.LoadError
 	for key, e := range g.loadErrors {
-		lines := strings.Split(e.traceback, "\n")
-		shown = append(shown, status.LoadError{
-			Script: escape.Line(key.path), Application: escape.Line(key.application), At: e.at, PID: e.pid,
-			OldCodeServes: e.kept, Error: lines[len(lines)-1], Traceback: e.traceback,
-		})
+		shown = append(shown, shownLoadError(key, e))
 	}
+	sortLoadErrors(shown)
+	return shown
+}
+
+// tracebackText is a traceback as loadError holds it.
+func tracebackText(said string) string { return escape.Text(strings.TrimRight(said, "\n")) }
+
+func shownLoadError(key scriptKey, e loadError) status.LoadError {
+	return status.LoadError{
+		Script: escape.Line(key.path), Application: escape.Line(key.application), At: e.at, PID: e.pid,
+		OldCodeServes: e.kept, Error: e.traceback[strings.LastIndexByte(e.traceback, '\n')+1:], Traceback: e.traceback,
+	}
+}
+
+func sortLoadErrors(shown []status.LoadError) {
 	slices.SortFunc(shown, func(a, b status.LoadError) int {
 		return cmp.Or(cmp.Compare(a.Script, b.Script), cmp.Compare(a.Application, b.Application))
 	})
-	return shown
 }

@@ -61,6 +61,11 @@ func (r *router) snapshot(answer *wire.RouterStatus) status.Router {
 	out.Python = answer.Python
 	out.Connections, out.Requests, out.Errors = answer.Connections, answer.Requests, answer.Errors
 	out.InFlight, out.DispatchCalls, out.DispatchError = answer.InFlight, answer.DispatchCalls, answer.DispatchError
+	for _, e := range answer.LoadErrors {
+		out.LoadErrors = append(out.LoadErrors, shownLoadError(scriptKey{e.ApplicationGroup, e.Script},
+			loadError{at: e.At, pid: answer.PID, traceback: tracebackText(e.Traceback)}))
+	}
+	sortLoadErrors(out.LoadErrors)
 	return out
 }
 

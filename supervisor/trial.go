@@ -109,6 +109,12 @@ func (g *group) succeed(p *process) *process {
 	}
 	defer func() { <-g.trying }()
 	t := g.newTrial(p)
+	over := false // p ends, whatever becomes of its successor
+	defer func() {
+		if t.watched && !over { // no request will ask again
+			g.wantsRenewal(p, map[string]string{"reason": "watched again"})
+		}
+	}()
 	next, err := g.startProcess(nil, t)
 	now := time.Now()
 	if err != nil {
@@ -126,13 +132,11 @@ func (g *group) succeed(p *process) *process {
 				"script", escape.Line(key.path), "application", escape.Line(key.application))
 		}
 		g.drains.Go(func() { next.terminate(exitreason.ImportFailed) })
-		if t.watched { // no request will ask again
-			g.wantsRenewal(p, map[string]string{"reason": "watched again"})
-		}
 		return nil
 	}
 	// The router first, so that nothing is answered by old code any more once
 	// something was by the new: it takes a moment until that serves.
+	over = true
 	p.retire(exitreason.ScriptReload)
 	if retired := g.beginDrain(p); retired != nil {
 		g.drains.Go(func() { g.endDrain(p, retired) })

@@ -203,8 +203,8 @@ func TestKeep(t *testing.T) {
 	}
 }
 
-// TestKeepWatched: a trial for a watched file that failed is repeated without
-// any request.
+// TestKeepWatched: a trial for a watched file that failed, or died, is repeated
+// without any request.
 func TestKeepWatched(t *testing.T) {
 	w := newScriptWorld(t, 1, true)
 	w.start()
@@ -212,6 +212,17 @@ func TestKeepWatched(t *testing.T) {
 	w.write("b", "broken")
 	w.command("web", "renew watched /srv/module.py")
 	w.awaitErrors("b")
+	w.write("b", "good")
+	pid = w.awaitSuccessor(pid).Processes[0].PID
+	mark := strings.Count(w.log.String(), "process exited")
+	w.write("b", "crash")
+	w.command("web", "renew watched /srv/module.py")
+	for end := time.Now().Add(patience); strings.Count(w.log.String(), "process exited") < mark+2; {
+		if time.Now().After(end) {
+			t.Fatal("no second trial")
+		}
+		w.log.awaitMore(w.log.len(), time.Second)
+	}
 	w.write("b", "good")
 	w.awaitSuccessor(pid)
 }

@@ -191,6 +191,56 @@ func TestCheckAppsDiagnoses(t *testing.T) {
 	}
 }
 
+// TestCheckAppsIsLikeServing: what the configuration says of Python,
+// interpreters and scripts holds for the throw-away process too; a service's
+// script, which would run, is left out, other import scripts are not.
+func TestCheckAppsIsLikeServing(t *testing.T) {
+	harness.NeedRoot(t)
+	w := newWorld(t)
+	app := "def application(environ, start_response): pass\n"
+	w.Write("apps/shows.py", `import os, signal, sys, warnings
+print(sys.flags.optimize, sys.dont_write_bytecode, sys.warnoptions, os.environ["ADDED"], os.environ.get("PYTHONWARNINGS"))
+print(type(sys.stdin).__name__, round(sys.getswitchinterval(), 4), signal.signal(signal.SIGALRM, signal.SIG_IGN) is signal.SIG_IGN)
+`+app)
+	w.Write("apps/own.py", app)
+	w.Write("apps/foreign.py", app)
+	w.Write("imports/warm.py", "print(__name__[:10])\n")
+	w.Write("imports/fails.py", "1 / 0\n")
+	w.Write("service.py", "import threading\nthreading.Event().wait()\n")
+	must(t, os.Chown(w.Path("apps/foreign.py"), 64009, 64009))
+	w.Configure(group("web", "#64001", 1, 1, "python_optimize = 1", "python_dont_write_bytecode = true", `python_warnings = ["error::SyntaxWarning"]`,
+		`environment = { ADDED = "yes" }`, option("script_user", "root")) +
+		group("jobs", "#64001", 1, 0) +
+		"interpreter_options {\n  application_group = \"inner\"\n  restrict_stdin = true\n  switch_interval = \"2ms\"\n}\n" +
+		mount("/shows", "apps/shows.py", option("process_group", "web"), option("application_group", "inner")) +
+		mount("/own", "apps/own.py", option("process_group", "web")) +
+		mount("/foreign", "apps/foreign.py", option("process_group", "web")) +
+		"import_script \"{{.Dir}}/imports/warm.py\" {\n  process_group = \"web\"\n}\n" +
+		"import_script \"{{.Dir}}/imports/fails.py\" {\n  process_group = \"%{GLOBAL}\"\n}\n" +
+		"import_script \"{{.Dir}}/service.py\" {\n  process_group = \"jobs\"\n}\n")
+	code, reports := checkAppsOf(t, w)
+	if code != 1 || len(reports) != 5 {
+		t.Fatalf("status %d, %+v", code, reports)
+	}
+	for script, want := range map[string]string{
+		"apps/shows.py":   "1 True ['error::SyntaxWarning'] yes None|Restricted 0.002 True",
+		"imports/warm.py": "_mod_wsgi_",
+		"apps/own.py":     "",
+	} {
+		if r := reports[script]; r.Error != "" || strings.Join(r.Output, "|") != want {
+			t.Errorf("%s: %+v", script, r)
+		}
+	}
+	for script, want := range map[string]string{
+		"apps/foreign.py":  "OSError: script belongs to somebody else: " + w.Path("apps/foreign.py") + " has owner 64009, script_user is 0",
+		"imports/fails.py": "ZeroDivisionError: division by zero",
+	} {
+		if r := reports[script]; !strings.HasSuffix(r.Error, want) {
+			t.Errorf("%s: %+v", script, r)
+		}
+	}
+}
+
 // buildBrokenExtension makes ext/broken_extension.so, which needs a library
 // that is gone.
 func buildBrokenExtension(t *testing.T, w *harness.World) {

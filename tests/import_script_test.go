@@ -127,9 +127,22 @@ func TestEmbeddedImportScripts(t *testing.T) {
 		t.Errorf("changed: %d %s", got.Status, got.Body)
 	}
 	w.Write("apps/second.py", "1 / 0\n")
-	wantError(t, apache.Get("/second"), 500, "WSGID-1103")
+	for range 2 {
+		wantError(t, apache.Get("/second"), 500, "WSGID-1103")
+	}
+	status := wsgid.Status()
+	if e := status.Router.LoadErrors; len(e) != 1 || e[0].Script != w.Path("apps/second.py") || e[0].Application != "" || e[0].PID != router ||
+		e[0].Error != "ZeroDivisionError: division by zero" || !strings.HasPrefix(e[0].Traceback, "Traceback (most recent call last)") || e[0].At.IsZero() {
+		t.Errorf("load errors of the router: %+v", e)
+	}
+	if _, table, _ := w.CLI("status", "--control", w.Control); !strings.Contains(table, "SCRIPT THAT CANNOT BE IMPORTED") || !strings.Contains(table, "ZeroDivisionError: division by zero") {
+		t.Errorf("the table does not tell:\n%s", table)
+	}
 	w.Write("apps/second.py", source)
 	if got := apache.Get("/second"); got.Status != 200 {
 		t.Errorf("mended: %d %s", got.Status, got.Body)
+	}
+	if e := wsgid.Status().Router.LoadErrors; len(e) != 0 {
+		t.Errorf("mended: %+v", e)
 	}
 }

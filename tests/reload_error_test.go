@@ -3,6 +3,7 @@ package tests
 import (
 	"bytes"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -223,4 +224,65 @@ func TestKeepOldCode(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestKeepTellsSubscribers: of a process whose new code is not let in the
+// subscribers are told import_failed, and of the old one nothing; when it has been
+// replaced, script_reload. Requests are observed all the time.
+func TestKeepTellsSubscribers(t *testing.T) {
+	w := newWorld(t)
+	source := `import os, mod_wsgi
+finished = 0
+def told(name, shutdown_reason, **payload):
+    with open(os.path.join(os.environ["STATE"], str(os.getpid())), "a") as file: file.write(shutdown_reason + "\n")
+mod_wsgi.subscribe_shutdown(told)
+@mod_wsgi.subscribe_events
+def count(name, **payload):
+    global finished
+    finished += name == "request_finished"
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [("%d %d VERSION" % (os.getpid(), finished)).encode()]
+`
+	w.Write("apps/app.py", source)
+	state := openDirectory(t, w, "state")
+	w.Configure(group("only", "#64001", 1, 1, option("reload_on_error", "keep"), `environment = { STATE = "{{.Dir}}/state" }`) + mount("/", "apps/app.py"))
+	wsgid := w.Start(harness.Options{})
+	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+	old := wsgid.AwaitReady("only").PIDs("only")[0]
+	want := func(count int) {
+		t.Helper()
+		if got := apache.Get("/"); got.Text() != fmt.Sprintf("%d %d VERSION", old, count) {
+			t.Errorf("%d %s", got.Status, got.Body)
+		}
+	}
+	want(0)
+	w.Write("apps/app.py", source+"1 / 0\n")
+	want(1)
+	var failed int
+	wsgid.AwaitStatus("the error shows", func(s harness.Status) error {
+		e := s.Group("only").LoadErrors
+		if len(e) != 1 || !e[0].OldCodeServes {
+			return errNotYet
+		}
+		failed = e[0].PID
+		return nil
+	})
+	if got := awaitFile(t, filepath.Join(state, fmt.Sprint(failed))); got != "import_failed\n" {
+		t.Errorf("the process that was not let in was told %q", got)
+	}
+	want(2)
+	if harness.Exists(filepath.Join(state, fmt.Sprint(old))) {
+		t.Error("the process that goes on was told that it ends")
+	}
+	w.Write("apps/app.py", strings.ReplaceAll(source, "VERSION", "NEW"))
+	harness.Eventually(t, "the new code serves", func() error {
+		if got := apache.Get("/"); !strings.HasSuffix(got.Text(), "NEW") {
+			return errNotYet
+		}
+		return nil
+	})
+	if got := awaitFile(t, filepath.Join(state, fmt.Sprint(old))); got != "script_reload\n" {
+		t.Errorf("the old process was told %q", got)
+	}
 }

@@ -155,6 +155,7 @@ func exampleSnapshot() status.Snapshot {
 			PID: 101, User: "www-data", State: "ready", Started: ago(90 * time.Second), Python: "3.11.2", Answered: true,
 			CPUSeconds: 1.25, RSSBytes: 30 << 20, Connections: 12, Requests: 1, Errors: 2, InFlight: 3, DispatchCalls: 4,
 			DispatchError: "SyntaxError: invalid\x1b[31m syntax",
+			LoadErrors:    []status.LoadError{{Script: "/srv/embedded.wsgi", Application: "", At: ago(3 * time.Second), PID: 101, Error: "NameError: name"}},
 		},
 		Groups: []status.Group{
 			{

@@ -58,15 +58,14 @@ func writeStatus(w io.Writer, s *status.Snapshot, now time.Time) error {
 		return err
 	}
 	writeRouter(w, r, now)
-	if len(s.Groups) == 0 {
-		return nil
-	}
 	groups, processes, running, broken := newTable(), newTable(), newTable(), newTable()
 	groups.row("GROUP", "STATE", "USER", "PROCESSES", "THREADS", "QUEUE", "REQUESTS", "ERRORS", "RESTARTS", "LAST EXIT")
 	processes.row("GROUP", "PID", "STATE", "USER", "PYTHON", "THREADS", "REQUESTS", "ERRORS", "CPU", "MEMORY", "UP", "REPLACED")
 	running.row("GROUP", "PID", "STATE", "FOR", "CLIENT", "ID", "REQUEST")
 	broken.row("GROUP", "SCRIPT THAT CANNOT BE IMPORTED", "APPLICATION", "TRIED", "SERVED BY", "ERROR")
-	anything, failures := false, false
+	anything := false
+	addLoadErrors(broken, "router", r.LoadErrors, now)
+	failures := len(r.LoadErrors) > 0
 	for i := range s.Groups {
 		g := &s.Groups[i]
 		threads, queue := fmt.Sprintf("%d/%d", g.ThreadsBusy, g.Threads), fmt.Sprintf("%d/%d", g.Queued, g.QueueLength)
@@ -75,10 +74,8 @@ func writeStatus(w io.Writer, s *status.Snapshot, now time.Time) error {
 		}
 		groups.row(g.Name, state(g.State, g.Backoff), g.User, fmt.Sprintf("%d/%d", g.Ready, g.Wanted), threads, queue,
 			g.Requests, g.Errors, sum(g.Restarts), exit(g.LastExit, now))
-		for _, e := range g.LoadErrors {
-			failures = true
-			broken.row(g.Name, e.Script, applicationGroup(e.Application), span(now.Sub(e.At))+" ago", servedBy(e), e.Error)
-		}
+		addLoadErrors(broken, g.Name, g.LoadErrors, now)
+		failures = failures || len(g.LoadErrors) > 0
 		for j := range g.Processes {
 			p := &g.Processes[j]
 			processes.row(g.Name, p.PID, p.State, p.User, dash(p.Python), fmt.Sprintf("%d/%d", p.ThreadsBusy, p.Threads),
@@ -89,7 +86,10 @@ func writeStatus(w io.Writer, s *status.Snapshot, now time.Time) error {
 			}
 		}
 	}
-	tables := []*table{groups, processes}
+	var tables []*table
+	if len(s.Groups) > 0 {
+		tables = append(tables, groups, processes)
+	}
 	if anything {
 		tables = append(tables, running)
 	}
@@ -103,6 +103,13 @@ func writeStatus(w io.Writer, s *status.Snapshot, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// addLoadErrors adds the scripts that a group, or the router, cannot import.
+func addLoadErrors(t *table, group string, errors []status.LoadError, now time.Time) {
+	for _, e := range errors {
+		t.row(group, e.Script, applicationGroup(e.Application), span(now.Sub(e.At))+" ago", servedBy(e), e.Error)
+	}
 }
 
 // writeRouter shows the router's figures, which it gives itself.

@@ -22,6 +22,14 @@ func TestDocumented(t *testing.T) {
 	if got, want := strings.Count(text, "\n| WSGID-"), len(All()); got != want {
 		t.Errorf("docs/errors.md has %d rows, the code %d", got, want)
 	}
+	last := 0
+	for _, e := range All() {
+		if at := strings.Index(text, "\n| "+e.Code.String()+" |"); at < last {
+			t.Errorf("docs/errors.md: the row of %s is not in order", e.Code)
+		} else {
+			last = at
+		}
+	}
 }
 
 func TestUniqueAndOrdered(t *testing.T) {

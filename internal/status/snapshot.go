@@ -37,6 +37,9 @@ type Router struct {
 	InFlight      int    `json:"in_flight"`
 	DispatchCalls uint64 `json:"dispatch_calls"`
 	DispatchError string `json:"dispatch_error,omitempty"`
+	// LoadErrors are the scripts of applications in the router that cannot be
+	// imported, until they can.
+	LoadErrors []LoadError `json:"load_errors,omitempty"`
 
 	// Restarts are the routers that ended and were replaced, by the reason of
 	// the end; the end with wsgid itself is none.

@@ -86,7 +86,16 @@ type RouterStatus struct {
 	InFlight      int           `json:"in_flight"`
 	DispatchCalls uint64        `json:"dispatch_calls"`
 	DispatchError string        `json:"dispatch_error,omitempty"` // why the dispatch script cannot be loaded, until mended
+	LoadErrors    []LoadError   `json:"load_errors,omitempty"`    // scripts of its own applications that cannot be imported
 	Groups        []GroupStatus `json:"groups"`
+}
+
+// LoadError is why a script could not be imported the last time.
+type LoadError struct {
+	ApplicationGroup string    `json:"application_group"` // expanded
+	Script           string    `json:"script"`
+	Traceback        string    `json:"traceback"`
+	At               time.Time `json:"at"`
 }
 
 // GroupStatus is what the router knows of one group.

@@ -2,6 +2,7 @@
 import json
 import os
 import sys
+import tempfile
 import threading
 
 import mod_wsgi
@@ -84,6 +85,12 @@ def application(environ, start_response):
         mod_wsgi.event_callbacks.append(exits)
     if path == "/mend":
         del mod_wsgi.event_callbacks[3:]
+    if path == "/file":
+        file = tempfile.TemporaryFile()
+        file.write(b"x" * int(environ["QUERY_STRING"]))
+        file.seek(0)
+        start_response("200 OK", [])
+        return mod_wsgi.FileWrapper(file)
     if path == "/fork":
         pid = os.fork()
         if pid:

@@ -3,6 +3,7 @@
 import atexit
 import os
 import sys
+import threading
 
 import mod_wsgi
 
@@ -82,3 +83,12 @@ def signals(environ, start_response):
         os._exit(7 if signal.getsignal(signal.SIGUSR1) is handler else 8)
     child = os.waitpid(pid, 0)[1] >> 8 if pid else None
     return ok(start_response, (returned, same, child))
+
+
+LOCAL = threading.local()
+
+
+def counts(environ, start_response):
+    """How many requests this thread has served in this interpreter."""
+    LOCAL.count = getattr(LOCAL, "count", 0) + 1
+    return ok(start_response, LOCAL.count)
