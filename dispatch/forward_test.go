@@ -282,6 +282,28 @@ func TestTruncatedResponseIsCut(t *testing.T) {
 	}
 }
 
+// TestCutBeforeTheEndOfTheBody: a response can break off before the front
+// server has sent the record that ends the body, which nobody has waited for
+// when its length is 0. That write must not fail, or Apache throws away what
+// it has of the response and says 503.
+func TestCutBeforeTheEndOfTheBody(t *testing.T) {
+	var g *fakeGroup
+	var r *running
+	r, g = oneGroup(t, nil, func(q *fakeRequest) {
+		q.w.Write(protocol.AppendStream(nil, protocol.Stdout, 1, []byte("Status: 200 OK\r\n\r\npart")))
+		g.kill(q.pid)
+	}, 1)
+	f := r.front()
+	request, end := postBytes(nil, "0"), protocol.AppendStreamEnd(nil, protocol.Stdin, 1)
+	f.Write(bytes.TrimSuffix(request, end))
+	if a, err := f.read(); !errors.Is(err, io.EOF) || a.ended || a.body != "part" {
+		t.Errorf("%+v %v", a, err)
+	}
+	if _, err := f.Write(end); err != nil {
+		t.Errorf("the end of the body: %v", err)
+	}
+}
+
 func TestStderrIsCutOut(t *testing.T) {
 	r, _ := oneGroup(t, nil, func(q *fakeRequest) {
 		q.body()

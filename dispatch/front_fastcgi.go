@@ -18,7 +18,7 @@ const (
 	idleBuffer = 4 << 10
 	// lingerBytes and lingerTime bound how long an unread body is dropped
 	// after an early answer. Closing at once would make the front server throw
-	// the answer away.
+	// away what it has of the answer.
 	lingerBytes = 64 << 20
 	lingerTime  = 5 * time.Second
 	// lasting is how many requests make a connection one that is kept: it is
@@ -130,6 +130,9 @@ func (f *fastcgiFront) run() {
 		}
 		r.requests.Add(1)
 		if o == broken {
+			if f.x.killedBy() == notKilled {
+				f.finish()
+			}
 			return
 		}
 		if !req.KeepConn || err != nil {
@@ -186,7 +189,8 @@ func (f *fastcgiFront) giveBack() {
 // pending reports whether bytes of another request have arrived.
 func (f *fastcgiFront) pending() bool { return f.x.phase.Load() != phaseIdle || readable(f.conn) }
 
-// finish ends a connection whose front server does not keep it.
+// finish ends a connection that serves no further request, though the front
+// server may be sending still: its kind, or a response that breaks off.
 func (f *fastcgiFront) finish() {
 	if f.sc.BodyDone() {
 		return

@@ -175,16 +175,18 @@ static struct wsgid_interpreter *make(const char *name, size_t length)
 	return NULL;
 }
 
-/* Whether there may be one more. */
-static bool within_limit(const char *name)
+/* Whether there may be one more, of this name (no NUL need follow it). */
+static bool within_limit(const char *name, size_t length)
 {
-	char why[128];
+	char why[128], *text;
 
 	if (settings.max_interpreters == 0 || count < settings.max_interpreters)
 		return true;
 	snprintf(why, sizeof(why), "max_interpreters is %zu, and this process has so many besides the main one",
 	         settings.max_interpreters);
-	fail(WSGID_E_INTERPRETER_LIMIT, name, why);
+	text = strndup(name, length);
+	fail(WSGID_E_INTERPRETER_LIMIT, text == NULL ? "" : text, why);
+	free(text);
 	return false;
 }
 
@@ -202,7 +204,7 @@ struct wsgid_interpreter *wsgid_interpreter_new(const char *name, size_t length)
 	}
 	pthread_mutex_lock(&creation);
 	interpreter = wsgid_interpreter_find(name, length);
-	if (interpreter != NULL || !within_limit(name))
+	if (interpreter != NULL || !within_limit(name, length))
 		goto done;
 	base = py.PyThreadState_New(main_interpreter->state);
 	if (base == NULL) {

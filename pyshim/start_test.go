@@ -149,6 +149,15 @@ thread.join()
 	}
 }
 
+// TestStartLimit: the record about one interpreter too many names that one, and
+// nothing of what lies behind the name in memory.
+func TestStartLimit(t *testing.T) {
+	out, err := newStarter(t).run("router", "", "/usr/bin/python3", "pass", []string{"TEST_MAX_INTERPRETERS=1", "TEST_ONE_BY_ONE=1", "TEST_LOG=1"}, "first", "second")
+	if err == nil || !strings.Contains(out, "\ncode\nWSGID-1142\n") || !strings.Contains(out, "\napplication\nsecond\n") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 func TestStartPath(t *testing.T) {
 	s := newStarter(t)
 	dir := t.TempDir()

@@ -5,14 +5,23 @@ import (
 	"io"
 	"math/rand"
 	"net"
+	"os"
 	"testing"
 	"time"
 )
+
+// fuzzWorker names the compiled worker to the processes that do the fuzzing. If
+// each compiled one, the time would be over before.
+const fuzzWorker = "WSGID_TEST_FUZZ_WORKER"
 
 // FuzzWorker mutates the bytes of valid requests: a connection may go, the
 // worker stays. With go test alone it runs its seeds; WSGID_TEST_ASAN=1 makes
 // every run one under the sanitizers.
 func FuzzWorker(f *testing.F) {
+	if path := os.Getenv(fuzzWorker); path != "" {
+		plain.once.Do(func() { plain.path, plain.borrowed = path, true })
+	}
+	f.Setenv(fuzzWorker, plain.workerBinary(f))
 	w := startWorker(f, workerOptions{threads: 4})
 	seeds := [][]byte{
 		request(script(f, "hello.py", "application"), []byte("body"), true),

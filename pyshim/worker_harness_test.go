@@ -44,9 +44,10 @@ type worker struct {
 
 // build is one of the programs that the tests compile, once.
 type build struct {
-	once sync.Once
-	path string
-	err  error
+	once     sync.Once
+	path     string
+	borrowed bool // from the process that has started this one
+	err      error
 }
 
 var plain, watched, starting build
@@ -55,7 +56,7 @@ var plain, watched, starting build
 func TestMain(m *testing.M) {
 	code := m.Run()
 	for _, b := range []*build{&plain, &watched, &starting} {
-		if b.path != "" {
+		if b.path != "" && !b.borrowed {
 			os.RemoveAll(filepath.Dir(b.path))
 		}
 	}

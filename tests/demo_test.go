@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -18,11 +19,30 @@ import (
 // which accounts it makes, serves the example on every URL that it prints, and
 // make demo-clean leaves nothing. Not parallel: it makes accounts.
 func TestDemo(t *testing.T) {
+	lockAccounts(t)
 	for name, uid := range map[string]int{"root": 0, "ordinary user": 64010} {
 		t.Run(name, func(t *testing.T) {
 			harness.NeedRoot(t) // to be either
 			runDemo(t, harness.New(t, built), uid)
 		})
+	}
+}
+
+// lockAccounts keeps the tests of another checkout from the accounts and ports
+// of the demo until this test ends. The lock is on a directory that is there
+// anyway and is not replaced, as /etc/passwd is.
+func lockAccounts(t *testing.T) {
+	t.Helper()
+	dir, err := os.Open("/etc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { dir.Close() })
+	for err = syscall.EINTR; errors.Is(err, syscall.EINTR); {
+		err = syscall.Flock(int(dir.Fd()), syscall.LOCK_EX)
+	}
+	if err != nil {
+		t.Fatalf("locking /etc: %v", err)
 	}
 }
 

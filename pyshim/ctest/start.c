@@ -9,9 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "interpreter.h"
+#include "log.h"
 #include "worker.h"
 
 static const char *code;
@@ -38,9 +40,12 @@ static const char *const *split(char *text)
 
 static int run(const char *group)
 {
-	struct wsgid_interpreter *interpreter = wsgid_interpreter_enter(group, strlen(group));
+	struct wsgid_interpreter *interpreter;
 	PyObject *dict, *compiled, *result = NULL;
+	char name[64]; /* no NUL after it, as in a request */
 
+	snprintf(name, sizeof(name), "%s and more", group);
+	interpreter = wsgid_interpreter_enter(name, strlen(group));
 	if (interpreter == NULL)
 		return 1;
 	dict = py.PyDict_New();
@@ -65,6 +70,17 @@ static void *thread(void *group)
 	return NULL;
 }
 
+/* Shows the first log record, a line a field and a value. */
+static void show_record(int channel)
+{
+	char packet[4096];
+	ssize_t length = recv(channel, packet, sizeof(packet), MSG_DONTWAIT);
+
+	for (ssize_t i = 0; i < length; i++)
+		putchar(packet[i] == 0 ? '\n' : packet[i]);
+	putchar('\n');
+}
+
 static int join(pthread_t id)
 {
 	void *failed;
@@ -79,7 +95,7 @@ int main(int argc, char **argv)
 	static const char *paths[] = { NULL, NULL };
 	char error[4096];
 	pthread_t threads[16];
-	int count = 0, result = 0;
+	int count = 0, result = 0, channel[2] = { -1, -1 };
 
 	if (argc < 6)
 		return 2;
@@ -94,8 +110,12 @@ int main(int argc, char **argv)
 	options.variables = split(getenv("TEST_VARIABLES"));
 	options.interpreters = split(getenv("TEST_INTERPRETERS"));
 	options.locale = getenv("TEST_LOCALE");
+	if (getenv("TEST_MAX_INTERPRETERS") != NULL)
+		options.max_interpreters = strtoul(getenv("TEST_MAX_INTERPRETERS"), NULL, 10);
 	options.free_threading = getenv("TEST_FREE_THREADING") != NULL;
 	code = argv[5];
+	if (getenv("TEST_LOG") != NULL && socketpair(AF_UNIX, SOCK_SEQPACKET, 0, channel) == 0)
+		wsgid_log_open(channel[1]);
 	if (wsgid_python_start(&options, error, sizeof(error)) != 0) {
 		printf("error: %s\n", error);
 		return 1;
@@ -113,6 +133,8 @@ int main(int argc, char **argv)
 	for (int i = 0; i < count; i++)
 		result |= join(threads[i]);
 	wsgid_python_finish();
+	if (channel[0] >= 0)
+		show_record(channel[0]);
 	printf("finished\n");
 	return result;
 }
