@@ -10,12 +10,17 @@ def prepare():
     service = os.getpid()
 
     def terminate(number, frame):
-        if os.getpid() != service:
-            # A child that was forked without exec dies of it, as it would have
-            # without us.
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-            return
-        sys.exit(0)
+        if os.getpid() == service:
+            sys.exit(0)
+        # A child that something else than os.fork made.
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    def forked():
+        # A child dies of it, as it would have without us. Set at once: a handler
+        # in Python is late for a child that goes on to wait in a system call.
+        if signal.getsignal(signal.SIGTERM) is terminate:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     signal.signal(signal.SIGTERM, terminate)
+    os.register_at_fork(after_in_child=forked)
