@@ -50,7 +50,9 @@ func (d *decoder) decodeBlocks(blocks []*hclsyntax.Block) {
 		case "interpreter_options":
 			d.decodeInterpreterBlock(block)
 		case "script_alias":
-			d.decodeScriptAlias(block)
+			d.decodeScriptAlias(block, &d.config.ScriptAliases)
+		case "virtual_host":
+			d.decodeVirtualHost(block)
 		case "import_script":
 			d.decodeImportScript(block)
 		case "dispatch_script":

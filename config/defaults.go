@@ -38,7 +38,6 @@ func defaultRouter() Router {
 		PythonOptions:  defaultPythonOptions(),
 		Threads:        25,
 		MaxHeaderBytes: 64 * kib,
-		RequestBuffer:  64 * kib,
 		RequestOptions: defaultRequestOptions(),
 		MaxConnections: 16384,
 	}

@@ -54,8 +54,8 @@ func (c *Config) Preloads(group string) []Preload {
 			all = append(all, p)
 		}
 	}
-	for i := range c.ScriptAliases {
-		if s := &c.ScriptAliases[i]; s.Preload && s.ProcessGroup == group {
+	for _, s := range c.Mounts() {
+		if s.Preload && s.ProcessGroup == group {
 			add(s.ApplicationGroup, s.Target, true, s.Order)
 		}
 	}

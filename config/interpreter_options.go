@@ -139,8 +139,7 @@ func (v *validator) freeThreading(block hcl.Range, o *InterpreterOptions) {
 func (v *validator) sharedMain() {
 	first := map[string]*ScriptAlias{}
 	told := map[string]bool{}
-	for i := range v.config.ScriptAliases {
-		s := &v.config.ScriptAliases[i]
+	for _, s := range v.config.Mounts() {
 		if s.ApplicationGroup != "%{GLOBAL}" || s.Directory || strings.HasPrefix(s.ProcessGroup, "%{") && s.ProcessGroup != "%{GLOBAL}" {
 			continue
 		}
@@ -160,8 +159,7 @@ func (v *validator) sharedMain() {
 // than a process of it may have.
 func (v *validator) interpreterCount() {
 	names := map[string]map[string]bool{}
-	for i := range v.config.ScriptAliases {
-		s := &v.config.ScriptAliases[i]
+	for _, s := range v.config.Mounts() {
 		if strings.HasPrefix(s.ApplicationGroup, "%{") {
 			continue
 		}

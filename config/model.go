@@ -28,8 +28,10 @@ type Config struct {
 	DaemonProcesses []DaemonProcess
 	// InterpreterBlocks are the interpreter_options blocks, in file order.
 	InterpreterBlocks []InterpreterBlock
-	// ScriptAliases are the mounts; the first that matches wins.
+	// ScriptAliases are the global mounts; the first that matches wins.
 	ScriptAliases []ScriptAlias
+	// VirtualHosts, in file order.
+	VirtualHosts []VirtualHost
 	// ImportScripts are imported when processes start, in file order.
 	ImportScripts []ImportScript
 	// DispatchScript is nil when none is configured.
@@ -94,10 +96,7 @@ type Router struct {
 	Threads int
 	// MaxHeaderBytes of PARAMS, default 64 KiB.
 	MaxHeaderBytes int
-	// RequestBuffer is how much of a body is collected before a thread is
-	// taken; default 64 KiB. MaxBodyBytes, default 0: no limit.
-	RequestBuffer, MaxBodyBytes int64
-	// RequestOptions are the defaults of every ScriptAlias.
+	// RequestOptions are the defaults of every VirtualHost and ScriptAlias.
 	RequestOptions
 	// MaxConnections of front servers at once, default 16384.
 	MaxConnections int
@@ -186,9 +185,7 @@ type ScriptAlias struct {
 	Preload bool
 	// Order among the blocks that have scripts imported.
 	Order int `json:"-"`
-	// RequestBuffer, MaxBodyBytes: default those of Router.
-	RequestBuffer, MaxBodyBytes int64
-	// RequestOptions: default those of Router.
+	// RequestOptions: default those of its VirtualHost, else of Router.
 	RequestOptions
 	Range hcl.Range `json:"-"`
 }

@@ -9,8 +9,12 @@ import (
 )
 
 // RequestOptions say what becomes of a request before an application sees it.
-// Each is an option of router, which sets the default, and of script_alias.
+// Each is an option of router, which sets the default, of virtual_host, which
+// sets it for a host, and of script_alias.
 type RequestOptions struct {
+	// RequestBuffer is how much of a body is collected before a thread is
+	// taken; default 64 KiB. MaxBodyBytes, default 0: no limit.
+	RequestBuffer, MaxBodyBytes int64
 	// PassAuthorization, default true: the Authorization header that the front
 	// server sends reaches the application.
 	PassAuthorization bool
@@ -49,11 +53,13 @@ var proxyHeaders = []string{
 }
 
 func defaultRequestOptions() RequestOptions {
-	return RequestOptions{PassAuthorization: true, ChunkedRequest: true, MapHeadToGet: MapHeadAuto}
+	return RequestOptions{RequestBuffer: 64 * kib, PassAuthorization: true, ChunkedRequest: true, MapHeadToGet: MapHeadAuto}
 }
 
 func (d *decoder) requestOptions(o *RequestOptions) options {
 	return options{
+		"request_buffer":        d.size(&o.RequestBuffer, 0, maxRequestBuffer),
+		"max_body_bytes":        d.size(&o.MaxBodyBytes, 0, maxBodyBytes),
 		"pass_authorization":    d.boolean(&o.PassAuthorization),
 		"chunked_request":       d.boolean(&o.ChunkedRequest),
 		"map_head_to_get":       d.str((*string)(&o.MapHeadToGet)),
@@ -63,21 +69,26 @@ func (d *decoder) requestOptions(o *RequestOptions) options {
 	}
 }
 
-// inheritRequestOptions gives a mount the router's values where it has none.
-func (v *validator) inheritRequestOptions(s *ScriptAlias) {
-	router := v.config.Router.RequestOptions
+// inheritRequestOptions gives the options o of a block those values of from
+// that it does not set itself, and says whether it sets any.
+func (v *validator) inheritRequestOptions(block hcl.Range, o, from *RequestOptions) (own bool) {
 	for name, take := range map[string]func(){
-		"pass_authorization":    func() { s.PassAuthorization = router.PassAuthorization },
-		"chunked_request":       func() { s.ChunkedRequest = router.ChunkedRequest },
-		"map_head_to_get":       func() { s.MapHeadToGet = router.MapHeadToGet },
-		"trusted_proxy_headers": func() { s.TrustedProxyHeaders = router.TrustedProxyHeaders },
-		"trusted_proxies":       func() { s.TrustedProxies = router.TrustedProxies },
-		"restrict_process":      func() { s.RestrictProcess = router.RestrictProcess },
+		"request_buffer":        func() { o.RequestBuffer = from.RequestBuffer },
+		"max_body_bytes":        func() { o.MaxBodyBytes = from.MaxBodyBytes },
+		"pass_authorization":    func() { o.PassAuthorization = from.PassAuthorization },
+		"chunked_request":       func() { o.ChunkedRequest = from.ChunkedRequest },
+		"map_head_to_get":       func() { o.MapHeadToGet = from.MapHeadToGet },
+		"trusted_proxy_headers": func() { o.TrustedProxyHeaders = from.TrustedProxyHeaders },
+		"trusted_proxies":       func() { o.TrustedProxies = from.TrustedProxies },
+		"restrict_process":      func() { o.RestrictProcess = from.RestrictProcess },
 	} {
-		if !v.given(s.Range, name) {
+		if v.given(block, name) {
+			own = true
+		} else {
 			take()
 		}
 	}
+	return own
 }
 
 // requestOptions validates the options of o that stand in block.

@@ -26,8 +26,6 @@ func (d *decoder) routerOptions(r *Router) options {
 			d.size(&size, minHeaderBytes, maxHeaderBytes)(a)
 			r.MaxHeaderBytes = int(size)
 		},
-		"request_buffer":  d.size(&r.RequestBuffer, 0, maxRequestBuffer),
-		"max_body_bytes":  d.size(&r.MaxBodyBytes, 0, maxBodyBytes),
 		"max_connections": d.integer(&r.MaxConnections, 1, 1<<20),
 	}.with(d.pythonOptions(&r.PythonOptions)).with(d.requestOptions(&r.RequestOptions))
 }

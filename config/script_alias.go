@@ -8,9 +8,6 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// unset marks a size that the router block decides.
-const unset = -1
-
 // scriptAliasOptions are those of script_alias "/prefix" { … }.
 func (d *decoder) scriptAliasOptions(s *ScriptAlias) options {
 	return options{
@@ -20,33 +17,26 @@ func (d *decoder) scriptAliasOptions(s *ScriptAlias) options {
 		"callable_object":   d.str(&s.CallableObject),
 		"script_reloading":  d.boolean(&s.ScriptReloading),
 		"preload":           d.boolean(&s.Preload),
-		"request_buffer":    d.size(&s.RequestBuffer, 0, maxRequestBuffer),
-		"max_body_bytes":    d.size(&s.MaxBodyBytes, 0, maxBodyBytes),
 	}.with(d.requestOptions(&s.RequestOptions))
 }
 
-func (d *decoder) decodeScriptAlias(block *hclsyntax.Block) {
+// decodeScriptAlias adds a script_alias block to the mounts of its host, or to
+// the global ones.
+func (d *decoder) decodeScriptAlias(block *hclsyntax.Block, to *[]ScriptAlias) {
 	prefix, ok := d.label(block, "the URL prefix", `script_alias "/"`)
 	if !ok {
 		return
 	}
 	s := defaultScriptAlias()
 	s.Prefix, s.Order = prefix, d.nextOrder()
-	s.RequestBuffer, s.MaxBodyBytes = unset, unset
 	s.Range = d.decodeBody("script_alias", block, d.scriptAliasOptions(&s))
 	d.need(s.Range, "script_alias", "target", "/srv/site/site.wsgi")
-	d.config.ScriptAliases = append(d.config.ScriptAliases, s)
+	*to = append(*to, s)
 }
 
 // resolveScriptAlias fills in the defaults that depend on other blocks and on
 // what the target is.
 func resolveScriptAlias(s *ScriptAlias, c *Config, groupGiven, preloadGiven bool) {
-	if s.RequestBuffer == unset {
-		s.RequestBuffer = c.Router.RequestBuffer
-	}
-	if s.MaxBodyBytes == unset {
-		s.MaxBodyBytes = c.Router.MaxBodyBytes
-	}
 	s.Directory = strings.HasSuffix(s.Target, "/")
 	if info, err := os.Stat(s.Target); err == nil && info.IsDir() {
 		s.Directory = true

@@ -10,7 +10,7 @@ import (
 )
 
 // blockNames are the blocks of a configuration, in the order of the reference.
-var blockNames = []string{"listen", "router", "daemon_process", "interpreter_options", "script_alias", "import_script", "dispatch_script", "control", "log"}
+var blockNames = []string{"listen", "router", "daemon_process", "interpreter_options", "script_alias", "virtual_host", "import_script", "dispatch_script", "control", "log"}
 
 // similar gives the word nearest to name, or "" when none is near enough.
 // mod_wsgi writes its options with hyphens; those are near by nature.
@@ -62,7 +62,7 @@ func (d *decoder) checkNames(where string, body *hclsyntax.Body, options, blocks
 		}
 		ending := elsewhere(where, attribute.Name)
 		if ending == "" {
-			ending = didYouMean(attribute.Name, options)
+			ending = didYouMean(attribute.Name, slices.Concat(options, blocks))
 		}
 		d.add(attribute.NameRange, "Unknown option", "There is no option %q in %s%s", attribute.Name, where, ending)
 	}
@@ -75,7 +75,11 @@ func (d *decoder) checkNames(where string, body *hclsyntax.Body, options, blocks
 			continue
 		}
 		ending := elsewhere(where, block.Type)
-		if ending == "" {
+		switch {
+		case ending != "":
+		case slices.Contains(blockNames, block.Type):
+			ending = "; it stands by itself, outside of other blocks."
+		default:
 			ending = didYouMean(block.Type, blocks)
 		}
 		d.add(block.TypeRange, "Unknown block", "There is no block %q in %s%s", block.Type, where, ending)

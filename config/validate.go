@@ -27,13 +27,11 @@ func (v *validator) validate() {
 	for i := range c.DaemonProcesses {
 		v.daemonProcess(i)
 	}
-	for i := range c.ScriptAliases {
-		s := &c.ScriptAliases[i]
-		resolveScriptAlias(s, c, v.written(s.Range, "process_group"), v.given(s.Range, "preload"))
-		v.inheritRequestOptions(s)
-		v.scriptAlias(i)
-		v.restricted(s)
+	v.mounts(c.ScriptAliases, &c.Router.RequestOptions)
+	for i := range c.VirtualHosts {
+		v.virtualHost(&c.VirtualHosts[i])
 	}
+	v.hostsTogether()
 	for i := range c.ImportScripts {
 		v.importScript(&c.ImportScripts[i])
 	}
@@ -71,7 +69,12 @@ func (v *validator) completeness() {
 	if len(v.config.Listeners) == 0 {
 		missing("listen", "listen \"unix\" { path = \"/run/wsgid/wsgid.sock\" }.")
 	}
-	if len(v.config.ScriptAliases) == 0 {
+	mounted := false
+	for range v.config.Mounts() {
+		mounted = true
+		break
+	}
+	if !mounted {
 		missing("script_alias", "script_alias \"/\" { target = \"/srv/site/site.wsgi\" }.")
 	}
 }

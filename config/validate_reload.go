@@ -77,8 +77,8 @@ func (v *validator) watchBases(p *DaemonProcess) []string {
 			bases = append(bases, dir)
 		}
 	}
-	for i := range v.config.ScriptAliases {
-		if s := &v.config.ScriptAliases[i]; s.ProcessGroup == p.Name {
+	for _, s := range v.config.Mounts() {
+		if s.ProcessGroup == p.Name {
 			if s.Directory {
 				add(path.Clean(s.Target))
 			} else {

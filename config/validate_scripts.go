@@ -34,11 +34,11 @@ func covers(earlier, later string) bool {
 	return strings.HasPrefix(later, earlier+"/")
 }
 
-// scriptAlias validates the i-th script_alias block.
-func (v *validator) scriptAlias(i int) {
-	s := &v.config.ScriptAliases[i]
+// scriptAlias validates the i-th of the script_alias blocks of one host.
+func (v *validator) scriptAlias(mounts []ScriptAlias, i int) {
+	s := &mounts[i]
 	v.urlPrefix(s.Range, "script_alias", s.Prefix)
-	v.scriptAliasOrder(i)
+	v.scriptAliasOrder(mounts, i)
 	if v.given(s.Range, "target") {
 		v.absolute(s.Range, "target", s.Target)
 	}
@@ -52,10 +52,10 @@ func (v *validator) scriptAlias(i int) {
 }
 
 // scriptAliasOrder reports mounts that are there twice or out of reach.
-func (v *validator) scriptAliasOrder(i int) {
-	s := &v.config.ScriptAliases[i]
+func (v *validator) scriptAliasOrder(mounts []ScriptAlias, i int) {
+	s := &mounts[i]
 	prefix := slashes.ReplaceAllString(s.Prefix, "/")
-	for _, other := range v.config.ScriptAliases[:i] {
+	for _, other := range mounts[:i] {
 		earlier := slashes.ReplaceAllString(other.Prefix, "/")
 		switch {
 		case earlier == prefix:

@@ -26,7 +26,9 @@ type environ struct {
 	method, requestURI, queryString, scriptName, pathInfo, scriptFilename []byte
 	contentLength, transferEncoding, uniqueID, remoteAddr                 []byte
 	authorization, redirectAuthorization                                  []byte
-	serverName, serverPort, httpHost                                      []byte
+	serverPort, httpHost                                                  []byte
+	// serverName is SERVER_NAME, or the name of the virtual host.
+	serverName []byte
 
 	// length is CONTENT_LENGTH, -1 if it is not known.
 	length int64

@@ -90,6 +90,8 @@ type exchange struct {
 
 	env       environ
 	path      []byte // normalised URL path
+	hostName  []byte // of the virtual host, as it is compared
+	host      *virtualHost
 	out       []byte // what goes to the worker
 	body      []byte // the part of the body read before a thread is taken
 	bodyRead  int64  // bytes of the body taken from the front so far
@@ -170,7 +172,7 @@ func (x *exchange) begin() {
 	x.start = time.Now()
 	x.body, x.bodyRead, x.bodyEnded = x.body[:0], 0, false
 	x.path, x.out = x.path[:0], x.out[:0]
-	x.target, x.route = target{}, route{}
+	x.target, x.route, x.host = target{}, route{}, nil
 	x.ended.Store(false)
 	x.mu.Lock()
 	x.killed, x.worker, x.cancel = notKilled, nil, nil
@@ -205,8 +207,11 @@ func (x *exchange) prepare() (*refusal, outcome) {
 	if bytes.IndexByte(x.path, 0) >= 0 {
 		return refuse(errcode.MalformedParams, "reason", "NUL in the path"), answered
 	}
-	var r *refusal
-	if x.target, r = x.router.mounts.find(&x.env, x.path); r != nil {
+	mounts, r := x.chooseHost()
+	if r != nil {
+		return r, answered
+	}
+	if x.target, r = mounts.find(&x.env, x.path); r != nil {
 		return r, answered
 	}
 	if r := x.env.checkBody(); r != nil {

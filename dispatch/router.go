@@ -35,7 +35,8 @@ type Router struct {
 	ctx    context.Context // ends when nothing shall go on
 	cancel context.CancelCauseFunc
 
-	mounts    mountTable
+	mounts    mountTable // the global ones
+	hosts     *hostTable // nil without virtual hosts
 	groups    map[string]*group
 	order     []*group
 	script    *dispatchScript
@@ -109,6 +110,9 @@ func newRouter(ctx context.Context, o Options, conn *wire.Conn, config *wire.Rou
 // start builds everything and begins to accept.
 func (r *Router) start() error {
 	r.mounts = newMountTable(r.config.Mounts)
+	if len(r.config.VirtualHosts) > 0 {
+		r.hosts = newHostTable(r.config.VirtualHosts, r.mounts)
+	}
 	r.groups = make(map[string]*group)
 	for _, g := range r.config.Groups {
 		r.addGroup(g, false)

@@ -40,7 +40,13 @@ func appendRoute(b []byte, r *route, reloading bool) []byte {
 // fixRoutes prepares the mounts whose settings need no request, which is what
 // the request path then uses as it is.
 func (r *Router) fixRoutes() {
-	for _, m := range r.mounts {
+	all := slices.Clone(r.mounts)
+	if r.hosts != nil {
+		for _, h := range r.hosts.hosts {
+			all = append(all, h.mounts[:h.own]...)
+		}
+	}
+	for _, m := range all {
 		name, ok1 := constant(m.ProcessGroup, processGroupValue)
 		app, ok2 := constant(m.ApplicationGroup, applicationGroupValue)
 		callable, ok3 := constant(m.CallableObject, callableValue)

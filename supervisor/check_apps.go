@@ -107,8 +107,7 @@ func (s *Supervisor) checkedApps() []checkedApp {
 			apps = append(apps, app)
 		}
 	}
-	for i := range s.config.ScriptAliases {
-		mount := &s.config.ScriptAliases[i]
+	for _, mount := range s.config.Mounts() {
 		application, fixed := config.FixedApplication(mount.ApplicationGroup)
 		if !fixed || mount.Directory || strings.Contains(mount.CallableObject, "%{") {
 			continue

@@ -153,15 +153,12 @@ func (p *plan) routerConfig(cfg *config.Config, version string) *wire.RouterConf
 			QueueLength: g.config.QueueLength, QueueTimeout: g.config.QueueTimeout,
 		})
 	}
-	for _, m := range cfg.ScriptAliases {
-		w.Mounts = append(w.Mounts, wire.Mount{
-			Prefix: m.Prefix, Target: m.Target, Directory: m.Directory,
-			ProcessGroup: m.ProcessGroup, ApplicationGroup: m.ApplicationGroup, CallableObject: m.CallableObject,
-			ScriptReloading: m.ScriptReloading, RequestBuffer: m.RequestBuffer, MaxBodyBytes: m.MaxBodyBytes,
-			DropAuthorization: !m.PassAuthorization, RefuseChunked: !m.ChunkedRequest,
-			MapHeadToGet:        m.MapHeadToGet == config.MapHeadOn,
-			TrustedProxyHeaders: m.TrustedProxyHeaders, TrustedProxies: m.TrustedProxies,
-			RestrictProcess: restricted(m.RestrictProcess),
+	w.Mounts = wireMounts(cfg.ScriptAliases)
+	for i := range cfg.VirtualHosts {
+		h := &cfg.VirtualHosts[i]
+		w.VirtualHosts = append(w.VirtualHosts, wire.VirtualHost{
+			ServerName: h.ServerName(), Names: append([]string{h.Name}, h.ServerAlias...), Ports: h.Ports,
+			Mounts: wireMounts(h.ScriptAliases), Inherited: wireMounts(h.Inherited),
 		})
 	}
 	if d := cfg.DispatchScript; d != nil {
@@ -172,6 +169,24 @@ func (p *plan) routerConfig(cfg *config.Config, version string) *wire.RouterConf
 		}
 	}
 	return w
+}
+
+// wireMounts are mounts as the router is told of them.
+func wireMounts(mounts []config.ScriptAlias) []wire.Mount {
+	var told []wire.Mount
+	for i := range mounts {
+		m := &mounts[i]
+		told = append(told, wire.Mount{
+			Prefix: m.Prefix, Target: m.Target, Directory: m.Directory,
+			ProcessGroup: m.ProcessGroup, ApplicationGroup: m.ApplicationGroup, CallableObject: m.CallableObject,
+			ScriptReloading: m.ScriptReloading, RequestBuffer: m.RequestBuffer, MaxBodyBytes: m.MaxBodyBytes,
+			DropAuthorization: !m.PassAuthorization, RefuseChunked: !m.ChunkedRequest,
+			MapHeadToGet:        m.MapHeadToGet == config.MapHeadOn,
+			TrustedProxyHeaders: m.TrustedProxyHeaders, TrustedProxies: m.TrustedProxies,
+			RestrictProcess: restricted(m.RestrictProcess),
+		})
+	}
+	return told
 }
 
 func (l *listenerPlan) wire(fd int) wire.Listener {

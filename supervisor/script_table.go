@@ -35,8 +35,7 @@ func mayServe(cfg *config.Config, mount *config.ScriptAlias, group string) bool 
 func scriptTableOf(cfg *config.Config, group string) scriptTable {
 	var table scriptTable
 	seen := map[wire.ScriptRule]bool{}
-	for i := range cfg.ScriptAliases {
-		mount := &cfg.ScriptAliases[i]
+	for _, mount := range cfg.Mounts() {
 		if !mayServe(cfg, mount, group) {
 			continue
 		}
@@ -86,8 +85,7 @@ func embeddedOf(cfg *config.Config) wire.Embedded {
 		embedded.Preload = append(embedded.Preload, wire.Import{Application: p.Application, Path: p.Path})
 	}
 	seen := map[wire.ScriptRule]bool{}
-	for i := range cfg.ScriptAliases {
-		mount := &cfg.ScriptAliases[i]
+	for _, mount := range cfg.Mounts() {
 		if !mayServe(cfg, mount, global) {
 			continue
 		}

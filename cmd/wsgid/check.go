@@ -58,9 +58,16 @@ func summarize(w io.Writer, c *config.Config) {
 	for _, p := range c.DaemonProcesses {
 		processes += p.Processes
 	}
+	mounts := len(c.ScriptAliases)
+	for i := range c.VirtualHosts {
+		mounts += len(c.VirtualHosts[i].ScriptAliases)
+	}
 	fmt.Fprintf(w, "%s: ok: %s, %s with %s, %s", c.File,
 		count(len(c.Listeners), "listener"), count(len(c.DaemonProcesses), "group"),
-		count(processes, "process"), count(len(c.ScriptAliases), "mount"))
+		count(processes, "process"), count(mounts, "mount"))
+	if n := len(c.VirtualHosts); n > 0 {
+		fmt.Fprintf(w, ", %s", count(n, "virtual host"))
+	}
 	if c.DispatchScript != nil {
 		fmt.Fprint(w, ", a dispatch script")
 	}

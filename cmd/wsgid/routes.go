@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -21,7 +22,7 @@ func newRoutes() *cobra.Command {
 		Use:   "routes",
 		Short: "Show which URL is served by which script, group and interpreter",
 		Long: `Reads the configuration and shows its mounts in the order in which they are
-tried, with the process group, application group and callable object that serve
+tried, those of virtual hosts first, with the process group, application group and callable object that serve
 them before a dispatch script is asked, and what nobody can reach. Mistakes and
 warnings are shown as by wsgid check. It starts nothing.`,
 		Args: noArguments,
@@ -59,6 +60,7 @@ type routes struct {
 
 // route is one mount.
 type route struct {
+	Host             string `json:"host,omitempty"` // the virtual host; empty: any
 	URL              string `json:"url"`
 	Script           string `json:"script"` // a directory ends with a slash
 	ProcessGroup     string `json:"process_group"`
@@ -87,17 +89,26 @@ func routesOf(c *config.Config) *routes {
 	}
 	var named []string
 	open := c.DispatchScript != nil // any group may be chosen
-	for _, s := range c.ScriptAliases {
+	add := func(host string, s *config.ScriptAlias) {
 		script := s.Target
 		if s.Directory {
 			script = strings.TrimSuffix(script, "/") + "/"
 		}
 		r.Mounts = append(r.Mounts, route{
-			URL: s.Prefix, Script: script, ProcessGroup: s.ProcessGroup, ApplicationGroup: s.ApplicationGroup,
+			Host: host, URL: s.Prefix, Script: script, ProcessGroup: s.ProcessGroup, ApplicationGroup: s.ApplicationGroup,
 			CallableObject: s.CallableObject, Preload: s.Preload, Place: fmt.Sprintf("%s:%d", s.Range.Filename, s.Range.Start.Line),
 		})
 		named = append(named, s.ProcessGroup)
 		open = open || s.ProcessGroup != "%{GLOBAL}" && strings.HasPrefix(s.ProcessGroup, "%{")
+	}
+	for i := range c.VirtualHosts {
+		h := &c.VirtualHosts[i]
+		for j := range h.ScriptAliases {
+			add(h.Name, &h.ScriptAliases[j])
+		}
+	}
+	for i := range c.ScriptAliases {
+		add("", &c.ScriptAliases[i])
 	}
 	for i := range c.DaemonProcesses {
 		p := &c.DaemonProcesses[i]
@@ -115,16 +126,23 @@ func routesOf(c *config.Config) *routes {
 // writeRoutes shows them for people.
 func writeRoutes(w io.Writer, r *routes) error {
 	t := newTable()
-	t.row("URL", "SCRIPT", "PROCESS GROUP", "APPLICATION GROUP", "CALLABLE", "LOADED", "FROM")
+	hosts := slices.ContainsFunc(r.Mounts, func(m route) bool { return m.Host != "" })
+	row := func(host string, cells ...any) {
+		if hosts {
+			cells = append([]any{host}, cells...)
+		}
+		t.row(cells...)
+	}
+	row("HOST", "URL", "SCRIPT", "PROCESS GROUP", "APPLICATION GROUP", "CALLABLE", "LOADED", "FROM")
 	for _, s := range r.Static {
-		t.row(s.URL, s.Dir, "-", "-", "-", "static", s.Listener)
+		row("any", s.URL, s.Dir, "-", "-", "-", "static", s.Listener)
 	}
 	for _, m := range r.Mounts {
 		loaded := "by request"
 		if m.Preload {
 			loaded = "at start"
 		}
-		t.row(m.URL, m.Script, m.ProcessGroup, m.ApplicationGroup, m.CallableObject, loaded, filepath.Base(m.Place))
+		row(cmp.Or(m.Host, "any"), m.URL, m.Script, m.ProcessGroup, m.ApplicationGroup, m.CallableObject, loaded, filepath.Base(m.Place))
 	}
 	if err := t.writeTo(w); err != nil {
 		return err

@@ -10,7 +10,8 @@ import (
 type RouterConfig struct {
 	Listeners      []Listener      `json:"listeners"`
 	Groups         []Group         `json:"groups"`
-	Mounts         []Mount         `json:"mounts"`
+	Mounts         []Mount         `json:"mounts"` // the global ones
+	VirtualHosts   []VirtualHost   `json:"virtual_hosts,omitempty"`
 	DispatchScript *DispatchScript `json:"dispatch_script,omitempty"`
 	Embedded       Embedded        `json:"embedded"`
 	Limits         Limits          `json:"limits"`
@@ -67,6 +68,21 @@ type Group struct {
 	Threads      int           `json:"threads"`
 	QueueLength  int           `json:"queue_length"`  // requests that may wait
 	QueueTimeout time.Duration `json:"queue_timeout"` // enforced while waiting; 0: no limit
+}
+
+// VirtualHost is what requests for some names see.
+type VirtualHost struct {
+	// ServerName, as configured, stands in %{SERVER}, %{HOST} and %{RESOURCE}
+	// for the front server's SERVER_NAME; empty: that one stays.
+	ServerName string `json:"server_name,omitempty"`
+	// Names it answers to: complete ones, "*.x" for those below x, "*" for all.
+	Names []string `json:"names"`
+	// Ports that the request must have come to; empty: any.
+	Ports []int `json:"ports,omitempty"`
+	// Mounts of its own come first, then Inherited, the global ones as they
+	// hold in this host; nil: RouterConfig.Mounts.
+	Mounts    []Mount `json:"mounts,omitempty"`
+	Inherited []Mount `json:"inherited,omitempty"`
 }
 
 // Mount binds URLs to a script file or to a directory of scripts.

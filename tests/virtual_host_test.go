@@ -1,0 +1,95 @@
+package tests
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/wsgid/wsgid/tests/internal/harness"
+)
+
+// everyFront starts each kind of front server for a test; those that speak
+// FastCGI pass on every URL. address is that of the built-in HTTP front.
+var everyFront = map[string]func(w *harness.World, address string) *harness.Client{
+	"apache": func(w *harness.World, _ string) *harness.Client {
+		return w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass}).Client
+	},
+	"nginx":    func(w *harness.World, _ string) *harness.Client { return w.StartNginx() },
+	"lighttpd": func(w *harness.World, _ string) *harness.Client { return w.StartLighttpd() },
+	"caddy":    func(w *harness.World, _ string) *harness.Client { return w.StartCaddy() },
+	"http": func(w *harness.World, address string) *harness.Client {
+		return harness.NewClient(w.T, "http://"+address)
+	},
+}
+
+// host writes a virtual_host block; inside are options and mounts.
+func host(name string, inside ...string) string {
+	return "virtual_host \"" + name + "\" {\n" + strings.Join(inside, "\n") + "\n}\n"
+}
+
+// TestVirtualHosts: the Host header chooses mounts and settings, behind every
+// front server.
+func TestVirtualHosts(t *testing.T) {
+	for name, start := range everyFront {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.App("environ.py")
+			address := freeAddress(t)
+			at := func(name string) string { return option("application_group", name) }
+			w.Configure("listen \"http\" {\n  address = \"" + address + "\"\n}\n" + group("only", "#64001", 1, 4) +
+				host("www.Example.test", `server_alias = ["example.test", "*.example.test"]`, "max_body_bytes = 3",
+					mount("/own", "apps/environ.py", at("%{RESOURCE}")),
+					mount("/big", "apps/environ.py", at("big"), "max_body_bytes = 10")) +
+				host("deep", `server_alias = ["*.deep.example.test"]`, mount("/own", "apps/environ.py", at("deep"))) +
+				host("[2001:db8::1]", mount("/own", "apps/environ.py", at("six"))) +
+				host("elsewhere", "ports = [1]", `server_alias = ["port.test"]`, mount("/own", "apps/environ.py", at("port"))) +
+				mount("/all", "apps/environ.py", at("%{SERVER}")))
+			w.Start(harness.Options{})
+			client := start(w, address)
+			for _, c := range []struct{ host, url, at string }{ // at: the application group, begins so
+				{"www.example.test", "/own/x", "www.Example.test"},
+				{"WWW.EXAMPLE.TEST.:80", "/own", "www.Example.test"},
+				{"example.test", "/own", "www.Example.test"},
+				{"a.b.example.test", "/own", "www.Example.test"},
+				{"deep.example.test", "/own", "www.Example.test"},
+				{"a.deep.example.test", "/own", "deep"},
+				{"[2001:db8:0::1]", "/own", "six"},
+				{"example.test", "/all/x", "www.Example.test"},
+				{"example.test", "/own/../all", "www.Example.test"},
+				{"elsewhere", "/own", ""},
+				{"port.test", "/own", ""},
+				{"other.test", "/own", ""},
+				{"xexample.test", "/own", ""},
+				{"deep", "/big", ""},
+				{"other.test", "/big", ""},
+			} {
+				response := client.Get(c.url, "Host: "+c.host)
+				if c.at == "" {
+					wantError(t, response, 404, "WSGID-1003")
+					continue
+				}
+				v := look(t, response)
+				if got := v.env("mod_wsgi.application_group"); !strings.HasPrefix(got, c.at) {
+					t.Errorf("%s %s: served in %q, want %q", c.host, c.url, got, c.at)
+				}
+			}
+			if got := look(t, client.Get("/all", "Host: other.test")).env("mod_wsgi.application_group"); strings.HasPrefix(got, "www.Example.test") {
+				t.Errorf("without a virtual host %%{SERVER} is %q", got)
+			}
+			for _, c := range []struct {
+				host, url string
+				size      int
+				refused   bool
+			}{
+				{"example.test", "/own", 4, true}, {"example.test", "/own", 3, false}, {"example.test", "/big", 10, false},
+				{"example.test", "/big", 11, true}, {"example.test", "/all", 4, true}, {"other.test", "/all", 4, false},
+			} {
+				response := client.Do("POST", c.url, strings.NewReader(strings.Repeat("x", c.size)), "Host: "+c.host)
+				if c.refused {
+					wantError(t, response, 413, "WSGID-1009")
+				} else {
+					look(t, response)
+				}
+			}
+		})
+	}
+}
