@@ -27,6 +27,9 @@ type RequestOptions struct {
 	// RestrictProcess are the process groups that may serve a request, whatever
 	// an expansion or a dispatch script says; "%{GLOBAL}" is embedded mode. Nil: all.
 	RestrictProcess []string
+	// DispatchScript is the path of the dispatch_script block that decides about
+	// a request; empty: none does. Of the router: that of the default block.
+	DispatchScript string
 }
 
 // MapHead is the value of map_head_to_get.
@@ -60,6 +63,7 @@ func (d *decoder) requestOptions(o *RequestOptions) options {
 		"trusted_proxy_headers": d.list(&o.TrustedProxyHeaders),
 		"trusted_proxies":       d.prefixes(&o.TrustedProxies),
 		"restrict_process":      d.list(&o.RestrictProcess),
+		"dispatch_script":       d.str(&o.DispatchScript),
 	}
 }
 
@@ -73,6 +77,7 @@ func (v *validator) inheritRequestOptions(s *ScriptAlias) {
 		"trusted_proxy_headers": func() { s.TrustedProxyHeaders = router.TrustedProxyHeaders },
 		"trusted_proxies":       func() { s.TrustedProxies = router.TrustedProxies },
 		"restrict_process":      func() { s.RestrictProcess = router.RestrictProcess },
+		"dispatch_script":       func() { s.DispatchScript = router.DispatchScript },
 	} {
 		if !v.given(s.Range, name) {
 			take()
@@ -91,6 +96,7 @@ func (v *validator) requestOptions(block hcl.Range, o *RequestOptions) {
 		}
 	}
 	v.restrictProcess(block, o)
+	v.chosenDispatchScript(block, o)
 	if !v.given(block, "trusted_proxy_headers") {
 		return
 	}

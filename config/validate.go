@@ -27,6 +27,7 @@ func (v *validator) validate() {
 	for i := range c.DaemonProcesses {
 		v.daemonProcess(i)
 	}
+	v.dispatchScripts()
 	for i := range c.ScriptAliases {
 		s := &c.ScriptAliases[i]
 		resolveScriptAlias(s, c, v.written(s.Range, "process_group"), v.given(s.Range, "preload"))
@@ -48,9 +49,7 @@ func (v *validator) validate() {
 	for i := range c.InterpreterBlocks {
 		v.interpreterBlock(&c.InterpreterBlocks[i])
 	}
-	if c.DispatchScript != nil {
-		v.dispatchScript(c.DispatchScript)
-	}
+	v.unusedDispatchScripts()
 	v.control(&c.Control)
 	v.log(&c.Log)
 	v.completeness()

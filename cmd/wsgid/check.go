@@ -61,8 +61,8 @@ func summarize(w io.Writer, c *config.Config) {
 	fmt.Fprintf(w, "%s: ok: %s, %s with %s, %s", c.File,
 		count(len(c.Listeners), "listener"), count(len(c.DaemonProcesses), "group"),
 		count(processes, "process"), count(len(c.ScriptAliases), "mount"))
-	if c.DispatchScript != nil {
-		fmt.Fprint(w, ", a dispatch script")
+	if n := len(c.DispatchScripts); n > 0 {
+		fmt.Fprint(w, ", "+count(n, "dispatch script"))
 	}
 	fmt.Fprintln(w)
 }
