@@ -85,6 +85,7 @@ func defaultImportScript() ImportScript { return ImportScript{ApplicationGroup: 
 
 func defaultDispatchScript() DispatchScript {
 	return DispatchScript{
+		Default:         true,
 		Concurrency:     16,
 		Timeout:         10 * time.Second,
 		DeadlockTimeout: 300 * time.Second,

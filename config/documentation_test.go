@@ -122,6 +122,7 @@ var inWords = []string{
 	"false, unless `interpreter_options` says so", "true, unless `interpreter_options` says otherwise", "whoever the mode lets in", "those of the user", "the user's primary group",
 	"the system's `python3`", "`www-data` where it exists, else `nobody`", "the router's", "the router's user", "the router's group",
 	"the user that started wsgid", "the group that started wsgid", "the one that the request was going to use",
+	"that of the `dispatch_script` block with `default = true`",
 	"the only `daemon_process`; with none `%{GLOBAL}`; with several it is required",
 	"true if the target is a file and process group and application group are fixed names",
 	"`/run/wsgid/control.sock`, for an ordinary user `$XDG_RUNTIME_DIR/wsgid/control.sock`",

@@ -14,8 +14,8 @@ func TestExamples(t *testing.T) {
 	if len(c.DaemonProcesses) != 3 || c.DaemonProcesses[1].Name != "api" || c.DaemonProcesses[1].Processes != 4 || c.DaemonProcesses[0].Threads != 15 {
 		t.Errorf("daemon processes: %+v", c.DaemonProcesses)
 	}
-	if c.DispatchScript == nil || c.DispatchScript.Path != "/etc/wsgid/dispatch.py" {
-		t.Errorf("dispatch script: %+v", c.DispatchScript)
+	if len(c.DispatchScripts) != 1 || c.DispatchScripts[0].Path != "/etc/wsgid/dispatch.py" {
+		t.Errorf("dispatch scripts: %+v", c.DispatchScripts)
 	}
 	if s := c.ScriptAliases[0]; s.ProcessGroup != "web" || s.ApplicationGroup != "%{GLOBAL}" || !s.Preload {
 		t.Errorf("script alias: %+v", s)

@@ -34,10 +34,10 @@ type Config struct {
 	VirtualHosts []VirtualHost
 	// ImportScripts are imported when processes start, in file order.
 	ImportScripts []ImportScript
-	// DispatchScript is nil when none is configured.
-	DispatchScript *DispatchScript
-	Control        Control
-	Log            Log
+	// DispatchScripts are those that a context may choose, in file order.
+	DispatchScripts []DispatchScript
+	Control         Control
+	Log             Log
 }
 
 // ListenerKind is the label of a listen block.
@@ -210,9 +210,11 @@ const (
 	LoadErrorStatic   OnLoadError = "static"
 )
 
-// DispatchScript is the dispatch_script "path" block.
+// DispatchScript is a dispatch_script "path" block.
 type DispatchScript struct {
 	Path string
+	// Default, default true: contexts that choose none have this one.
+	Default bool
 	// ApplicationGroup is the interpreter it runs in; empty: the one that the
 	// request was statically decided to use.
 	ApplicationGroup string

@@ -31,6 +31,9 @@ type RequestOptions struct {
 	// RestrictProcess are the process groups that may serve a request, whatever
 	// an expansion or a dispatch script says; "%{GLOBAL}" is embedded mode. Nil: all.
 	RestrictProcess []string
+	// DispatchScript is the path of the dispatch_script block that decides about
+	// a request; empty: none does. Of the router: that of the default block.
+	DispatchScript string
 }
 
 // MapHead is the value of map_head_to_get.
@@ -66,6 +69,7 @@ func (d *decoder) requestOptions(o *RequestOptions) options {
 		"trusted_proxy_headers": d.list(&o.TrustedProxyHeaders),
 		"trusted_proxies":       d.prefixes(&o.TrustedProxies),
 		"restrict_process":      d.list(&o.RestrictProcess),
+		"dispatch_script":       d.str(&o.DispatchScript),
 	}
 }
 
@@ -81,6 +85,7 @@ func (v *validator) inheritRequestOptions(block hcl.Range, o, from *RequestOptio
 		"trusted_proxy_headers": func() { o.TrustedProxyHeaders = from.TrustedProxyHeaders },
 		"trusted_proxies":       func() { o.TrustedProxies = from.TrustedProxies },
 		"restrict_process":      func() { o.RestrictProcess = from.RestrictProcess },
+		"dispatch_script":       func() { o.DispatchScript = from.DispatchScript },
 	} {
 		if v.given(block, name) {
 			own = true
@@ -102,6 +107,7 @@ func (v *validator) requestOptions(block hcl.Range, o *RequestOptions) {
 		}
 	}
 	v.restrictProcess(block, o)
+	v.chosenDispatchScript(block, o)
 	if !v.given(block, "trusted_proxy_headers") {
 		return
 	}

@@ -40,7 +40,7 @@ func (v *validator) restricted(s *ScriptAlias) {
 	}
 	const title = "Process group is not permitted"
 	at, allowed := v.place(s.Range, "process_group"), strings.Join(s.RestrictProcess, ", ")
-	if v.config.DispatchScript == nil {
+	if s.DispatchScript == "" {
 		v.add(at, title, "restrict_process permits %s, and the process group is %q: every request would be answered with 500.", allowed, s.ProcessGroup)
 		return
 	}

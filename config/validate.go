@@ -27,6 +27,7 @@ func (v *validator) validate() {
 	for i := range c.DaemonProcesses {
 		v.daemonProcess(i)
 	}
+	v.dispatchScripts()
 	v.mounts(c.ScriptAliases, &c.Router.RequestOptions)
 	for i := range c.VirtualHosts {
 		v.virtualHost(&c.VirtualHosts[i])
@@ -46,9 +47,7 @@ func (v *validator) validate() {
 	for i := range c.InterpreterBlocks {
 		v.interpreterBlock(&c.InterpreterBlocks[i])
 	}
-	if c.DispatchScript != nil {
-		v.dispatchScript(c.DispatchScript)
-	}
+	v.unusedDispatchScripts()
 	v.control(&c.Control)
 	v.log(&c.Log)
 	v.completeness()

@@ -133,19 +133,3 @@ func (v *validator) importScript(s *ImportScript) {
 		}
 	}
 }
-
-// dispatchScript validates the dispatch_script block.
-func (v *validator) dispatchScript(s *DispatchScript) {
-	if !filepath.IsAbs(s.Path) || strings.HasSuffix(s.Path, "/") {
-		v.add(s.Range, "Path is not absolute", "dispatch_script needs the absolute path of a file; %q is none.", s.Path)
-	}
-	v.applicationGroup(s.Range, s.ApplicationGroup)
-	switch s.OnLoadError {
-	case LoadErrorLastGood, LoadErrorFail, LoadErrorStatic:
-	default:
-		v.add(v.place(s.Range, "on_load_error"), "Wrong value", "on_load_error is \"last_good\", \"fail\" or \"static\"; %q is none of them%s", s.OnLoadError,
-			didYouMean(string(s.OnLoadError), []string{"last_good", "fail", "static"}))
-	}
-	v.positive(s.Range, "dispatch_timeout", s.Timeout, "a script that hangs would hold its requests for ever")
-	v.positive(s.Range, "deadlock_timeout", s.DeadlockTimeout, "a router that hangs would never be replaced")
-}

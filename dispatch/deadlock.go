@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -9,18 +10,19 @@ const (
 	// probeAfter is how long Python is busy before anybody asks whether its
 	// lock can be had at all.
 	probeAfter = time.Second
-	// defaultDeadlock is deadlock_timeout without a dispatch script.
+	// defaultDeadlock is deadlock_timeout without a script.
 	defaultDeadlock = 300 * time.Second
 )
 
 // lookAtPython is the housekeeper's part for the Python of this process: calls
-// of the dispatch script past their deadline, and the lock of the interpreter
+// of scripts past their deadline, and the lock of the interpreter
 // that nobody can get any more.
 func (r *Router) lookAtPython(now time.Time) {
 	var busy time.Duration
 	var err error
-	if r.script != nil {
-		busy, err = r.script.look(now)
+	for _, s := range r.scripts {
+		oldest, lost := s.look(now)
+		busy, err = max(busy, oldest), errors.Join(err, lost)
 	}
 	for _, g := range r.order {
 		if g.embedded {
@@ -39,13 +41,7 @@ func (r *Router) lookAtPython(now time.Time) {
 // probe asks for Python's lock beside everything else, one question at a time
 // and one a second.
 func (r *Router) probe(now time.Time) error {
-	limit := r.config.Embedded.DeadlockTimeout
-	if limit <= 0 {
-		limit = defaultDeadlock
-	}
-	if r.script != nil {
-		limit = r.script.config.DeadlockTimeout
-	}
+	limit := r.deadlockTimeout()
 	if since := r.probing.Load(); since != 0 {
 		if held := now.Sub(time.Unix(0, since)); limit > 0 && held > limit {
 			return fmt.Errorf("python's interpreter lock could not be had for %s", held.Round(time.Second))
@@ -67,6 +63,20 @@ func (r *Router) probe(now time.Time) error {
 		r.probing.Store(0)
 	}()
 	return nil
+}
+
+// deadlockTimeout is that of the least patient script.
+func (r *Router) deadlockTimeout() time.Duration {
+	limit := r.config.Embedded.DeadlockTimeout
+	if limit <= 0 {
+		limit = defaultDeadlock
+	}
+	for i, s := range r.scripts {
+		if i == 0 || s.config.DeadlockTimeout < limit {
+			limit = s.config.DeadlockTimeout
+		}
+	}
+	return limit
 }
 
 // busyFor is how long at least one thread of the group has been busy, as far

@@ -262,12 +262,14 @@ func TestBusyEmbeddedApplicationIsNoDeadlock(t *testing.T) {
 func TestHalfOfTheDispatchCallsLost(t *testing.T) {
 	release := make(chan struct{})
 	returned := make(chan struct{})
-	h := &fakeHost{decide: func(map[string]string, *ScriptCall) (ScriptDecision, error) {
+	h := &fakeHost{decide: func(map[string]string, *ScriptCall) (ScriptAnswer, error) {
 		<-release
 		close(returned)
-		return ScriptDecision{}, nil
+		return ScriptAnswer{}, nil
 	}}
-	r := dispatching(t, h, func(d *wire.DispatchScript) { d.Timeout, d.Concurrency = 20*time.Millisecond, 2 })
+	r := dispatching(t, h, func(c *wire.RouterConfig) {
+		c.DispatchScripts[0].Timeout, c.DispatchScripts[0].Concurrency = 20*time.Millisecond, 2
+	})
 	f := r.front()
 	f.begin("/stuck")
 	r.awaitEnd("1 of 2 calls")
@@ -282,13 +284,14 @@ func TestDeadlockOfTheDispatchScriptWithoutTimeout(t *testing.T) {
 	h := newEmbeddedHost(t, nil)
 	h.held.Store(true)
 	release := make(chan struct{})
-	h.decide = func(map[string]string, *ScriptCall) (ScriptDecision, error) {
+	h.decide = func(map[string]string, *ScriptCall) (ScriptAnswer, error) {
 		<-release
-		return ScriptDecision{}, nil
+		return ScriptAnswer{}, nil
 	}
 	config := baseConfig(wire.Group{Name: "web", Socket: "/nonexistent"})
 	config.Mounts = []wire.Mount{fileMount("/", "/srv/site.wsgi", "web")}
-	config.DispatchScript = &wire.DispatchScript{Path: "/etc/d.py", Concurrency: 2, DeadlockTimeout: 50 * time.Millisecond}
+	config.DispatchScripts = []wire.Script{{Path: "/etc/d.py", Concurrency: 2, DeadlockTimeout: 50 * time.Millisecond}}
+	config.Mounts[0].DispatchScript = "/etc/d.py"
 	r := startRouter(t, config, func(wire.Embedded) (ScriptHost, error) { return h, nil })
 	r.front().begin("/")
 	r.awaitEnd("interpreter lock")

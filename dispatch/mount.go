@@ -14,7 +14,9 @@ import (
 type mount struct {
 	wire.Mount
 	prefix []byte // slash runs collapsed
-	fixed  *route // the decision, when nothing in it needs a request
+	fixed  *route // the decision, when nothing in it needs a request but a script
+	// script decides about each request; nil: none does.
+	script *script
 	// proxies is nil where no header of a proxy is looked at; adjusts says that
 	// anything of a request is changed at all.
 	proxies *proxyRules

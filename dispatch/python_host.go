@@ -80,19 +80,19 @@ func callOf(c *ScriptCall) *pyshim.Call {
 	return call
 }
 
-// Dispatch runs the callables of a dispatch script.
-func (h *pythonHost) Dispatch(c *ScriptCall) (ScriptDecision, error) {
+// Evaluate runs the callables of a script.
+func (h *pythonHost) Evaluate(c *ScriptCall) (ScriptAnswer, error) {
 	call := callOf(c)
 	call.Script, call.ApplicationGroup, call.Params = c.Script, c.ApplicationGroup, c.Params
 	call.RequestID, call.Check, call.KeepLastGood = c.RequestID, c.Check, c.KeepLastGood
 	d, err := h.host.Dispatch(call)
 	if err != nil {
-		return ScriptDecision{}, scriptError(err)
+		return ScriptAnswer{}, scriptError(err)
 	}
-	return ScriptDecision{
+	return ScriptAnswer{LoadError: d.LoadError, ScriptDecision: ScriptDecision{
 		ProcessGroup: Override(d.ProcessGroup), ApplicationGroup: Override(d.ApplicationGroup),
-		CallableObject: Override(d.CallableObject), LoadError: d.LoadError,
-	}, nil
+		CallableObject: Override(d.CallableObject),
+	}}, nil
 }
 
 // Interrupt raises an exception in a running call.

@@ -35,16 +35,17 @@ type Router struct {
 	ctx    context.Context // ends when nothing shall go on
 	cancel context.CancelCauseFunc
 
-	mounts    mountTable // the global ones
-	hosts     *hostTable // nil without virtual hosts
-	groups    map[string]*group
-	order     []*group
-	script    *dispatchScript
-	listeners []*listener
-	https     []*httpListener
-	fronts    *frontSet
-	keeper    *keeper
-	startHost func(wire.Embedded) (ScriptHost, error)
+	mounts      mountTable // the global ones
+	hosts       *hostTable // nil without virtual hosts
+	groups      map[string]*group
+	order       []*group
+	scripts     []*script          // all that are evaluated here
+	dispatchers map[string]*script // dispatch scripts by path
+	listeners   []*listener
+	https       []*httpListener
+	fronts      *frontSet
+	keeper      *keeper
+	startHost   func(wire.Embedded) (ScriptHost, error)
 
 	hostMu  sync.Mutex
 	host    ScriptHost
@@ -57,7 +58,7 @@ type Router struct {
 	stopping  atomic.Bool
 	stopOnce  sync.Once
 	stopped   chan struct{} // all that runs has ended
-	left      atomic.Int64  // goroutines caught in the dispatch script
+	left      atomic.Int64  // goroutines caught in a script
 
 	idPrefix []byte
 	nextID   atomic.Uint64
@@ -120,13 +121,11 @@ func (r *Router) start() error {
 	if r.config.Embedded.Needed {
 		r.addGroup(wire.Group{Threads: r.config.Embedded.Threads, QueueLength: 1024, QueueTimeout: 45 * time.Second}, true)
 	}
-	r.fixRoutes()
-	if d := r.config.DispatchScript; d != nil {
-		host, err := r.embeddedHost()
-		if err != nil {
-			return err
-		}
-		r.script = newDispatchScript(r, *d, host)
+	if err := r.openScripts(); err != nil {
+		return err
+	}
+	if err := r.fixRoutes(); err != nil {
+		return err
 	}
 	if len(r.config.Embedded.Preload) > 0 {
 		g := r.groups[""]
@@ -170,6 +169,25 @@ func (r *Router) addGroup(config wire.Group, embedded bool) {
 	g := newGroup(r, config, embedded)
 	r.groups[config.Name] = g
 	r.order = append(r.order, g)
+}
+
+// openScripts makes the table of scripts that the configuration declares. A
+// request chooses among these; no other path is ever loaded.
+func (r *Router) openScripts() error {
+	if len(r.config.DispatchScripts) == 0 {
+		return nil
+	}
+	host, err := r.embeddedHost()
+	if err != nil {
+		return err
+	}
+	r.dispatchers = make(map[string]*script)
+	for _, c := range r.config.DispatchScripts {
+		s := newScript(r, KindDispatch, c, host)
+		r.scripts = append(r.scripts, s)
+		r.dispatchers[c.Path] = s
+	}
+	return nil
 }
 
 // background runs fn in a goroutine that the router waits for at its end.
@@ -314,8 +332,8 @@ func (r *Router) closeListeners() {
 	}
 }
 
-// end stops everything that is left and waits for it. Goroutines caught in the
-// dispatch script are not waited for: they cannot be ended.
+// end stops everything that is left and waits for it. Goroutines caught in a
+// script are not waited for: they cannot be ended.
 func (r *Router) end() {
 	r.stopping.Store(true)
 	r.closeListeners()
@@ -394,11 +412,8 @@ func (r *Router) status() *wire.RouterStatus {
 		s.LoadErrors = r.host.LoadErrors()
 	}
 	r.hostMu.Unlock()
-	if r.script != nil {
-		s.DispatchCalls = r.script.calls.Load()
-		if e := r.script.loadError.Load(); e != nil {
-			s.DispatchError = *e
-		}
+	for _, script := range r.scripts {
+		s.Scripts = append(s.Scripts, script.status())
 	}
 	for _, g := range r.order {
 		s.Groups = append(s.Groups, g.status())

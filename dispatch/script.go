@@ -15,12 +15,13 @@ import (
 // that sits in C code without the lock never sees the exception.
 const writeOffAfter = time.Second
 
-// dispatchScript is the script that decides about each request. The goroutine
-// of the request calls into Python itself; a call that does not come back is
-// answered by the housekeeper.
-type dispatchScript struct {
+// script is a script that the router evaluates itself. The goroutine of the
+// request calls into Python; a call that does not come back is answered by the
+// housekeeper.
+type script struct {
 	router *Router
-	config wire.DispatchScript
+	kind   ScriptKind
+	config wire.Script
 	host   ScriptHost
 	slots  chan struct{} // one element a call inside Python
 
@@ -42,14 +43,16 @@ type runningCall struct {
 	writtenOff  bool
 }
 
-func newDispatchScript(r *Router, config wire.DispatchScript, host ScriptHost) *dispatchScript {
-	return &dispatchScript{router: r, config: config, host: host,
+func newScript(r *Router, kind ScriptKind, config wire.Script, host ScriptHost) *script {
+	return &script{router: r, kind: kind, config: config, host: host,
 		slots:   make(chan struct{}, max(1, config.Concurrency)),
 		running: make(map[*runningCall]struct{})}
 }
 
-// evaluate asks the script about x, whose variables stand in x.out.
-func (s *dispatchScript) evaluate(x *exchange, application string) (ScriptDecision, *refusal, outcome) {
+// evaluate asks the script about x, whose variables stand in x.out. It runs in
+// the interpreter of its own option, else in application, the one that the
+// request was statically decided to use. What c asks, the caller has set.
+func (s *script) evaluate(x *exchange, application string, c *ScriptCall) (ScriptAnswer, *refusal, outcome) {
 	x.enter(phaseScript)
 	now := time.Now()
 	deadline := now.Add(s.config.Timeout)
@@ -57,42 +60,38 @@ func (s *dispatchScript) evaluate(x *exchange, application string) (ScriptDecisi
 		deadline = now.Add(365 * 24 * time.Hour)
 	}
 	if r := s.enter(deadline); r != nil {
-		return ScriptDecision{}, r, answered
+		return ScriptAnswer{}, r, answered
 	}
 	if s.config.ApplicationGroup != "" {
 		application = x.env.expand(s.config.ApplicationGroup, scriptGroupValue, x.target.scriptName)
 	}
-	c := &runningCall{x: x, start: time.Now(), deadline: deadline, call: &ScriptCall{
-		Script:           s.config.Path,
-		ApplicationGroup: application,
-		Params:           x.out[headLen:],
-		RequestID:        string(x.requestID),
-		Check:            s.config.ScriptReloading,
-		KeepLastGood:     s.config.OnLoadError == wire.LoadErrorLastGood,
-	}}
+	c.Kind, c.Script, c.ApplicationGroup = s.kind, s.config.Path, application
+	c.Params, c.RequestID = x.out[headLen:], string(x.requestID)
+	c.Check, c.KeepLastGood = s.config.ScriptReloading, s.config.OnLoadError == wire.LoadErrorLastGood
+	call := &runningCall{x: x, start: time.Now(), deadline: deadline, call: c}
 	s.mu.Lock()
-	s.running[c] = struct{}{}
+	s.running[call] = struct{}{}
 	s.mu.Unlock()
 	s.calls.Add(1)
-	d, err := s.host.Dispatch(c.call)
+	a, err := s.host.Evaluate(c)
 
 	s.mu.Lock()
-	delete(s.running, c)
-	gone := c.writtenOff
+	delete(s.running, call)
+	gone := call.writtenOff
 	if gone {
 		s.lost--
 	}
 	s.mu.Unlock()
 	if gone {
 		s.router.left.Add(-1)
-		return d, nil, left
+		return a, nil, left
 	}
 	<-s.slots
-	return s.judge(x, d, err)
+	return s.judge(a, err)
 }
 
 // enter waits for a slot inside the deadline.
-func (s *dispatchScript) enter(deadline time.Time) *refusal {
+func (s *script) enter(deadline time.Time) *refusal {
 	select {
 	case s.slots <- struct{}{}:
 		return nil
@@ -108,15 +107,15 @@ func (s *dispatchScript) enter(deadline time.Time) *refusal {
 	}
 }
 
-// judge turns the result of a call into a decision or a refusal.
-func (s *dispatchScript) judge(x *exchange, d ScriptDecision, err error) (ScriptDecision, *refusal, outcome) {
+// judge turns the result of a call into an answer or a refusal.
+func (s *script) judge(a ScriptAnswer, err error) (ScriptAnswer, *refusal, outcome) {
 	if err == nil {
-		s.noteLoad(d.LoadError)
-		return d, nil, answered
+		s.noteLoad(a.LoadError)
+		return a, nil, answered
 	}
 	var e *ScriptError
 	if !errors.As(err, &e) {
-		return d, refuse(errcode.DispatchException, "script", s.config.Path, "error", err), answered
+		return a, refuse(errcode.DispatchException, "script", s.config.Path, "error", err), answered
 	}
 	args := []any{"script", e.Script, "function", e.Function, "line", e.Line, "error", e.Message}
 	if e.Traceback != "" {
@@ -126,28 +125,28 @@ func (s *dispatchScript) judge(x *exchange, d ScriptDecision, err error) (Script
 	case ScriptLoad:
 		s.noteLoad(e.Message)
 		if s.config.OnLoadError == wire.LoadErrorStatic {
-			return ScriptDecision{}, nil, answered
+			return ScriptAnswer{}, nil, answered
 		}
-		return d, refuse(errcode.DispatchLoad, args...), answered
+		return a, refuse(errcode.DispatchLoad, args...), answered
 	case ScriptValue:
-		return d, refuse(errcode.DispatchValue, append(args, "value", e.Value)...), answered
+		return a, refuse(errcode.DispatchValue, append(args, "value", e.Value)...), answered
 	case ScriptInterrupted:
-		return d, refuse(errcode.DispatchTimeout, args...), answered
+		return a, refuse(errcode.DispatchTimeout, args...), answered
 	case ScriptInterpreter:
-		return d, refuse(errcode.EmbeddedMissing, args...), answered
+		return a, refuse(errcode.EmbeddedMissing, args...), answered
 	case ScriptLimit:
-		return d, refuse(errcode.InterpreterLimit, args...), answered
+		return a, refuse(errcode.InterpreterLimit, args...), answered
 	}
-	return d, refuse(errcode.DispatchException, args...), answered
+	return a, refuse(errcode.DispatchException, args...), answered
 }
 
 // noteLoad keeps what status shows until the script is mended, and logs the
 // change once.
-func (s *dispatchScript) noteLoad(message string) {
+func (s *script) noteLoad(message string) {
 	old := s.loadError.Load()
 	if message == "" {
 		if old != nil && s.loadError.CompareAndSwap(old, nil) {
-			s.router.log.Info("dispatch script loads again", "script", s.config.Path)
+			s.router.log.Info(s.kind.String()+" loads again", "script", s.config.Path)
 		}
 		return
 	}
@@ -155,14 +154,14 @@ func (s *dispatchScript) noteLoad(message string) {
 		return
 	}
 	if s.loadError.CompareAndSwap(old, &message) {
-		s.router.log.Error("dispatch script cannot be loaded", "script", s.config.Path, "error", message,
+		s.router.log.Error(s.kind.String()+" cannot be loaded", "script", s.config.Path, "error", message,
 			"on_load_error", string(s.config.OnLoadError))
 	}
 }
 
 // look interrupts calls that are past their deadline, writes those off that do
 // not come back, and reports when too many are lost to go on.
-func (s *dispatchScript) look(now time.Time) (oldest time.Duration, err error) {
+func (s *script) look(now time.Time) (oldest time.Duration, err error) {
 	var lost []*exchange
 	defer func() {
 		for _, x := range lost { // outside of the lock: it writes to the client
@@ -187,16 +186,27 @@ func (s *dispatchScript) look(now time.Time) (oldest time.Duration, err error) {
 		}
 	}
 	if n := cap(s.slots); s.lost > 0 && 2*s.lost >= n {
-		return oldest, fmt.Errorf("%d of %d calls of dispatch script %s do not come back", s.lost, n, s.config.Path)
+		return oldest, fmt.Errorf("%d of %d calls of %s %s do not come back", s.lost, n, s.kind, s.config.Path)
 	}
 	return oldest, nil
 }
 
-// abandon answers for a request whose goroutine is caught in the dispatch
-// script. That goroutine touches nothing of it when it ever comes back.
+// abandon answers for a request whose goroutine is caught in a script. That goroutine touches nothing of it when it ever comes back.
 func (x *exchange) abandon(script string) {
 	x.router.requests.Add(1)
 	x.front.hurry()
 	x.refuse(refuse(errcode.DispatchTimeout, "script", script, "reason", "the call does not come back"))
 	x.router.abandoned(x)
+}
+
+// status is what the router tells of the script.
+func (s *script) status() wire.ScriptStatus {
+	w := wire.ScriptStatus{Kind: s.kind.String(), Path: s.config.Path, Calls: s.calls.Load()}
+	if e := s.loadError.Load(); e != nil {
+		w.LoadError = *e
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w.Running, w.Lost = len(s.running)-s.lost, s.lost
+	return w
 }

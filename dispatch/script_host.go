@@ -11,9 +11,9 @@ import (
 type ScriptHost interface {
 	// Version of Python.
 	Version() string
-	// Dispatch runs the callables of a dispatch script. It blocks; errors are
+	// Evaluate runs the callables of a script. It blocks; errors are
 	// *ScriptError.
-	Dispatch(c *ScriptCall) (ScriptDecision, error)
+	Evaluate(c *ScriptCall) (ScriptAnswer, error)
 	// Interrupt raises an exception in a running call. It may wait for Python's
 	// lock, even for ever.
 	Interrupt(c *ScriptCall)
@@ -32,8 +32,24 @@ type ScriptHost interface {
 	Stopping()
 }
 
-// ScriptCall is one evaluation of a dispatch script.
+// ScriptKind says what a script is asked, and so which of its callables run.
+type ScriptKind int
+
+// Kinds of scripts.
+const (
+	// KindDispatch: process_group, application_group, callable_object, each
+	// with the environ.
+	KindDispatch ScriptKind = iota
+)
+
+// String is what log and status call such a script.
+func (k ScriptKind) String() string {
+	return [...]string{"dispatch script"}[k]
+}
+
+// ScriptCall is one evaluation of a script.
 type ScriptCall struct {
+	Kind             ScriptKind
 	Script           string
 	ApplicationGroup string // interpreter, expanded
 	Params           []byte // name-value pairs: the environ
@@ -50,14 +66,19 @@ type Override struct {
 	Value string
 }
 
-// ScriptDecision is what the script said about a request.
+// ScriptDecision is what a dispatch script said about a request.
 type ScriptDecision struct {
 	ProcessGroup, ApplicationGroup, CallableObject Override
+}
+
+// ScriptAnswer is what the callables of a script said.
+type ScriptAnswer struct {
+	ScriptDecision // of KindDispatch
 	// LoadError says why the file could not be loaded when an older version served.
 	LoadError string
 }
 
-// ScriptErrorKind tells the failures of a dispatch script apart.
+// ScriptErrorKind tells the failures of a script apart.
 type ScriptErrorKind int
 
 // Kinds of script errors.

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,7 +13,7 @@ import (
 
 // fakeHost is a dispatch script written in Go.
 type fakeHost struct {
-	decide func(env map[string]string, c *ScriptCall) (ScriptDecision, error)
+	decide func(env map[string]string, c *ScriptCall) (ScriptAnswer, error)
 
 	stopping atomic.Int32  // calls of Stopping
 	hang     chan struct{} // Stopping waits for it
@@ -50,14 +51,14 @@ func (h *fakeHost) stop(c *ScriptCall) chan struct{} {
 	return h.stops[c]
 }
 
-func (h *fakeHost) Dispatch(c *ScriptCall) (ScriptDecision, error) {
+func (h *fakeHost) Evaluate(c *ScriptCall) (ScriptAnswer, error) {
 	return h.decide(pairMap(c.Params), c)
 }
 
 func (h *fakeHost) Interrupt(c *ScriptCall) { close(h.stop(c)) }
 
 // dispatching runs a router with groups web and admin and a dispatch script.
-func dispatching(t *testing.T, h *fakeHost, change func(*wire.DispatchScript)) *running {
+func dispatching(t *testing.T, h *fakeHost, change func(*wire.RouterConfig)) *running {
 	t.Helper()
 	dir := shortDir(t)
 	handle := func(q *fakeRequest) {
@@ -69,9 +70,10 @@ func dispatching(t *testing.T, h *fakeHost, change func(*wire.DispatchScript)) *
 	admin.start(200, 2)
 	config := baseConfig(wire.Group{Name: "web", Socket: web.socket}, wire.Group{Name: "admin", Socket: admin.socket})
 	config.Mounts = []wire.Mount{fileMount("/", "/srv/site.wsgi", "web")}
-	config.DispatchScript = &wire.DispatchScript{Path: "/etc/d.py", Concurrency: 2, Timeout: time.Minute, OnLoadError: wire.LoadErrorLastGood}
+	config.DispatchScripts = []wire.Script{{Path: "/etc/d.py", Concurrency: 2, Timeout: time.Minute, OnLoadError: wire.LoadErrorLastGood}}
+	config.Mounts[0].DispatchScript = "/etc/d.py"
 	if change != nil {
-		change(config.DispatchScript)
+		change(config)
 	}
 	r := startRouter(t, config, func(wire.Embedded) (ScriptHost, error) { return h, nil })
 	r.process("web", 100, 2, wire.ProcessReady)
@@ -82,7 +84,7 @@ func dispatching(t *testing.T, h *fakeHost, change func(*wire.DispatchScript)) *
 func text(s string) Override { return Override{Set: true, Value: s} }
 
 func TestDispatchScriptDecides(t *testing.T) {
-	h := &fakeHost{decide: func(env map[string]string, c *ScriptCall) (d ScriptDecision, err error) {
+	h := &fakeHost{decide: func(env map[string]string, c *ScriptCall) (d ScriptAnswer, err error) {
 		if env["WSGID_SCRIPT"] != "" || env["SCRIPT_FILENAME"] != "/srv/site.wsgi" || c.RequestID == "" {
 			t.Errorf("environ %v", env)
 		}
@@ -115,7 +117,7 @@ func TestDispatchScriptDecides(t *testing.T) {
 			t.Errorf("%s: %+v, want %q", path, a, want)
 		}
 	}
-	if s := r.query(); s.DispatchCalls != 5 || s.Python != "3.99.0" {
+	if s := r.query(); s.Scripts[0].Calls != 5 || s.Python != "3.99.0" {
 		t.Errorf("status %+v", s)
 	}
 	for path, code := range map[string]string{"/unknown": "WSGID-1006", "/raise": "WSGID-1017", "/value": "WSGID-1018", "/load": "WSGID-1019"} {
@@ -128,25 +130,25 @@ func TestDispatchScriptDecides(t *testing.T) {
 }
 
 func TestDispatchScriptThatCannotLoadIsStatic(t *testing.T) {
-	h := &fakeHost{decide: func(map[string]string, *ScriptCall) (ScriptDecision, error) {
-		return ScriptDecision{}, &ScriptError{Kind: ScriptLoad, Message: "SyntaxError"}
+	h := &fakeHost{decide: func(map[string]string, *ScriptCall) (ScriptAnswer, error) {
+		return ScriptAnswer{}, &ScriptError{Kind: ScriptLoad, Message: "SyntaxError"}
 	}}
-	r := dispatching(t, h, func(d *wire.DispatchScript) { d.OnLoadError = wire.LoadErrorStatic })
+	r := dispatching(t, h, func(c *wire.RouterConfig) { c.DispatchScripts[0].OnLoadError = wire.LoadErrorStatic })
 	if a := r.mustGet(r.front(), "/"); a.body != "web||application" {
 		t.Errorf("%+v", a)
 	}
-	if s := r.query(); s.DispatchError != "SyntaxError" {
+	if s := r.query(); s.Scripts[0].LoadError != "SyntaxError" {
 		t.Errorf("status %+v", s)
 	}
 }
 
 func TestDispatchScriptIsInterrupted(t *testing.T) {
 	h := &fakeHost{}
-	h.decide = func(_ map[string]string, c *ScriptCall) (ScriptDecision, error) {
+	h.decide = func(_ map[string]string, c *ScriptCall) (ScriptAnswer, error) {
 		<-h.stop(c)
-		return ScriptDecision{}, &ScriptError{Kind: ScriptInterrupted, Script: c.Script, Message: "timed out"}
+		return ScriptAnswer{}, &ScriptError{Kind: ScriptInterrupted, Script: c.Script, Message: "timed out"}
 	}
-	r := dispatching(t, h, func(d *wire.DispatchScript) { d.Timeout = 50 * time.Millisecond })
+	r := dispatching(t, h, func(c *wire.RouterConfig) { c.DispatchScripts[0].Timeout = 50 * time.Millisecond })
 	a := r.mustGet(r.front(), "/")
 	if a.status() != "504 Gateway Timeout" || !strings.Contains(a.header, "WSGID-1020") {
 		t.Errorf("%+v", a)
@@ -157,14 +159,16 @@ func TestDispatchCallThatDoesNotComeBackIsWrittenOff(t *testing.T) {
 	release := make(chan struct{})
 	returned := make(chan struct{})
 	h := &fakeHost{}
-	h.decide = func(env map[string]string, _ *ScriptCall) (ScriptDecision, error) {
+	h.decide = func(env map[string]string, _ *ScriptCall) (ScriptAnswer, error) {
 		if env["PATH_INFO"] == "/stuck" {
 			defer close(returned)
 			<-release
 		}
-		return ScriptDecision{}, nil
+		return ScriptAnswer{}, nil
 	}
-	r := dispatching(t, h, func(d *wire.DispatchScript) { d.Timeout, d.Concurrency = 50*time.Millisecond, 3 })
+	r := dispatching(t, h, func(c *wire.RouterConfig) {
+		c.DispatchScripts[0].Timeout, c.DispatchScripts[0].Concurrency = 50*time.Millisecond, 3
+	})
 	f := r.front()
 	a := r.mustGet(f, "/stuck")
 	if a.status() != "504 Gateway Timeout" || !strings.Contains(a.header, "WSGID-1020") {
@@ -176,4 +180,53 @@ func TestDispatchCallThatDoesNotComeBackIsWrittenOff(t *testing.T) {
 	close(release)
 	<-returned
 	r.await("coming back", func(s *wire.RouterStatus) bool { return s.InFlight == 0 })
+}
+
+// Each context has its own script, or none; what one costs, the others do not pay.
+func TestDispatchScriptOfTheMount(t *testing.T) {
+	release := make(chan struct{})
+	h := &fakeHost{}
+	h.decide = func(env map[string]string, c *ScriptCall) (a ScriptAnswer, err error) {
+		if env["PATH_INFO"] == "/stuck" {
+			<-release
+		}
+		a.CallableObject = text(strings.TrimSuffix(strings.TrimPrefix(c.Script, "/etc/"), ".py"))
+		if c.Script == "/etc/broken.py" {
+			return ScriptAnswer{}, &ScriptError{Kind: ScriptLoad, Script: c.Script, Message: "SyntaxError"}
+		}
+		return a, nil
+	}
+	r := dispatching(t, h, func(c *wire.RouterConfig) {
+		for _, name := range []string{"other", "broken"} {
+			m := fileMount("/"+name, "/srv/site.wsgi", "web")
+			m.DispatchScript = "/etc/" + name + ".py"
+			c.Mounts = append([]wire.Mount{m}, c.Mounts...)
+			c.DispatchScripts = append(c.DispatchScripts, wire.Script{Path: m.DispatchScript, Concurrency: 1, Timeout: time.Minute})
+		}
+		c.Mounts = append([]wire.Mount{fileMount("/none", "/srv/site.wsgi", "web")}, c.Mounts...)
+	})
+	stuck := r.front()
+	stuck.begin("/other/stuck") // the only call that this script may have inside Python
+	r.await("the call", func(s *wire.RouterStatus) bool { return s.Scripts[1].Running == 1 })
+	f := r.front()
+	for path, want := range map[string]string{"/": "web||d", "/none": "web||application"} {
+		if a := r.mustGet(f, path); a.body != want {
+			t.Errorf("%s: %+v, want %q", path, a, want)
+		}
+	}
+	if a := r.mustGet(f, "/broken"); !strings.Contains(a.header, "WSGID-1019") {
+		t.Errorf("%+v", a)
+	}
+	close(release)
+	if a, err := stuck.read(); err != nil || a.body != "web||other" {
+		t.Errorf("%+v, %v", a, err)
+	}
+	got := r.query().Scripts
+	want := []wire.ScriptStatus{
+		{Kind: "dispatch script", Path: "/etc/d.py", Calls: 1}, {Kind: "dispatch script", Path: "/etc/other.py", Calls: 1},
+		{Kind: "dispatch script", Path: "/etc/broken.py", Calls: 1, LoadError: "SyntaxError"},
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("status %+v, want %+v", got, want)
+	}
 }

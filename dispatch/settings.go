@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -37,9 +38,9 @@ func appendRoute(b []byte, r *route, reloading bool) []byte {
 	return b
 }
 
-// fixRoutes prepares the mounts whose settings need no request, which is what
-// the request path then uses as it is.
-func (r *Router) fixRoutes() {
+// fixRoutes gives the mounts their scripts, and prepares those whose settings
+// need no request, which is what the request path then uses as it is.
+func (r *Router) fixRoutes() error {
 	all := slices.Clone(r.mounts)
 	if r.hosts != nil {
 		for _, h := range r.hosts.hosts {
@@ -47,6 +48,11 @@ func (r *Router) fixRoutes() {
 		}
 	}
 	for _, m := range all {
+		if m.DispatchScript != "" {
+			if m.script = r.dispatchers[m.DispatchScript]; m.script == nil {
+				return fmt.Errorf("mount %s: dispatch script %s is not declared", m.Prefix, m.DispatchScript)
+			}
+		}
 		name, ok1 := constant(m.ProcessGroup, processGroupValue)
 		app, ok2 := constant(m.ApplicationGroup, applicationGroupValue)
 		callable, ok3 := constant(m.CallableObject, callableValue)
@@ -55,6 +61,7 @@ func (r *Router) fixRoutes() {
 			m.fixed = newRoute(g, app, callable, m.ScriptReloading)
 		}
 	}
+	return nil
 }
 
 // decide fills x.route and writes the application's variables to x.out:
@@ -62,8 +69,7 @@ func (r *Router) fixRoutes() {
 func (x *exchange) decide() (*refusal, outcome) {
 	m := x.target.mount
 	x.out = x.appendHead(x.out)
-	script := x.router.script
-	if m.fixed != nil && script == nil {
+	if m.fixed != nil && m.script == nil {
 		x.route = *m.fixed
 		return nil, answered
 	}
@@ -71,8 +77,8 @@ func (x *exchange) decide() (*refusal, outcome) {
 	group := e.expand(m.ProcessGroup, processGroupValue, name)
 	application := e.expand(m.ApplicationGroup, applicationGroupValue, name)
 	callable := e.expand(m.CallableObject, callableValue, name)
-	if script != nil {
-		d, r, o := script.evaluate(x, application)
+	if m.script != nil {
+		d, r, o := m.script.evaluate(x, application, &ScriptCall{})
 		if r != nil || o != answered {
 			return r, o
 		}
@@ -86,7 +92,7 @@ func (x *exchange) decide() (*refusal, outcome) {
 		}
 		if d.CallableObject.Set {
 			if d.CallableObject.Value == "" {
-				return refuse(errcode.DispatchValue, "script", script.config.Path,
+				return refuse(errcode.DispatchValue, "script", m.script.config.Path,
 					"function", "callable_object", "value", ""), answered
 			}
 			callable = e.expand(d.CallableObject.Value, callableValue, name)
@@ -99,8 +105,8 @@ func (x *exchange) decide() (*refusal, outcome) {
 	g := x.router.groups[group]
 	if g == nil {
 		args := []any{"process_group", group, "mount", m.Prefix}
-		if script != nil {
-			args = append(args, "dispatch_script", script.config.Path)
+		if m.script != nil {
+			args = append(args, "dispatch_script", m.script.config.Path)
 		}
 		return refuse(errcode.UnknownGroup, args...), answered
 	}

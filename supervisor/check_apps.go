@@ -55,8 +55,7 @@ type AppReport struct {
 
 // CheckApps imports every application of the configuration whose process group
 // and application group are fixed, the import scripts that are no services, and
-// the dispatch script, each in a process of
-// its own that runs as the group's user with the group's Python, environment and
+// the dispatch scripts, each in a process of its own that runs as the group's user with the group's Python, environment and
 // limits, and ends with the import. done is called with each report. The
 // configuration must be one that New takes.
 func CheckApps(ctx context.Context, cfg *config.Config, options Options, done func(*AppReport)) (err error) {
@@ -138,7 +137,7 @@ func (s *Supervisor) checkedApps() []checkedApp {
 			}
 		}
 	}
-	if d := s.config.DispatchScript; d != nil {
+	for _, d := range s.config.DispatchScripts {
 		application, fixed := config.FixedApplication(d.ApplicationGroup)
 		if !fixed {
 			application = ""

@@ -161,12 +161,12 @@ func (p *plan) routerConfig(cfg *config.Config, version string) *wire.RouterConf
 			Mounts: wireMounts(h.ScriptAliases), Inherited: wireMounts(h.Inherited),
 		})
 	}
-	if d := cfg.DispatchScript; d != nil {
-		w.DispatchScript = &wire.DispatchScript{
+	for _, d := range cfg.DispatchScripts {
+		w.DispatchScripts = append(w.DispatchScripts, wire.Script{
 			Path: d.Path, ApplicationGroup: d.ApplicationGroup, Concurrency: d.Concurrency, Timeout: d.Timeout,
 			DeadlockTimeout: d.DeadlockTimeout, OnLoadError: wire.OnLoadError(d.OnLoadError),
 			ScriptReloading: d.ScriptReloading,
-		}
+		})
 	}
 	return w
 }
@@ -183,7 +183,7 @@ func wireMounts(mounts []config.ScriptAlias) []wire.Mount {
 			DropAuthorization: !m.PassAuthorization, RefuseChunked: !m.ChunkedRequest,
 			MapHeadToGet:        m.MapHeadToGet == config.MapHeadOn,
 			TrustedProxyHeaders: m.TrustedProxyHeaders, TrustedProxies: m.TrustedProxies,
-			RestrictProcess: restricted(m.RestrictProcess),
+			RestrictProcess: restricted(m.RestrictProcess), DispatchScript: m.DispatchScript,
 		})
 	}
 	return told

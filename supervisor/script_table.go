@@ -22,13 +22,13 @@ func expands(processGroup string) bool {
 }
 
 // mayServe says whether the mount's target belongs to a process group: it is
-// its own, or the group is decided with the request and may be any that
-// restrict_process permits.
-func mayServe(cfg *config.Config, mount *config.ScriptAlias, group string) bool {
+// its own, or the group is decided with the request, by an expansion or a dispatch
+// script, and may be any that restrict_process permits.
+func mayServe(mount *config.ScriptAlias, group string) bool {
 	if mount.RestrictProcess != nil && !slices.Contains(mount.RestrictProcess, group) {
 		return false
 	}
-	return mount.ProcessGroup == group || cfg.DispatchScript != nil || expands(mount.ProcessGroup)
+	return mount.ProcessGroup == group || mount.DispatchScript != "" || expands(mount.ProcessGroup)
 }
 
 // scriptTableOf collects the table of a daemon_process.
@@ -36,7 +36,7 @@ func scriptTableOf(cfg *config.Config, group string) scriptTable {
 	var table scriptTable
 	seen := map[wire.ScriptRule]bool{}
 	for _, mount := range cfg.Mounts() {
-		if !mayServe(cfg, mount, group) {
+		if !mayServe(mount, group) {
 			continue
 		}
 		rule := wire.ScriptRule{Path: mount.Target, Directory: mount.Directory}
@@ -69,7 +69,7 @@ func restricted(names []string) []string {
 func embeddedOf(cfg *config.Config) wire.Embedded {
 	interpreters := interpretersOf(cfg, global, &cfg.Router.PythonOptions)
 	embedded := wire.Embedded{
-		Needed:          cfg.DispatchScript != nil,
+		Needed:          len(cfg.DispatchScripts) > 0,
 		Python:          cfg.Router.Python,
 		PythonHome:      cfg.Router.PythonHome,
 		PythonPath:      interpreters.pythonPath,
@@ -86,7 +86,7 @@ func embeddedOf(cfg *config.Config) wire.Embedded {
 	}
 	seen := map[wire.ScriptRule]bool{}
 	for _, mount := range cfg.Mounts() {
-		if !mayServe(cfg, mount, global) {
+		if !mayServe(mount, global) {
 			continue
 		}
 		embedded.Needed = true

@@ -60,7 +60,10 @@ func (r *router) snapshot(answer *wire.RouterStatus) status.Router {
 	out.Answered = true
 	out.Python = answer.Python
 	out.Connections, out.Requests, out.Errors = answer.Connections, answer.Requests, answer.Errors
-	out.InFlight, out.DispatchCalls, out.DispatchError = answer.InFlight, answer.DispatchCalls, answer.DispatchError
+	out.InFlight = answer.InFlight
+	for _, s := range answer.Scripts {
+		out.Scripts = append(out.Scripts, status.Script(s))
+	}
 	for _, e := range answer.LoadErrors {
 		out.LoadErrors = append(out.LoadErrors, shownLoadError(scriptKey{e.ApplicationGroup, e.Script},
 			loadError{at: e.At, pid: answer.PID, traceback: tracebackText(e.Traceback)}))

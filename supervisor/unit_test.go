@@ -205,7 +205,9 @@ func TestScriptTable(t *testing.T) {
 	if diff := cmp.Diff([]wire.ScriptRule{{Path: "/e.wsgi"}, {Path: "/any.wsgi"}}, embedded.Scripts); diff != "" || !embedded.Needed {
 		t.Error(embedded.Needed, diff)
 	}
-	cfg.DispatchScript = &config.DispatchScript{}
+	for i := range cfg.ScriptAliases {
+		cfg.ScriptAliases[i].DispatchScript = "/d.py"
+	}
 	b := scriptTableOf(cfg, "b")
 	if diff := cmp.Diff([]string{"/a.wsgi", "/e.wsgi", "/any.wsgi"}, b.files); diff != "" || len(b.directories) != 1 {
 		t.Error(diff, b)
@@ -220,7 +222,11 @@ func TestScriptTable(t *testing.T) {
 	if got := restricted(cfg.ScriptAliases[0].RestrictProcess); !slices.Equal(got, []string{"a", ""}) {
 		t.Errorf("the router is told %q", got)
 	}
-	cfg.ScriptAliases[0].RestrictProcess = nil
+	cfg.ScriptAliases[0].RestrictProcess, cfg.ScriptAliases[0].DispatchScript = nil, ""
+	cfg.ScriptAliases[4].DispatchScript = "" // the same script
+	if diff := cmp.Diff([]string{"/e.wsgi", "/any.wsgi"}, scriptTableOf(cfg, "b").files); diff != "" {
+		t.Errorf("one mount without a dispatch script: %s", diff)
+	}
 	if got := embeddedOf(&config.Config{ScriptAliases: cfg.ScriptAliases[:1]}); got.Needed || got.Scripts != nil {
 		t.Errorf("unexpected %+v", got)
 	}

@@ -137,7 +137,8 @@ func TestStatus(t *testing.T) {
 	s.is(t, true, "router", "answered")
 	s.is(t, python, "router", "python")
 	s.is(t, 3, "router", "in_flight")
-	s.is(t, 3, "router", "dispatch_calls")
+	s.is(t, 3, "router", "scripts", 0, "calls")
+	s.is(t, "dispatch script", "router", "scripts", 0, "kind")
 	s.positive(t, "router", "connections")
 	s.positive(t, "router", "rss_bytes")
 	s.get(t, "router", "user")
@@ -211,7 +212,8 @@ func TestStatus(t *testing.T) {
 	for _, line := range []string{
 		fmt.Sprintf(`wsgid \S+ +ready +pid %d +up \S+ +%s`, wsgid.PID, regexp.QuoteMeta(configuration)),
 		fmt.Sprintf(`router +ready +pid %d +up \S+ +user \S+ +Python %s`, router, python),
-		` +\d+ connections?, 3 in flight, \d+ requests?, 0 errors, 3 dispatch calls, CPU \d+\.\ds, [\d.]+MiB`,
+		` +\d+ connections?, 3 in flight, \d+ requests?, 0 errors, CPU \d+\.\ds, [\d.]+MiB`,
+		` +dispatch script \S+/dispatch\.py: 3 calls, 0 running`,
 		`GROUP +STATE +USER +PROCESSES +THREADS +QUEUE +REQUESTS +ERRORS +RESTARTS +LAST EXIT`,
 		`busy +ready +64001 +2/2 +2/2 +1/1024 +0 +0 +0 +-`,
 		`dead +(backoff [\d.]+s|starting|backoff) +64002 +0/1 +0/0 +0/1024 +0 +0 +[1-9]\d* +crash \(` + signalName + `\), [\d.]+s ago.*`,

@@ -68,8 +68,8 @@ func summarize(w io.Writer, c *config.Config) {
 	if n := len(c.VirtualHosts); n > 0 {
 		fmt.Fprintf(w, ", %s", count(n, "virtual host"))
 	}
-	if c.DispatchScript != nil {
-		fmt.Fprint(w, ", a dispatch script")
+	if n := len(c.DispatchScripts); n > 0 {
+		fmt.Fprint(w, ", "+count(n, "dispatch script"))
 	}
 	fmt.Fprintln(w)
 }

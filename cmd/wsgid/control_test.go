@@ -153,9 +153,12 @@ func exampleSnapshot() status.Snapshot {
 		Version: "1.2", PID: 100, State: "ready", Started: ago(26 * time.Hour), Uptime: 93600, Config: "/etc/wsgid/wsgid.hcl",
 		Router: status.Router{
 			PID: 101, User: "www-data", State: "ready", Started: ago(90 * time.Second), Python: "3.11.2", Answered: true,
-			CPUSeconds: 1.25, RSSBytes: 30 << 20, Connections: 12, Requests: 1, Errors: 2, InFlight: 3, DispatchCalls: 4,
-			DispatchError: "SyntaxError: invalid\x1b[31m syntax",
-			LoadErrors:    []status.LoadError{{Script: "/srv/embedded.wsgi", Application: "", At: ago(3 * time.Second), PID: 101, Error: "NameError: name"}},
+			CPUSeconds: 1.25, RSSBytes: 30 << 20, Connections: 12, Requests: 1, Errors: 2, InFlight: 3,
+			Scripts: []status.Script{
+				{Kind: "dispatch script", Path: "/etc/wsgid/dispatch.py", Calls: 4, Running: 1},
+				{Kind: "dispatch script", Path: "/etc/wsgid/b\x1b.py", Calls: 1, Lost: 2, LoadError: "SyntaxError: invalid\x1b[31m syntax"},
+			},
+			LoadErrors: []status.LoadError{{Script: "/srv/embedded.wsgi", Application: "", At: ago(3 * time.Second), PID: 101, Error: "NameError: name"}},
 		},
 		Groups: []status.Group{
 			{

@@ -51,11 +51,10 @@ warnings are shown as by wsgid check. It starts nothing.`,
 
 // routes is what wsgid routes shows.
 type routes struct {
-	Mounts         []route  `json:"mounts"`
-	DispatchScript string   `json:"dispatch_script,omitempty"` // is asked for each request
-	Static         []static `json:"static,omitempty"`          // files, before any mount
-	Unused         []string `json:"unused_groups,omitempty"`   // process groups that no request can reach
-	Chosen         []string `json:"chosen_groups,omitempty"`   // process groups that only a dispatch script or request chooses
+	Mounts []route  `json:"mounts"`
+	Static []static `json:"static,omitempty"`        // files, before any mount
+	Unused []string `json:"unused_groups,omitempty"` // process groups that no request can reach
+	Chosen []string `json:"chosen_groups,omitempty"` // process groups that only a dispatch script or request chooses
 }
 
 // route is one mount.
@@ -66,6 +65,7 @@ type route struct {
 	ProcessGroup     string `json:"process_group"`
 	ApplicationGroup string `json:"application_group"`
 	CallableObject   string `json:"callable_object"`
+	DispatchScript   string `json:"dispatch_script,omitempty"` // is asked for each request
 	Preload          bool   `json:"preload"`
 	Place            string `json:"place"` // file:line
 }
@@ -79,16 +79,13 @@ type static struct {
 // routesOf collects the routes of a configuration.
 func routesOf(c *config.Config) *routes {
 	r := &routes{Mounts: []route{}}
-	if c.DispatchScript != nil {
-		r.DispatchScript = c.DispatchScript.Path
-	}
 	for _, l := range c.Listeners {
 		for _, s := range l.Static {
 			r.Static = append(r.Static, static{l.Address, s.Prefix, s.Dir})
 		}
 	}
 	var named []string
-	open := c.DispatchScript != nil // any group may be chosen
+	open := false // any group may be chosen
 	add := func(host string, s *config.ScriptAlias) {
 		script := s.Target
 		if s.Directory {
@@ -96,10 +93,10 @@ func routesOf(c *config.Config) *routes {
 		}
 		r.Mounts = append(r.Mounts, route{
 			Host: host, URL: s.Prefix, Script: script, ProcessGroup: s.ProcessGroup, ApplicationGroup: s.ApplicationGroup,
-			CallableObject: s.CallableObject, Preload: s.Preload, Place: fmt.Sprintf("%s:%d", s.Range.Filename, s.Range.Start.Line),
+			CallableObject: s.CallableObject, DispatchScript: s.DispatchScript, Preload: s.Preload, Place: fmt.Sprintf("%s:%d", s.Range.Filename, s.Range.Start.Line),
 		})
 		named = append(named, s.ProcessGroup)
-		open = open || s.ProcessGroup != "%{GLOBAL}" && strings.HasPrefix(s.ProcessGroup, "%{")
+		open = open || s.DispatchScript != "" || s.ProcessGroup != "%{GLOBAL}" && strings.HasPrefix(s.ProcessGroup, "%{")
 	}
 	for i := range c.VirtualHosts {
 		h := &c.VirtualHosts[i]
@@ -121,6 +118,31 @@ func routesOf(c *config.Config) *routes {
 		}
 	}
 	return r
+}
+
+// writeDispatchScripts says which mounts are decided by which script.
+func writeDispatchScripts(w io.Writer, r *routes) {
+	var scripts []string
+	urls := map[string][]string{}
+	for _, m := range r.Mounts {
+		if m.DispatchScript == "" {
+			continue
+		}
+		if urls[m.DispatchScript] == nil {
+			scripts = append(scripts, m.DispatchScript)
+		}
+		urls[m.DispatchScript] = append(urls[m.DispatchScript], m.URL)
+	}
+	if len(scripts) > 0 {
+		fmt.Fprintln(w)
+	}
+	for _, script := range scripts {
+		of := ""
+		if len(urls[script]) < len(r.Mounts) {
+			of = " of " + strings.Join(urls[script], ", ")
+		}
+		fmt.Fprintf(w, "The dispatch script %s is asked for each request%s and may choose otherwise.\n", script, of)
+	}
 }
 
 // writeRoutes shows them for people.
@@ -147,9 +169,7 @@ func writeRoutes(w io.Writer, r *routes) error {
 	if err := t.writeTo(w); err != nil {
 		return err
 	}
-	if r.DispatchScript != "" {
-		fmt.Fprintf(w, "\nThe dispatch script %s is asked for each request and may choose otherwise.\n", r.DispatchScript)
-	}
+	writeDispatchScripts(w, r)
 	for _, name := range r.Chosen {
 		fmt.Fprintf(w, "Process group %q has no mount of its own: only a request or the dispatch script chooses it.\n", name)
 	}

@@ -115,13 +115,20 @@ func addLoadErrors(t *table, group string, errors []status.LoadError, now time.T
 // writeRouter shows the router's figures, which it gives itself.
 func writeRouter(w io.Writer, r *status.Router, now time.Time) {
 	if r.Answered {
-		fmt.Fprintf(w, "        %s, %d in flight, %s, %s, %s, CPU %.1fs, %s\n", count(r.Connections, "connection"), r.InFlight,
-			count(int(r.Requests), "request"), count(int(r.Errors), "error"), count(int(r.DispatchCalls), "dispatch call"), r.CPUSeconds, bytesOf(r.RSSBytes))
+		fmt.Fprintf(w, "        %s, %d in flight, %s, %s, CPU %.1fs, %s\n", count(r.Connections, "connection"), r.InFlight,
+			count(int(r.Requests), "request"), count(int(r.Errors), "error"), r.CPUSeconds, bytesOf(r.RSSBytes))
 	} else if r.PID != 0 {
 		fmt.Fprintln(w, "        does not answer: its figures are unknown")
 	}
-	if r.DispatchError != "" {
-		fmt.Fprintf(w, "        dispatch script cannot be loaded: %s\n", escape.Line(r.DispatchError))
+	for _, s := range r.Scripts {
+		fmt.Fprintf(w, "        %s %s: %s, %d running", s.Kind, escape.Line(s.Path), count(int(s.Calls), "call"), s.Running)
+		if s.Lost > 0 {
+			fmt.Fprintf(w, ", %d lost", s.Lost)
+		}
+		fmt.Fprintln(w)
+		if s.LoadError != "" {
+			fmt.Fprintf(w, "          cannot be loaded: %s\n", escape.Line(s.LoadError))
+		}
 	}
 	if n := sum(r.Restarts); n > 0 {
 		fmt.Fprintf(w, "        %s, last: %s\n", count(int(n), "restart"), escape.Line(exit(r.LastExit, now)))

@@ -31,12 +31,12 @@ type Router struct {
 	CPUSeconds float64   `json:"cpu_seconds"`
 	RSSBytes   uint64    `json:"rss_bytes"`
 
-	Connections   int    `json:"connections"`
-	Requests      uint64 `json:"requests"`
-	Errors        uint64 `json:"errors"`
-	InFlight      int    `json:"in_flight"`
-	DispatchCalls uint64 `json:"dispatch_calls"`
-	DispatchError string `json:"dispatch_error,omitempty"`
+	Connections int    `json:"connections"`
+	Requests    uint64 `json:"requests"`
+	Errors      uint64 `json:"errors"`
+	InFlight    int    `json:"in_flight"`
+	// Scripts are those that the router evaluates itself.
+	Scripts []Script `json:"scripts,omitempty"`
 	// LoadErrors are the scripts of applications in the router that cannot be
 	// imported, until they can.
 	LoadErrors []LoadError `json:"load_errors,omitempty"`
@@ -46,6 +46,16 @@ type Router struct {
 	Restarts map[string]uint64 `json:"restarts"`
 	LastExit *Exit             `json:"last_exit,omitempty"`
 	Backoff  float64           `json:"backoff_seconds,omitempty"`
+}
+
+// Script is a script that the router evaluates itself.
+type Script struct {
+	Kind      string `json:"kind"` // dispatch script
+	Path      string `json:"path"`
+	Calls     uint64 `json:"calls"`
+	Running   int    `json:"running"`              // calls inside Python
+	Lost      int    `json:"lost"`                 // calls that did not come back and were written off
+	LoadError string `json:"load_error,omitempty"` // why the file cannot be loaded, until mended
 }
 
 // Group is one process group.

@@ -77,17 +77,26 @@ type Stop struct {
 
 // RouterStatus is the router's part of the status snapshot.
 type RouterStatus struct {
-	PID           int           `json:"pid"`
-	UID           int           `json:"uid"`
-	Python        string        `json:"python,omitempty"` // version of the embedded Python, empty while none is loaded
-	Connections   int           `json:"connections"`      // open connections of front servers
-	Requests      uint64        `json:"requests"`         // finished, whatever the outcome
-	Errors        uint64        `json:"errors"`           // answered by the router itself with 5xx
-	InFlight      int           `json:"in_flight"`
-	DispatchCalls uint64        `json:"dispatch_calls"`
-	DispatchError string        `json:"dispatch_error,omitempty"` // why the dispatch script cannot be loaded, until mended
-	LoadErrors    []LoadError   `json:"load_errors,omitempty"`    // scripts of its own applications that cannot be imported
-	Groups        []GroupStatus `json:"groups"`
+	PID         int            `json:"pid"`
+	UID         int            `json:"uid"`
+	Python      string         `json:"python,omitempty"` // version of the embedded Python, empty while none is loaded
+	Connections int            `json:"connections"`      // open connections of front servers
+	Requests    uint64         `json:"requests"`         // finished, whatever the outcome
+	Errors      uint64         `json:"errors"`           // answered by the router itself with 5xx
+	InFlight    int            `json:"in_flight"`
+	Scripts     []ScriptStatus `json:"scripts,omitempty"`     // what the router evaluates itself
+	LoadErrors  []LoadError    `json:"load_errors,omitempty"` // scripts of its own applications that cannot be imported
+	Groups      []GroupStatus  `json:"groups"`
+}
+
+// ScriptStatus is what the router knows of a script that it evaluates.
+type ScriptStatus struct {
+	Kind      string `json:"kind"` // "dispatch script"
+	Path      string `json:"path"`
+	Calls     uint64 `json:"calls"`
+	Running   int    `json:"running"`              // calls inside Python
+	Lost      int    `json:"lost"`                 // calls that did not come back and were written off
+	LoadError string `json:"load_error,omitempty"` // why the file cannot be loaded, until mended
 }
 
 // LoadError is why a script could not be imported the last time.

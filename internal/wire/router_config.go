@@ -8,15 +8,16 @@ import (
 // RouterConfig is everything the router is told. All values are resolved:
 // defaults filled in, durations parsed, names looked up.
 type RouterConfig struct {
-	Listeners      []Listener      `json:"listeners"`
-	Groups         []Group         `json:"groups"`
-	Mounts         []Mount         `json:"mounts"` // the global ones
-	VirtualHosts   []VirtualHost   `json:"virtual_hosts,omitempty"`
-	DispatchScript *DispatchScript `json:"dispatch_script,omitempty"`
-	Embedded       Embedded        `json:"embedded"`
-	Limits         Limits          `json:"limits"`
-	Version        string          `json:"version"` // of wsgid, for SERVER_SOFTWARE of the HTTP front
-	LogLevel       string          `json:"log_level"`
+	Listeners    []Listener    `json:"listeners"`
+	Groups       []Group       `json:"groups"`
+	Mounts       []Mount       `json:"mounts"` // the global ones
+	VirtualHosts []VirtualHost `json:"virtual_hosts,omitempty"`
+	// DispatchScripts are those that a mount or a request may name.
+	DispatchScripts []Script `json:"dispatch_scripts,omitempty"`
+	Embedded        Embedded `json:"embedded"`
+	Limits          Limits   `json:"limits"`
+	Version         string   `json:"version"` // of wsgid, for SERVER_SOFTWARE of the HTTP front
+	LogLevel        string   `json:"log_level"`
 }
 
 // ListenerKind is how a front server speaks to a listener.
@@ -116,20 +117,22 @@ type Mount struct {
 	// RestrictProcess are the process groups that may serve, "" is embedded
 	// mode; empty: all.
 	RestrictProcess []string `json:"restrict_process,omitempty"`
+	// DispatchScript is the path of the one that decides; empty: none does.
+	DispatchScript string `json:"dispatch_script,omitempty"`
 }
 
-// OnLoadError says what happens while a dispatch script cannot be loaded.
+// OnLoadError says what happens while a script cannot be loaded.
 type OnLoadError string
 
 // Values of on_load_error.
 const (
 	LoadErrorLastGood OnLoadError = "last_good" // serve with the last version that loaded, else 500
 	LoadErrorFail     OnLoadError = "fail"      // 500
-	LoadErrorStatic   OnLoadError = "static"    // as if there were no dispatch script
+	LoadErrorStatic   OnLoadError = "static"    // as if there were no such script
 )
 
-// DispatchScript is the script that decides about each request.
-type DispatchScript struct {
+// Script is a script that the router evaluates itself, and how.
+type Script struct {
 	Path string `json:"path"`
 	// ApplicationGroup is the interpreter it runs in, unexpanded; empty: the
 	// one that the request was statically decided to use.
@@ -159,7 +162,7 @@ type Embedded struct {
 	StackSize       int64    `json:"stack_size"`       // of each thread
 	// Threads of embedded applications; started with the first such request.
 	Threads int `json:"threads"`
-	// DeadlockTimeout is that of the dispatch script where there is none; 0:
+	// DeadlockTimeout is that of scripts where there is none; 0:
 	// 300 s.
 	DeadlockTimeout time.Duration `json:"deadlock_timeout,omitempty"`
 	// Preload is imported when the router starts, in this order, before the
