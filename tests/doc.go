@@ -1,5 +1,5 @@
 // Package tests holds the end-to-end tests: the real wsgid binary behind the
-// real Apache (and nginx and lighttpd), with the small applications of
+// real Apache (and nginx, lighttpd and Caddy), with the small applications of
 // tests/apps and with Django and Flask. Each test builds a world of its own
 // with internal/harness and asserts at its end that no process, socket, file
 // or descriptor is left.

@@ -67,6 +67,27 @@ fastcgi.server = ( "/" => (( "socket" => "{{.Socket}}", "check-local" => "disabl
 	})
 }
 
+// StartCaddy starts Caddy, which sends the path as the client wrote it, in front
+// of the world's socket.
+func (w *World) StartCaddy() *Client {
+	w.T.Helper()
+	return w.startFront("caddy", func(port int) (argv []string) {
+		path := w.Write("caddy/caddy.json", w.Expand(strings.ReplaceAll(`{
+  "admin": {"disabled": true, "config": {"persist": false}},
+  "storage": {"module": "file_system", "root": "{{.Dir}}/caddy"},
+  "apps": {"http": {"servers": {"front": {
+    "listen": ["127.0.0.1:PORT"],
+    "automatic_https": {"disable": true},
+    "routes": [{"handle": [{
+      "handler": "reverse_proxy", "transport": {"protocol": "fastcgi"},
+      "upstreams": [{"dial": "unix/{{.Socket}}"}]
+    }]}]
+  }}}}
+}`, "PORT", fmt.Sprint(port))))
+		return []string{Need(w.T, "caddy"), "run", "--config", path}
+	})
+}
+
 // startFront starts a server on a free port, with another one when the port
 // was taken meanwhile.
 func (w *World) startFront(name string, prepare func(port int) (argv []string)) *Client {

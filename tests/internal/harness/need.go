@@ -12,6 +12,7 @@ var packages = map[string]string{
 	"apache2":  "apache2-bin",
 	"nginx":    "nginx-light",
 	"lighttpd": "lighttpd",
+	"caddy":    "caddy",
 	"gcc":      "gcc libc6-dev",
 	"python3":  "python3",
 }
