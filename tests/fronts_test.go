@@ -7,12 +7,13 @@ import (
 	"github.com/wsgid/wsgid/tests/internal/harness"
 )
 
-// TestOtherFronts: nginx, lighttpd and the built-in HTTP front in front of the
+// TestOtherFronts: nginx, lighttpd, Caddy and the built-in HTTP front in front of the
 // same applications.
 func TestOtherFronts(t *testing.T) {
 	for name, start := range map[string]func(*harness.World, string) *harness.Client{
 		"nginx":    func(w *harness.World, _ string) *harness.Client { return w.StartNginx() },
 		"lighttpd": func(w *harness.World, _ string) *harness.Client { return w.StartLighttpd() },
+		"caddy":    func(w *harness.World, _ string) *harness.Client { return w.StartCaddy() },
 		"http": func(w *harness.World, address string) *harness.Client {
 			return harness.NewClient(w.T, "http://"+address)
 		},
