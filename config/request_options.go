@@ -27,7 +27,13 @@ type RequestOptions struct {
 	// RestrictProcess are the process groups that may serve a request, whatever
 	// an expansion or a dispatch script says; "%{GLOBAL}" is embedded mode. Nil: all.
 	RestrictProcess []string
+	// Priority where requests wait for a thread of one process group: the
+	// higher is served first; default 5.
+	Priority int
 }
+
+// maxPriority: internal/wire has as many lists of waiting requests.
+const maxPriority = 9
 
 // MapHead is the value of map_head_to_get.
 type MapHead string
@@ -49,7 +55,7 @@ var proxyHeaders = []string{
 }
 
 func defaultRequestOptions() RequestOptions {
-	return RequestOptions{PassAuthorization: true, ChunkedRequest: true, MapHeadToGet: MapHeadAuto}
+	return RequestOptions{PassAuthorization: true, ChunkedRequest: true, MapHeadToGet: MapHeadAuto, Priority: 5}
 }
 
 func (d *decoder) requestOptions(o *RequestOptions) options {
@@ -60,6 +66,7 @@ func (d *decoder) requestOptions(o *RequestOptions) options {
 		"trusted_proxy_headers": d.list(&o.TrustedProxyHeaders),
 		"trusted_proxies":       d.prefixes(&o.TrustedProxies),
 		"restrict_process":      d.list(&o.RestrictProcess),
+		"priority":              d.integer(&o.Priority, 0, maxPriority),
 	}
 }
 
@@ -73,6 +80,7 @@ func (v *validator) inheritRequestOptions(s *ScriptAlias) {
 		"trusted_proxy_headers": func() { s.TrustedProxyHeaders = router.TrustedProxyHeaders },
 		"trusted_proxies":       func() { s.TrustedProxies = router.TrustedProxies },
 		"restrict_process":      func() { s.RestrictProcess = router.RestrictProcess },
+		"priority":              func() { s.Priority = router.Priority },
 	} {
 		if !v.given(s.Range, name) {
 			take()

@@ -51,6 +51,7 @@ func (v *validator) validate() {
 	if c.DispatchScript != nil {
 		v.dispatchScript(c.DispatchScript)
 	}
+	v.restrictEmbedded()
 	v.control(&c.Control)
 	v.log(&c.Log)
 	v.completeness()

@@ -161,7 +161,7 @@ func (p *plan) routerConfig(cfg *config.Config, version string) *wire.RouterConf
 			DropAuthorization: !m.PassAuthorization, RefuseChunked: !m.ChunkedRequest,
 			MapHeadToGet:        m.MapHeadToGet == config.MapHeadOn,
 			TrustedProxyHeaders: m.TrustedProxyHeaders, TrustedProxies: m.TrustedProxies,
-			RestrictProcess: restricted(m.RestrictProcess),
+			RestrictProcess: restricted(m.RestrictProcess), Priority: m.Priority,
 		})
 	}
 	if d := cfg.DispatchScript; d != nil {

@@ -25,6 +25,9 @@ func expands(processGroup string) bool {
 // its own, or the group is decided with the request and may be any that
 // restrict_process permits.
 func mayServe(cfg *config.Config, mount *config.ScriptAlias, group string) bool {
+	if group == global && cfg.Router.RestrictEmbedded {
+		return false
+	}
 	if mount.RestrictProcess != nil && !slices.Contains(mount.RestrictProcess, group) {
 		return false
 	}
@@ -80,6 +83,9 @@ func embeddedOf(cfg *config.Config) wire.Embedded {
 		MaxInterpreters: cfg.Router.MaxInterpreters,
 		Threads:         cfg.Router.Threads,
 		StackSize:       cfg.Router.StackSize,
+		QueueLength:     cfg.Router.QueueLength,
+		QueueTimeout:    cfg.Router.QueueTimeout,
+		Restricted:      cfg.Router.RestrictEmbedded,
 	}
 	for _, p := range cfg.Preloads(global) {
 		embedded.Needed = true

@@ -46,6 +46,7 @@ const (
 	BodyTimeout       Code = 1024
 	RouterStopping    Code = 1025
 	PeerForbidden     Code = 1026
+	EmbeddedForbidden Code = 1027
 )
 
 // Refusals of a worker.
@@ -94,6 +95,7 @@ func All() []Entry {
 		{BodyTimeout, 408, "request body did not arrive in time"},
 		{RouterStopping, 503, "wsgid is stopping"},
 		{PeerForbidden, 403, "peer not allowed"},
+		{EmbeddedForbidden, 500, "applications in the router are not permitted"},
 		{ScriptForbidden, 403, "script not permitted for this process group"},
 		{ScriptMissing, 404, "script not found"},
 		{ScriptImport, 500, "script failed to import"},

@@ -37,6 +37,8 @@ type Router struct {
 	InFlight      int    `json:"in_flight"`
 	DispatchCalls uint64 `json:"dispatch_calls"`
 	DispatchError string `json:"dispatch_error,omitempty"`
+	// Embedded is there when the router may run applications.
+	Embedded *Embedded `json:"embedded,omitempty"`
 	// LoadErrors are the scripts of applications in the router that cannot be
 	// imported, until they can.
 	LoadErrors []LoadError `json:"load_errors,omitempty"`
@@ -46,6 +48,26 @@ type Router struct {
 	Restarts map[string]uint64 `json:"restarts"`
 	LastExit *Exit             `json:"last_exit,omitempty"`
 	Backoff  float64           `json:"backoff_seconds,omitempty"`
+}
+
+// Queue is what the router knows of the requests of a group that have no
+// thread. The counters begin with each router.
+type Queue struct {
+	Queued      int `json:"queued"`       // wait now
+	QueueLength int `json:"queue_length"` // limit
+	// LongestWait, in seconds, of those that wait now.
+	LongestWait   float64 `json:"longest_wait_seconds"`
+	QueuedTotal   uint64  `json:"queued_total"`   // had to wait
+	QueueTimeouts uint64  `json:"queue_timeouts"` // waited for queue_timeout: 504
+	Rejected      uint64  `json:"rejected"`       // 503 at once: the queue was full, or no process was there
+}
+
+// Embedded are the applications in the router's own Python (%{GLOBAL}).
+type Embedded struct {
+	Threads     int    `json:"threads"` // 0 before the first request
+	ThreadsBusy int    `json:"threads_busy"`
+	Requests    uint64 `json:"requests"`
+	Queue
 }
 
 // Group is one process group.
@@ -66,11 +88,8 @@ type Group struct {
 	Threads     int `json:"threads"` // of ready processes
 	ThreadsBusy int `json:"threads_busy"`
 
-	// Queue and connections as the router sees them.
-	Queued      int    `json:"queued"`
-	QueueLength int    `json:"queue_length"` // limit
-	Rejected    uint64 `json:"rejected"`
-	Connections int    `json:"connections"`
+	Queue
+	Connections int `json:"connections"` // of the router
 
 	// Requests and Errors since the supervisor started, processes that have
 	// ended included.
