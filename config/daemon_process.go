@@ -17,7 +17,7 @@ func (d *decoder) daemonProcessOptions(p *DaemonProcess) options {
 		"lang":                 d.str(&p.Lang),
 		"locale":               d.str(&p.Locale),
 		"listen_backlog":       d.integer(&p.ListenBacklog, 1, 65535),
-		"queue_length":         d.integer(&p.QueueLength, 0, 1<<20),
+		"queue_length":         d.integer(&p.QueueLength, 0, maxQueueLength),
 		"queue_timeout":        d.duration(&p.QueueTimeout),
 		"startup_timeout":      d.duration(&p.StartupTimeout),
 		"socket_timeout":       d.duration(&p.SocketTimeout),

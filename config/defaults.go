@@ -37,6 +37,8 @@ func defaultRouter() Router {
 	return Router{
 		PythonOptions:  defaultPythonOptions(),
 		Threads:        25,
+		QueueLength:    1024,
+		QueueTimeout:   45 * time.Second,
 		MaxHeaderBytes: 64 * kib,
 		RequestOptions: defaultRequestOptions(),
 		MaxConnections: 16384,

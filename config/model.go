@@ -92,8 +92,14 @@ type Router struct {
 	User, Group string
 	// PythonOptions of the Python embedded in the router.
 	PythonOptions
-	// Threads of embedded applications (%{GLOBAL}), default 25.
-	Threads int
+	// Threads of embedded applications (%{GLOBAL}), default 25; QueueLength and
+	// QueueTimeout of the requests for them as in DaemonProcess.
+	Threads      int
+	QueueLength  int
+	QueueTimeout time.Duration
+	// RestrictEmbedded: there are no embedded applications; the router's Python
+	// is for the dispatch script alone.
+	RestrictEmbedded bool
 	// MaxHeaderBytes of PARAMS, default 64 KiB.
 	MaxHeaderBytes int
 	// RequestOptions are the defaults of every VirtualHost and ScriptAlias.

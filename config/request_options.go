@@ -34,7 +34,13 @@ type RequestOptions struct {
 	// DispatchScript is the path of the dispatch_script block that decides about
 	// a request; empty: none does. Of the router: that of the default block.
 	DispatchScript string
+	// Priority where requests wait for a thread of one process group: the
+	// higher is served first; default 5.
+	Priority int
 }
+
+// maxPriority: internal/wire has as many lists of waiting requests.
+const maxPriority = 9
 
 // MapHead is the value of map_head_to_get.
 type MapHead string
@@ -56,7 +62,7 @@ var proxyHeaders = []string{
 }
 
 func defaultRequestOptions() RequestOptions {
-	return RequestOptions{RequestBuffer: 64 * kib, PassAuthorization: true, ChunkedRequest: true, MapHeadToGet: MapHeadAuto}
+	return RequestOptions{RequestBuffer: 64 * kib, PassAuthorization: true, ChunkedRequest: true, MapHeadToGet: MapHeadAuto, Priority: 5}
 }
 
 func (d *decoder) requestOptions(o *RequestOptions) options {
@@ -70,6 +76,7 @@ func (d *decoder) requestOptions(o *RequestOptions) options {
 		"trusted_proxies":       d.prefixes(&o.TrustedProxies),
 		"restrict_process":      d.list(&o.RestrictProcess),
 		"dispatch_script":       d.str(&o.DispatchScript),
+		"priority":              d.integer(&o.Priority, 0, maxPriority),
 	}
 }
 
@@ -86,6 +93,7 @@ func (v *validator) inheritRequestOptions(block hcl.Range, o, from *RequestOptio
 		"trusted_proxies":       func() { o.TrustedProxies = from.TrustedProxies },
 		"restrict_process":      func() { o.RestrictProcess = from.RestrictProcess },
 		"dispatch_script":       func() { o.DispatchScript = from.DispatchScript },
+		"priority":              func() { o.Priority = from.Priority },
 	} {
 		if v.given(block, name) {
 			own = true

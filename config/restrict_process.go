@@ -18,6 +18,9 @@ func (v *validator) restrictProcess(block hcl.Range, o *RequestOptions) {
 	}
 	names := v.config.servingGroups()
 	for _, name := range o.RestrictProcess {
+		if name == "%{GLOBAL}" && v.config.Router.RestrictEmbedded {
+			v.add(at, "Embedded applications are not permitted", "restrict_process names \"%%{GLOBAL}\", and restrict_embedded of router is true: take one of them out.")
+		}
 		if v.serves(name) {
 			continue
 		}

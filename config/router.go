@@ -13,6 +13,7 @@ const (
 	maxRequestBuffer = gib
 	maxBodyBytes     = 1 << 50
 	maxThreads       = 1000
+	maxQueueLength   = 1 << 20
 )
 
 // routerOptions are those of router { … }.
@@ -21,6 +22,10 @@ func (d *decoder) routerOptions(r *Router) options {
 		"user":    d.str(&r.User),
 		"group":   d.str(&r.Group),
 		"threads": d.integer(&r.Threads, 1, maxThreads),
+		// At least one: the first request waits for the threads.
+		"queue_length":      d.integer(&r.QueueLength, 1, maxQueueLength),
+		"queue_timeout":     d.duration(&r.QueueTimeout),
+		"restrict_embedded": d.boolean(&r.RestrictEmbedded),
 		"max_header_bytes": func(a *hcl.Attribute) {
 			size := int64(r.MaxHeaderBytes)
 			d.size(&size, minHeaderBytes, maxHeaderBytes)(a)

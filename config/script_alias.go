@@ -45,7 +45,8 @@ func resolveScriptAlias(s *ScriptAlias, c *Config, groupGiven, preloadGiven bool
 		s.ProcessGroup = onlyGroup(c.servingGroups())
 	}
 	if !preloadGiven {
-		s.Preload = s.canPreload()
+		embedded := s.ProcessGroup == "%{GLOBAL}"
+		s.Preload = s.canPreload() && (!embedded || !c.Router.RestrictEmbedded)
 	}
 }
 

@@ -48,6 +48,7 @@ func (v *validator) validate() {
 		v.interpreterBlock(&c.InterpreterBlocks[i])
 	}
 	v.unusedDispatchScripts()
+	v.restrictEmbedded()
 	v.control(&c.Control)
 	v.log(&c.Log)
 	v.completeness()

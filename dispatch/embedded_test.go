@@ -86,7 +86,7 @@ func (h *embeddedHost) ServeEmbedded(n int) ([]int, error) {
 func embedding(t *testing.T, h *embeddedHost, change func(*wire.RouterConfig)) *running {
 	t.Helper()
 	config := baseConfig()
-	config.Embedded = wire.Embedded{Needed: true, Threads: 2}
+	config.Embedded = wire.Embedded{Needed: true, Threads: 2, QueueLength: 100}
 	config.Mounts = []wire.Mount{fileMount("/", "/srv/site.wsgi", "%{GLOBAL}")}
 	if change != nil {
 		change(config)
@@ -141,7 +141,7 @@ func (h *importingHost) Import(application, path string) {
 func TestEmbeddedPreload(t *testing.T) {
 	h := &importingHost{newEmbeddedHost(t, echoPath), make(chan string, 2), make(chan struct{})}
 	config := baseConfig()
-	config.Embedded = wire.Embedded{Needed: true, Threads: 2, Scripts: []wire.ScriptRule{{Path: "/srv/site.wsgi"}},
+	config.Embedded = wire.Embedded{Needed: true, Threads: 2, QueueLength: 100, Scripts: []wire.ScriptRule{{Path: "/srv/site.wsgi"}},
 		Preload: []wire.Import{{Application: "sub", Path: "/srv/first.py"}, {Path: "/srv/site.wsgi"}}}
 	config.Mounts = []wire.Mount{fileMount("/e", "/srv/site.wsgi", "%{GLOBAL}"), fileMount("/", "/srv/lost.wsgi", "nobody")}
 	r := startRouter(t, config, func(wire.Embedded) (ScriptHost, error) { return h, nil })

@@ -103,6 +103,9 @@ type exchange struct {
 	start     time.Time
 	inflight  bool
 
+	queueStart time.Time // when it was ready for a thread
+	ticket     uint64    // its place among those that want one; 0: not asked yet
+
 	phase atomic.Uint32
 	since atomic.Int64 // nanoseconds since the epoch: start of the phase, or last progress
 	// answering is since when a write of the answer to the front is under way,
@@ -169,7 +172,7 @@ func (x *exchange) setWorker(w *workerConn) bool {
 
 // begin makes x ready for a request whose PARAMS are complete.
 func (x *exchange) begin() {
-	x.start = time.Now()
+	x.start, x.ticket = time.Now(), 0
 	x.body, x.bodyRead, x.bodyEnded = x.body[:0], 0, false
 	x.path, x.out = x.path[:0], x.out[:0]
 	x.target, x.route, x.host = target{}, route{}, nil

@@ -34,9 +34,9 @@ const (
 // forwardRequest gets the request to a worker and the answer back.
 func (x *exchange) forwardRequest() outcome {
 	g := x.route.group
-	now := time.Now()
+	x.queueStart = time.Now()
 	wantAccept := !x.bodyEnded
-	x.finishHead(now.UnixMicro(), wantAccept)
+	x.finishHead(wantAccept)
 	rest := x.body // what is written beside the reading
 	if first := min(len(rest), max(0, maxWhole-len(x.out))); wantAccept || first == len(rest) {
 		x.out = protocol.AppendStream(x.out, protocol.Stdin, 1, rest[:first])
@@ -45,13 +45,9 @@ func (x *exchange) forwardRequest() outcome {
 			x.out = protocol.AppendStreamEnd(x.out, protocol.Stdin, 1)
 		}
 	}
-	var deadline time.Time
-	if g.config.QueueTimeout > 0 {
-		deadline = now.Add(g.config.QueueTimeout)
-	}
 	avoid, refusals, deaths := 0, 0, 0
 	for {
-		w, r, o := g.acquire(x, avoid, deadline)
+		w, r, o := g.acquire(x, avoid)
 		if r != nil {
 			return x.refuse(r)
 		}
@@ -67,7 +63,7 @@ func (x *exchange) forwardRequest() outcome {
 			return broken
 		case attemptAgain:
 			if refusals++; refusals > maxRefusals {
-				return x.refuse(refuse(errcode.GroupUnavailable, "group", g.config.Name, "refusals", refusals))
+				return x.refuse(refuse(errcode.GroupUnavailable, "group", g.label, "refusals", refusals))
 			}
 		case attemptDied:
 			deaths++
@@ -82,17 +78,17 @@ func (x *exchange) forwardRequest() outcome {
 // sent again: once, and only if doing it twice does no harm.
 func (x *exchange) died(deaths, pid int) *refusal {
 	if deaths > 1 {
-		return refuse(errcode.CrashedTwice, "group", x.route.group.config.Name, "pid", pid, "script", x.target.script)
+		return refuse(errcode.CrashedTwice, "group", x.route.group.label, "pid", pid, "script", x.target.script)
 	}
 	switch string(x.env.method) {
 	case "GET", "HEAD":
 		if x.bodyEnded {
-			x.router.log.Warn("worker died, trying another", "group", x.route.group.config.Name, "pid", pid,
+			x.router.log.Warn("worker died, trying another", "group", x.route.group.label, "pid", pid,
 				"request", string(x.requestID))
 			return nil
 		}
 	}
-	return refuse(errcode.WorkerDied, "group", x.route.group.config.Name, "pid", pid, "script", x.target.script)
+	return refuse(errcode.WorkerDied, "group", x.route.group.label, "pid", pid, "script", x.target.script)
 }
 
 // try sends the request to one worker and passes its answer on.
@@ -175,11 +171,11 @@ func (x *exchange) settle(p *reply, end replyEnd, usable, streamed bool) attempt
 		}
 		return x.killedAttempt()
 	case p.started:
-		x.router.log.Error("worker died while sending its response", "group", g.config.Name, "pid", w.process.pid,
+		x.router.log.Error("worker died while sending its response", "group", g.label, "pid", w.process.pid,
 			"request", string(x.requestID), "script", x.target.script, "uri", string(x.env.requestURI), "error", p.err)
 		return attemptBroken
 	case errors.Is(p.err, errReply):
-		x.router.log.Error("worker gave no valid answer", "group", g.config.Name, "pid", w.process.pid,
+		x.router.log.Error("worker gave no valid answer", "group", g.label, "pid", w.process.pid,
 			"request", string(x.requestID), "script", x.target.script, "error", p.err)
 	}
 	if streamed {

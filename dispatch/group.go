@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/wsgid/wsgid/internal/errcode"
 	"github.com/wsgid/wsgid/internal/wire"
 )
 
@@ -31,6 +32,7 @@ func (p *process) busy() int { return p.conns - len(p.idle) }
 type group struct {
 	router   *Router
 	config   wire.Group
+	label    string // name in the log
 	embedded bool
 	log      hclog.Logger
 
@@ -45,15 +47,24 @@ type group struct {
 	closed    bool
 
 	unavailable bool
-	retryAfter  time.Duration
+	retryAt     time.Time // when the next attempt to start a process is made
 	reason      string
 
-	rejected, requests uint64
+	requests    uint64 // given to a thread
+	queuedTotal uint64 // had to wait
+	timeouts    uint64 // waited for queue_timeout
+	rejected    uint64 // got 503: the queue was full, or no process was there
+
+	longWaits    int       // since longWaitTold
+	longWaitTold time.Time // when the log told of them
 }
 
 func newGroup(r *Router, config wire.Group, embedded bool) *group {
-	return &group{router: r, config: config, embedded: embedded,
-		log: r.log.With("group", config.Name)}
+	label := config.Name
+	if embedded {
+		label = "%{GLOBAL}"
+	}
+	return &group{router: r, config: config, label: label, embedded: embedded, log: r.log.With("group", label)}
 }
 
 // errRetiring: a connection was accepted by a process that ends soon.
@@ -100,6 +111,10 @@ func (g *group) idleConn(avoid int) *workerConn {
 	best.idle = best.idle[:len(best.idle)-1]
 	return w
 }
+
+// serveQueue hands idle connections to those who wait. Called with the lock
+// held.
+func (g *group) serveQueue() { g.queue.serve(g.idleConn) }
 
 // release gives back a connection whose request has ended.
 func (g *group) release(w *workerConn) {
@@ -273,6 +288,7 @@ func (g *group) update(m *wire.Process) {
 		}
 		p.threads, p.retiring, p.refusing = m.Threads, false, false
 		g.unavailable = false
+		g.serveQueue()
 	case wire.ProcessRetire:
 		retired = p == nil
 		if p != nil {
@@ -310,9 +326,10 @@ func (g *group) setState(s *wire.GroupState) {
 			g.log.Error("group is not available", "reason", s.Reason, "retry_after", s.RetryAfter)
 		}
 	}
-	g.unavailable, g.retryAfter, g.reason = !s.Available, s.RetryAfter, s.Reason
+	g.unavailable, g.retryAt, g.reason = !s.Available, time.Now().Add(s.RetryAfter), s.Reason
 	if g.unavailable && !g.alive() {
-		g.queue.failAll()
+		g.rejected += uint64(g.queue.length)
+		g.queue.failAll(g.unavailableRefusal())
 	}
 }
 
@@ -346,7 +363,7 @@ func (g *group) close() {
 	for _, d := range g.dials {
 		d.cancel()
 	}
-	g.queue.failAll()
+	g.queue.failAll(refuse(errcode.RouterStopping))
 	g.mu.Unlock()
 	for _, w := range closing {
 		w.Close()
@@ -357,7 +374,13 @@ func (g *group) close() {
 func (g *group) status() wire.GroupStatus {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	s := wire.GroupStatus{Name: g.config.Name, Queued: g.queue.length, Rejected: g.rejected, Requests: g.requests}
+	s := wire.GroupStatus{
+		Name: g.config.Name, Requests: g.requests, Queued: g.queue.length,
+		QueuedTotal: g.queuedTotal, QueueTimeouts: g.timeouts, Rejected: g.rejected,
+	}
+	if _, oldest := g.queue.heads(); oldest != nil {
+		s.LongestWait = time.Since(oldest.since)
+	}
 	for _, p := range g.processes {
 		s.Connections += p.conns
 		s.Busy += p.busy()

@@ -9,7 +9,8 @@ const (
 	// tick is how finely timeouts are kept.
 	tick = 100 * time.Millisecond
 	// lookAfter is how long a request runs before the housekeeper asks whether
-	// the client is still there: short ones pay nothing for it.
+	// the client is still there: short ones pay nothing for it. Of one that
+	// waits for a thread it asks at once, for its place in the queue.
 	lookAfter = 100 * time.Millisecond
 )
 
@@ -88,7 +89,7 @@ func (k *keeper) look(x *exchange, now time.Time) {
 			x.kill(bodyTimeout)
 		}
 	case phaseWaiting, phaseRunning:
-		if lasted > lookAfter {
+		if p == phaseWaiting || lasted > lookAfter {
 			if why := x.front.gone(); why != notKilled {
 				x.kill(why)
 			}

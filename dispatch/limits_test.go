@@ -25,7 +25,7 @@ func TestRefusals(t *testing.T) {
 		forbidden := fileMount("/forbidden", "/srv/app.wsgi", c.Groups[0].Name)
 		forbidden.RestrictProcess = []string{"", "other"}
 		c.Mounts = append(c.Mounts, length, forbidden)
-		c.Embedded.Needed = true
+		c.Embedded.Needed, c.Embedded.QueueLength = true, 1
 	}, echoPath, 1)
 	for _, tt := range []struct {
 		path, status, code, level string

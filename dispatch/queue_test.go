@@ -61,10 +61,10 @@ func TestQueueTimeout(t *testing.T) {
 	if a.status() != "504 Gateway Timeout" || !strings.Contains(a.header, "WSGID-1013") {
 		t.Errorf("%+v", a)
 	}
-	if s := r.query(); s.Groups[0].Rejected != 1 {
-		t.Errorf("%d rejected", s.Groups[0].Rejected)
+	if s := r.query().Groups[0]; s.QueueTimeouts != 1 || s.QueuedTotal != 1 || s.Rejected != 0 || s.LongestWait != 0 {
+		t.Errorf("%+v", s)
 	}
-	r.wantLog("[WARN]  waited too long for a free thread: code=WSGID-1013")
+	r.wantLog("[WARN]  waited too long for a free thread: code=WSGID-1013", "waiting=0")
 	close(release)
 	if a, err := busy.read(); err != nil || a.body != "done" {
 		t.Errorf("%+v %v", a, err)

@@ -22,6 +22,15 @@ type refusal struct {
 	args       []any         // of the log line
 }
 
+// What Retry-After says at least, on every 503 (docs/errors.md).
+const (
+	// retrySoon: a queue drains, and another wsgid starts, within moments.
+	retrySoon = time.Second
+	// retryInterpreter: interpreters stay as long as their process, which only
+	// a replacement ends. pyshim/error_page.c has the same.
+	retryInterpreter = time.Minute
+)
+
 var entries = func() map[errcode.Code]errcode.Entry {
 	m := make(map[errcode.Code]errcode.Entry)
 	for _, e := range errcode.All() {
@@ -34,9 +43,11 @@ var entries = func() map[errcode.Code]errcode.Entry {
 func refuse(code errcode.Code, args ...any) *refusal {
 	e := entries[code]
 	r := &refusal{code: code, status: e.Status, title: e.Title, args: args}
-	switch code {
-	case errcode.QueueFull, errcode.GroupUnavailable, errcode.RouterStopping:
-		r.retryAfter = time.Second
+	switch {
+	case code == errcode.InterpreterLimit:
+		r.retryAfter = retryInterpreter
+	case e.Status == http.StatusServiceUnavailable:
+		r.retryAfter = retrySoon
 	}
 	return r
 }

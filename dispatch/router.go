@@ -118,8 +118,8 @@ func (r *Router) start() error {
 	for _, g := range r.config.Groups {
 		r.addGroup(g, false)
 	}
-	if r.config.Embedded.Needed {
-		r.addGroup(wire.Group{Threads: r.config.Embedded.Threads, QueueLength: 1024, QueueTimeout: 45 * time.Second}, true)
+	if e := &r.config.Embedded; e.Needed {
+		r.addGroup(wire.Group{Threads: e.Threads, QueueLength: e.QueueLength, QueueTimeout: e.QueueTimeout}, true)
 	}
 	if err := r.openScripts(); err != nil {
 		return err

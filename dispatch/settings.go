@@ -57,7 +57,7 @@ func (r *Router) fixRoutes() error {
 		app, ok2 := constant(m.ApplicationGroup, applicationGroupValue)
 		callable, ok3 := constant(m.CallableObject, callableValue)
 		g := r.groups[name]
-		if ok1 && ok2 && ok3 && g != nil && m.permits(name) {
+		if ok1 && ok2 && ok3 && g != nil && m.permits(name) && (name != "" || !r.config.Embedded.Restricted) {
 			m.fixed = newRoute(g, app, callable, m.ScriptReloading)
 		}
 	}
@@ -102,6 +102,9 @@ func (x *exchange) decide() (*refusal, outcome) {
 		return refuse(errcode.GroupForbidden, "process_group", group, "mount", m.Prefix,
 			"restrict_process", strings.Join(m.RestrictProcess, " ")), answered
 	}
+	if group == "" && x.router.config.Embedded.Restricted {
+		return refuse(errcode.EmbeddedForbidden, "mount", m.Prefix, "script", x.target.script), answered
+	}
 	g := x.router.groups[group]
 	if g == nil {
 		args := []any{"process_group", group, "mount", m.Prefix}
@@ -136,7 +139,7 @@ func (x *exchange) appendHead(b []byte) []byte {
 
 // finishHead adds wsgid's own pairs and the record headers. What comes after
 // PARAMS is left to the caller.
-func (x *exchange) finishHead(queueStart int64, wantAccept bool) {
+func (x *exchange) finishHead(wantAccept bool) {
 	b := x.out
 	b = protocol.AppendPair(b, "WSGID_SCRIPT", x.target.script)
 	if x.route.internal != nil {
@@ -148,7 +151,7 @@ func (x *exchange) finishHead(queueStart int64, wantAccept bool) {
 	b = protocol.AppendPair(b, "WSGID_REQUEST_ID", x.requestID)
 	var digits [20]byte
 	b = protocol.AppendPair(b, "WSGID_REQUEST_START", strconv.AppendInt(digits[:0], x.start.UnixMicro(), 10))
-	b = protocol.AppendPair(b, "WSGID_QUEUE_START", strconv.AppendInt(digits[:0], queueStart, 10))
+	b = protocol.AppendPair(b, "WSGID_QUEUE_START", strconv.AppendInt(digits[:0], x.queueStart.UnixMicro(), 10))
 	if wantAccept {
 		b = protocol.AppendPair(b, "WSGID_WANT_ACCEPT", "1")
 	}

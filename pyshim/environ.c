@@ -64,6 +64,18 @@ double wsgid_seconds(uint64_t microseconds)
 	return (double)microseconds / 1e6;
 }
 
+double wsgid_daemon_seconds(const struct wsgid_request *r, uint64_t microseconds)
+{
+	return r->connection->server->embedded ? 0 : wsgid_seconds(microseconds);
+}
+
+/* How long the request has waited for its thread. */
+static double queue_seconds(const struct wsgid_request *r)
+{
+	bool known = r->queue_start && r->daemon_start > r->queue_start; /* the clock may be set back */
+	return known ? wsgid_seconds(r->daemon_start - r->queue_start) : 0;
+}
+
 uint64_t wsgid_now(void)
 {
 	struct timespec now;
@@ -104,7 +116,7 @@ static int fill_template(PyObject *t, const struct wsgid_request *r)
 	                        side->key_callable,    side->key_script_name, side->key_path_info,
 	                        side->key_request_id,  side->key_server_pid,  side->key_request_start,
 	                        side->key_queue_start, side->key_daemon_start, side->key_application_start,
-	                        side->key_listener_host, side->key_listener_port};
+	                        side->key_listener_host, side->key_listener_port, side->key_queue_time};
 	for (size_t i = 0; i < sizeof changing / sizeof changing[0]; i++)
 		if (py.PyDict_SetItem(t, changing[i], py.None) < 0)
 			return -1;
@@ -393,8 +405,9 @@ PyObject *wsgid_environ_new(struct wsgid_request *r)
 	    py.PyDict_SetItem(environ, side->key_path_info, values[1]) < 0 ||
 	    put(environ, side->key_request_id, native(r->id, strlen(r->id))) < 0 ||
 	    put(environ, side->key_request_start, py.PyFloat_FromDouble(wsgid_seconds(r->request_start))) < 0 ||
-	    put(environ, side->key_queue_start, py.PyFloat_FromDouble(wsgid_seconds(r->queue_start))) < 0 ||
-	    put(environ, side->key_daemon_start, py.PyFloat_FromDouble(wsgid_seconds(r->daemon_start))) < 0 ||
+	    put(environ, side->key_queue_start, py.PyFloat_FromDouble(wsgid_daemon_seconds(r, r->queue_start))) < 0 ||
+	    put(environ, side->key_daemon_start, py.PyFloat_FromDouble(wsgid_daemon_seconds(r, r->daemon_start))) < 0 ||
+	    put(environ, side->key_queue_time, py.PyFloat_FromDouble(queue_seconds(r))) < 0 ||
 	    put(environ, side->key_application_start, py.PyFloat_FromDouble(wsgid_seconds(r->application_start))) < 0)
 		goto failed;
 	return environ;

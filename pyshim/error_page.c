@@ -11,6 +11,8 @@ static const char *reason(int status)
 		return "Forbidden";
 	case 404:
 		return "Not Found";
+	case 503:
+		return "Service Unavailable";
 	case 504:
 		return "Gateway Timeout";
 	}
@@ -40,8 +42,9 @@ void wsgid_error_page(struct wsgid_request *r, enum wsgid_errcode code)
 	                         e->text, id);
 	int head_size = snprintf(head, sizeof head,
 	                         "Status: %d %s\r\nContent-Type: text/html; charset=utf-8\r\n"
-	                         "X-WSGID-Error: %s\r\nContent-Length: %d\r\n\r\n",
-	                         e->status, reason(e->status), e->text, body_size);
+	                         "X-WSGID-Error: %s\r\nContent-Length: %d\r\n%s\r\n",
+	                         e->status, reason(e->status), e->text, body_size,
+	                         e->status == 503 ? "Retry-After: 60\r\n" : ""); /* as retryInterpreter of dispatch */
 	r->failure = code; /* from now on the application cannot write */
 	r->status = e->status;
 	wsgid_output_discard(r->connection);

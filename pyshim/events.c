@@ -88,8 +88,8 @@ static void put_times(struct wsgid_request *r, PyObject **payload, PyObject *env
 	put(payload, "thread_id", py.PyLong_FromLong(r->connection->thread + 1));
 	put(payload, "server_pid", server_pid(environ));
 	put(payload, "request_start", seconds(r->request_start));
-	put(payload, "queue_start", seconds(r->queue_start));
-	put(payload, "daemon_start", seconds(r->daemon_start));
+	put(payload, "queue_start", py.PyFloat_FromDouble(wsgid_daemon_seconds(r, r->queue_start)));
+	put(payload, "daemon_start", py.PyFloat_FromDouble(wsgid_daemon_seconds(r, r->daemon_start)));
 	put(payload, "application_start", seconds(r->application_start));
 }
 

@@ -46,6 +46,7 @@ struct wsgid_side *wsgid_side_of(struct wsgid_interpreter *interpreter)
 	    {&side->key_listener_host, "mod_wsgi.listener_host"},
 	    {&side->key_listener_port, "mod_wsgi.listener_port"},
 	    {&side->key_mount_point, "mod_wsgi.mount_point"},
+	    {&side->key_queue_time, "wsgid.queue_time"},
 	};
 	const struct {
 		PyObject **to;

@@ -32,7 +32,7 @@ struct wsgid_side {
 	/* Interned keys of environ that change with every request. */
 	PyObject *key_input, *key_errors, *key_scheme, *key_callable, *key_script_name, *key_path_info,
 	    *key_request_id, *key_server_pid, *key_request_start, *key_queue_start, *key_daemon_start,
-	    *key_application_start, *key_listener_host, *key_listener_port, *key_mount_point;
+	    *key_application_start, *key_listener_host, *key_listener_port, *key_mount_point, *key_queue_time;
 	PyObject *http, *https;
 	/* Lists of subscribers, also mod_wsgi.event_callbacks and so on. */
 	PyObject *event_callbacks, *shutdown_callbacks, *signal_callbacks;
@@ -130,6 +130,9 @@ PyObject *wsgid_environ_new(struct wsgid_request *r);
  * exception. GIL held. environ.c */
 struct wsgid_errors *wsgid_environ_errors(struct wsgid_request *r);
 double wsgid_seconds(uint64_t microseconds);
+
+/* The same of a time that mod_wsgi has in its daemon mode only: 0 when embedded. */
+double wsgid_daemon_seconds(const struct wsgid_request *r, uint64_t microseconds);
 uint64_t wsgid_now(void);
 
 /* wsgi.input. input.c */

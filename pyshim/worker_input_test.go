@@ -160,6 +160,11 @@ func TestWorkerEnviron(t *testing.T) {
 			t.Errorf("%s: %v", key, e[key])
 		}
 	}
+	// The request wanted a thread in 2023.
+	if got := e["wsgid.queue_time"]; len(got) == 0 || got[0] != "float" || got[1].(float64) < 1e7 ||
+		got[1].(float64) > e["mod_wsgi.daemon_start"][1].(float64)-1.7e9 {
+		t.Errorf("wsgid.queue_time: %v", got)
+	}
 	if id := fmt.Sprint(e["mod_wsgi.thread_id"]); id != "[int 1]" && id != "[int 2]" {
 		t.Errorf("thread_id %s", id)
 	}

@@ -168,8 +168,8 @@ func TestInterpreterLimit(t *testing.T) {
 		if r.get("X-WSGID-Error") != row.code || row.code == "" && string(r.body) != row.group {
 			t.Errorf("%q: %q %q", row.group, r.raw, r.body)
 		}
-		if row.code != "" && !strings.HasPrefix(r.status, "503") {
-			t.Errorf("%q: status %q", row.group, r.status)
+		if row.code != "" && (r.status != "503 Service Unavailable" || r.get("Retry-After") != "60") {
+			t.Errorf("%q: status %q, Retry-After %q", row.group, r.status, r.get("Retry-After"))
 		}
 	}
 	if got := w.record("max_interpreters is 2"); got["code"] != "WSGID-1142" || got["application"] != "c" {

@@ -183,7 +183,7 @@ func wireMounts(mounts []config.ScriptAlias) []wire.Mount {
 			DropAuthorization: !m.PassAuthorization, RefuseChunked: !m.ChunkedRequest,
 			MapHeadToGet:        m.MapHeadToGet == config.MapHeadOn,
 			TrustedProxyHeaders: m.TrustedProxyHeaders, TrustedProxies: m.TrustedProxies,
-			RestrictProcess: restricted(m.RestrictProcess), DispatchScript: m.DispatchScript,
+			RestrictProcess: restricted(m.RestrictProcess), DispatchScript: m.DispatchScript, Priority: m.Priority,
 		})
 	}
 	return told

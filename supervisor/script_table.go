@@ -24,7 +24,10 @@ func expands(processGroup string) bool {
 // mayServe says whether the mount's target belongs to a process group: it is
 // its own, or the group is decided with the request, by an expansion or a dispatch
 // script, and may be any that restrict_process permits.
-func mayServe(mount *config.ScriptAlias, group string) bool {
+func mayServe(cfg *config.Config, mount *config.ScriptAlias, group string) bool {
+	if group == global && cfg.Router.RestrictEmbedded {
+		return false
+	}
 	if mount.RestrictProcess != nil && !slices.Contains(mount.RestrictProcess, group) {
 		return false
 	}
@@ -36,7 +39,7 @@ func scriptTableOf(cfg *config.Config, group string) scriptTable {
 	var table scriptTable
 	seen := map[wire.ScriptRule]bool{}
 	for _, mount := range cfg.Mounts() {
-		if !mayServe(mount, group) {
+		if !mayServe(cfg, mount, group) {
 			continue
 		}
 		rule := wire.ScriptRule{Path: mount.Target, Directory: mount.Directory}
@@ -79,6 +82,9 @@ func embeddedOf(cfg *config.Config) wire.Embedded {
 		MaxInterpreters: cfg.Router.MaxInterpreters,
 		Threads:         cfg.Router.Threads,
 		StackSize:       cfg.Router.StackSize,
+		QueueLength:     cfg.Router.QueueLength,
+		QueueTimeout:    cfg.Router.QueueTimeout,
+		Restricted:      cfg.Router.RestrictEmbedded,
 	}
 	for _, p := range cfg.Preloads(global) {
 		embedded.Needed = true
@@ -86,7 +92,7 @@ func embeddedOf(cfg *config.Config) wire.Embedded {
 	}
 	seen := map[wire.ScriptRule]bool{}
 	for _, mount := range cfg.Mounts() {
-		if !mayServe(mount, global) {
+		if !mayServe(cfg, mount, global) {
 			continue
 		}
 		embedded.Needed = true

@@ -69,7 +69,21 @@ func (r *router) snapshot(answer *wire.RouterStatus) status.Router {
 			loadError{at: e.At, pid: answer.PID, traceback: tracebackText(e.Traceback)}))
 	}
 	sortLoadErrors(out.LoadErrors)
+	for _, g := range answer.Groups {
+		if g.Name == "" && len(r.feed.config.Embedded.Scripts) > 0 {
+			out.Embedded = &status.Embedded{Threads: g.Connections, ThreadsBusy: g.Busy, Requests: g.Requests,
+				Queue: queueOf(g, r.feed.config.Embedded.QueueLength)}
+		}
+	}
 	return out
+}
+
+// queueOf is the part of a group that the router knows.
+func queueOf(g wire.GroupStatus, limit int) status.Queue {
+	return status.Queue{
+		Queued: g.Queued, QueueLength: limit, LongestWait: g.LongestWait.Seconds(),
+		QueuedTotal: g.QueuedTotal, QueueTimeouts: g.QueueTimeouts, Rejected: g.Rejected,
+	}
 }
 
 func (g *group) snapshot(queue wire.GroupStatus) status.Group {
@@ -81,7 +95,7 @@ func (g *group) snapshot(queue wire.GroupStatus) status.Group {
 	out := status.Group{
 		Name: g.config.Name, User: g.identity.User, UID: g.identity.UID, Wanted: g.config.Processes,
 		Service: g.config.Service(), LoadErrors: g.shownLoadErrors(),
-		QueueLength: g.config.QueueLength, Queued: queue.Queued, Rejected: queue.Rejected, Connections: queue.Connections,
+		Queue: queueOf(queue, g.config.QueueLength), Connections: queue.Connections,
 		Restarts: maps.Clone(g.restarts), LastExit: g.lastExit,
 		Requests: g.ended.requests, Errors: g.ended.errors, Refused: g.ended.refused,
 		Processes: []status.Process{},

@@ -108,6 +108,9 @@ func TestInterpreterLimit(t *testing.T) {
 		response := apache.Get(row.path, "Host: "+row.host)
 		if row.refused {
 			wantError(t, response, 503, "WSGID-1142")
+			if got := response.Header.Get("Retry-After"); got != "60" {
+				t.Errorf("%s %s: Retry-After %q", row.path, row.host, got)
+			}
 			continue
 		}
 		if got := look(t, response).env("mod_wsgi.application_group"); !strings.HasPrefix(got, row.host) {

@@ -149,10 +149,11 @@ func TestStatus(t *testing.T) {
 	cpu := s.get(t, "router", "cpu_seconds").(float64)
 	for name, want := range map[string]any{
 		"name": "busy", "user": "64001", "uid": 64001, "processes_wanted": 2, "processes_ready": 2, "state": "ready", "threads": 2, "threads_busy": 2,
-		"queued": 1, "queue_length": 1024, "rejected": 0, "connections": 2, "requests": 0, "errors": 0, "refused": 0,
+		"queued": 1, "queue_length": 1024, "queued_total": 1, "queue_timeouts": 0, "rejected": 0, "connections": 2, "requests": 0, "errors": 0, "refused": 0,
 	} {
 		s.is(t, want, "groups", 0, name)
 	}
+	s.positive(t, "groups", 0, "longest_wait_seconds")
 	var shown []int
 	for number := range pids {
 		at := func(name ...any) []any { return append([]any{"groups", 0, "processes", number}, name...) }
@@ -214,9 +215,9 @@ func TestStatus(t *testing.T) {
 		fmt.Sprintf(`router +ready +pid %d +up \S+ +user \S+ +Python %s`, router, python),
 		` +\d+ connections?, 3 in flight, \d+ requests?, 0 errors, CPU \d+\.\ds, [\d.]+MiB`,
 		` +dispatch script \S+/dispatch\.py: 3 calls, 0 running`,
-		`GROUP +STATE +USER +PROCESSES +THREADS +QUEUE +REQUESTS +ERRORS +RESTARTS +LAST EXIT`,
-		`busy +ready +64001 +2/2 +2/2 +1/1024 +0 +0 +0 +-`,
-		`dead +(backoff [\d.]+s|starting|backoff) +64002 +0/1 +0/0 +0/1024 +0 +0 +[1-9]\d* +crash \(` + signalName + `\), [\d.]+s ago.*`,
+		`GROUP +STATE +USER +PROCESSES +THREADS +QUEUE +WAITED +TIMEOUTS +REJECTED +REQUESTS +ERRORS +RESTARTS +LAST EXIT`,
+		`busy +ready +64001 +2/2 +2/2 +1/1024 [\d.]+s +1 +0 +0 +0 +0 +0 +-`,
+		`dead +(backoff [\d.]+s|starting|backoff) +64002 +0/1 +0/0 +0/1024 +0 +0 +0 +0 +0 +[1-9]\d* +crash \(` + signalName + `\), [\d.]+s ago.*`,
 		`GROUP +PID +STATE +USER +PYTHON +THREADS +REQUESTS +ERRORS +CPU +MEMORY +UP +REPLACED`,
 		fmt.Sprintf(`busy +%d +ready +64001 +%s +1/1 +0 +0 +\d+\.\ds +[\d.]+MiB +\S+ +-`, pids[0], python),
 		fmt.Sprintf(`busy +%d +ready +64001 +%s +1/1 +0 +0 +\d+\.\ds +[\d.]+MiB +\S+ +-`, pids[1], python),

@@ -158,11 +158,13 @@ func exampleSnapshot() status.Snapshot {
 				{Kind: "dispatch script", Path: "/etc/wsgid/dispatch.py", Calls: 4, Running: 1},
 				{Kind: "dispatch script", Path: "/etc/wsgid/b\x1b.py", Calls: 1, Lost: 2, LoadError: "SyntaxError: invalid\x1b[31m syntax"},
 			},
+			Embedded:   &status.Embedded{Threads: 25, ThreadsBusy: 2, Requests: 9, Queue: status.Queue{QueueLength: 7, Rejected: 1}},
 			LoadErrors: []status.LoadError{{Script: "/srv/embedded.wsgi", Application: "", At: ago(3 * time.Second), PID: 101, Error: "NameError: name"}},
 		},
 		Groups: []status.Group{
 			{
-				Name: "web", User: "wsgid-web", Wanted: 2, Ready: 1, State: "degraded", Threads: 15, ThreadsBusy: 1, QueueLength: 1024, Queued: 2,
+				Name: "web", User: "wsgid-web", Wanted: 2, Ready: 1, State: "degraded", Threads: 15, ThreadsBusy: 1,
+				Queue:    status.Queue{QueueLength: 1024, Queued: 2, LongestWait: 1.25, QueuedTotal: 40, QueueTimeouts: 3, Rejected: 4},
 				Requests: 5, Errors: 1, Restarts: map[string]uint64{"crash": 2, "script_reload": 1},
 				LastExit: &status.Exit{PID: 99, At: ago(5 * time.Minute), Reason: "crash", Status: -1, Signal: "SIGSEGV"},
 				Processes: []status.Process{{
@@ -178,7 +180,7 @@ func exampleSnapshot() status.Snapshot {
 					{Script: "/srv/b.wsgi", Application: "sub", At: ago(2 * time.Minute), OldCodeServes: true, Error: "SyntaxError: invalid syntax"},
 				},
 			},
-			{Name: "api", User: "wsgid-api", Wanted: 1, State: "backoff", Backoff: 3.2, QueueLength: 10, LastExit: &status.Exit{At: ago(time.Second), Reason: "start_failed", Status: 1, Error: "no libpython"}},
+			{Name: "api", User: "wsgid-api", Wanted: 1, State: "backoff", Backoff: 3.2, Queue: status.Queue{QueueLength: 10}, LastExit: &status.Exit{At: ago(time.Second), Reason: "start_failed", Status: 1, Error: "no libpython"}},
 		},
 	}
 }

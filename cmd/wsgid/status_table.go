@@ -59,7 +59,7 @@ func writeStatus(w io.Writer, s *status.Snapshot, now time.Time) error {
 	}
 	writeRouter(w, r, now)
 	groups, processes, running, broken := newTable(), newTable(), newTable(), newTable()
-	groups.row("GROUP", "STATE", "USER", "PROCESSES", "THREADS", "QUEUE", "REQUESTS", "ERRORS", "RESTARTS", "LAST EXIT")
+	groups.row("GROUP", "STATE", "USER", "PROCESSES", "THREADS", "QUEUE", "WAITED", "TIMEOUTS", "REJECTED", "REQUESTS", "ERRORS", "RESTARTS", "LAST EXIT")
 	processes.row("GROUP", "PID", "STATE", "USER", "PYTHON", "THREADS", "REQUESTS", "ERRORS", "CPU", "MEMORY", "UP", "REPLACED")
 	running.row("GROUP", "PID", "STATE", "FOR", "CLIENT", "ID", "REQUEST")
 	broken.row("GROUP", "SCRIPT THAT CANNOT BE IMPORTED", "APPLICATION", "TRIED", "SERVED BY", "ERROR")
@@ -68,11 +68,11 @@ func writeStatus(w io.Writer, s *status.Snapshot, now time.Time) error {
 	failures := len(r.LoadErrors) > 0
 	for i := range s.Groups {
 		g := &s.Groups[i]
-		threads, queue := fmt.Sprintf("%d/%d", g.ThreadsBusy, g.Threads), fmt.Sprintf("%d/%d", g.Queued, g.QueueLength)
+		threads, queue := fmt.Sprintf("%d/%d", g.ThreadsBusy, g.Threads), waiting(&g.Queue)
 		if g.Service {
 			threads, queue = "service", "-"
 		}
-		groups.row(g.Name, state(g.State, g.Backoff), g.User, fmt.Sprintf("%d/%d", g.Ready, g.Wanted), threads, queue,
+		groups.row(g.Name, state(g.State, g.Backoff), g.User, fmt.Sprintf("%d/%d", g.Ready, g.Wanted), threads, queue, g.QueuedTotal, g.QueueTimeouts, g.Rejected,
 			g.Requests, g.Errors, sum(g.Restarts), exit(g.LastExit, now))
 		addLoadErrors(broken, g.Name, g.LoadErrors, now)
 		failures = failures || len(g.LoadErrors) > 0
@@ -120,6 +120,10 @@ func writeRouter(w io.Writer, r *status.Router, now time.Time) {
 	} else if r.PID != 0 {
 		fmt.Fprintln(w, "        does not answer: its figures are unknown")
 	}
+	if e := r.Embedded; e != nil {
+		fmt.Fprintf(w, "        embedded applications: %d/%d threads busy, queue %s, %d waited, %d timeouts, %d rejected, %s\n",
+			e.ThreadsBusy, e.Threads, waiting(&e.Queue), e.QueuedTotal, e.QueueTimeouts, e.Rejected, count(int(e.Requests), "request"))
+	}
 	for _, s := range r.Scripts {
 		fmt.Fprintf(w, "        %s %s: %s, %d running", s.Kind, escape.Line(s.Path), count(int(s.Calls), "call"), s.Running)
 		if s.Lost > 0 {
@@ -133,6 +137,16 @@ func writeRouter(w io.Writer, r *status.Router, now time.Time) {
 	if n := sum(r.Restarts); n > 0 {
 		fmt.Fprintf(w, "        %s, last: %s\n", count(int(n), "restart"), escape.Line(exit(r.LastExit, now)))
 	}
+}
+
+// waiting is how many requests wait, of how many that may, and how long the
+// first of them has.
+func waiting(q *status.Queue) string {
+	text := fmt.Sprintf("%d/%d", q.Queued, q.QueueLength)
+	if q.Queued > 0 {
+		text += " " + span(time.Duration(q.LongestWait*float64(time.Second)))
+	}
+	return text
 }
 
 // applicationGroup writes the name of an application group as it is configured.

@@ -37,6 +37,8 @@ type Router struct {
 	InFlight    int    `json:"in_flight"`
 	// Scripts are those that the router evaluates itself.
 	Scripts []Script `json:"scripts,omitempty"`
+	// Embedded is there when the router may run applications.
+	Embedded *Embedded `json:"embedded,omitempty"`
 	// LoadErrors are the scripts of applications in the router that cannot be
 	// imported, until they can.
 	LoadErrors []LoadError `json:"load_errors,omitempty"`
@@ -58,6 +60,26 @@ type Script struct {
 	LoadError string `json:"load_error,omitempty"` // why the file cannot be loaded, until mended
 }
 
+// Queue is what the router knows of the requests of a group that have no
+// thread. The counters begin with each router.
+type Queue struct {
+	Queued      int `json:"queued"`       // wait now
+	QueueLength int `json:"queue_length"` // limit
+	// LongestWait, in seconds, of those that wait now.
+	LongestWait   float64 `json:"longest_wait_seconds"`
+	QueuedTotal   uint64  `json:"queued_total"`   // had to wait
+	QueueTimeouts uint64  `json:"queue_timeouts"` // waited for queue_timeout: 504
+	Rejected      uint64  `json:"rejected"`       // 503 at once: the queue was full, or no process was there
+}
+
+// Embedded are the applications in the router's own Python (%{GLOBAL}).
+type Embedded struct {
+	Threads     int    `json:"threads"` // 0 before the first request
+	ThreadsBusy int    `json:"threads_busy"`
+	Requests    uint64 `json:"requests"`
+	Queue
+}
+
 // Group is one process group.
 type Group struct {
 	Name   string `json:"name"`
@@ -76,11 +98,8 @@ type Group struct {
 	Threads     int `json:"threads"` // of ready processes
 	ThreadsBusy int `json:"threads_busy"`
 
-	// Queue and connections as the router sees them.
-	Queued      int    `json:"queued"`
-	QueueLength int    `json:"queue_length"` // limit
-	Rejected    uint64 `json:"rejected"`
-	Connections int    `json:"connections"`
+	Queue
+	Connections int `json:"connections"` // of the router
 
 	// Requests and Errors since the supervisor started, processes that have
 	// ended included.

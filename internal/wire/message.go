@@ -107,12 +107,17 @@ type LoadError struct {
 	At               time.Time `json:"at"`
 }
 
-// GroupStatus is what the router knows of one group.
+// GroupStatus is what the router knows of one group; its own applications are
+// group "".
 type GroupStatus struct {
 	Name        string `json:"name"`
 	Connections int    `json:"connections"` // open to workers
 	Busy        int    `json:"busy"`        // of these, with a request
+	Requests    uint64 `json:"requests"`    // given to a thread
 	Queued      int    `json:"queued"`      // requests waiting for a thread
-	Rejected    uint64 `json:"rejected"`    // queue full or queue_timeout
-	Requests    uint64 `json:"requests"`
+	// LongestWait is how long the first of these has waited.
+	LongestWait   time.Duration `json:"longest_wait"`
+	QueuedTotal   uint64        `json:"queued_total"`   // had to wait
+	QueueTimeouts uint64        `json:"queue_timeouts"` // waited for queue_timeout: 504
+	Rejected      uint64        `json:"rejected"`       // queue full, or no process: 503
 }

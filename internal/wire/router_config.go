@@ -119,7 +119,13 @@ type Mount struct {
 	RestrictProcess []string `json:"restrict_process,omitempty"`
 	// DispatchScript is the path of the one that decides; empty: none does.
 	DispatchScript string `json:"dispatch_script,omitempty"`
+	// Priority of its requests where several wait for a thread, 0 to
+	// Priorities-1; the higher is served first.
+	Priority int `json:"priority,omitempty"`
 }
+
+// Priorities is how many there are.
+const Priorities = 10
 
 // OnLoadError says what happens while a script cannot be loaded.
 type OnLoadError string
@@ -161,7 +167,13 @@ type Embedded struct {
 	MaxInterpreters int      `json:"max_interpreters"` // 0: no limit
 	StackSize       int64    `json:"stack_size"`       // of each thread
 	// Threads of embedded applications; started with the first such request.
-	Threads int `json:"threads"`
+	// QueueLength and QueueTimeout are as in Group.
+	Threads      int           `json:"threads"`
+	QueueLength  int           `json:"queue_length"`
+	QueueTimeout time.Duration `json:"queue_timeout"`
+	// Restricted: requests for %{GLOBAL} are refused; the Python is for scripts
+	// that the router itself asks.
+	Restricted bool `json:"restricted,omitempty"`
 	// DeadlockTimeout is that of scripts where there is none; 0:
 	// 300 s.
 	DeadlockTimeout time.Duration `json:"deadlock_timeout,omitempty"`
