@@ -47,6 +47,7 @@ const (
 	RouterStopping    Code = 1025
 	PeerForbidden     Code = 1026
 	BadHost           Code = 1027
+	RequestOverdue    Code = 1028
 )
 
 // Refusals of a worker.
@@ -96,6 +97,7 @@ func All() []Entry {
 		{RouterStopping, 503, "wsgid is stopping"},
 		{PeerForbidden, 403, "peer not allowed"},
 		{BadHost, 400, "malformed Host header"},
+		{RequestOverdue, 504, "the request ran for too long and was ended with its process"},
 		{ScriptForbidden, 403, "script not permitted for this process group"},
 		{ScriptMissing, 404, "script not found"},
 		{ScriptImport, 500, "script failed to import"},
