@@ -21,6 +21,8 @@ func (d *decoder) daemonProcessOptions(p *DaemonProcess) options {
 		"queue_timeout":        d.duration(&p.QueueTimeout),
 		"startup_timeout":      d.duration(&p.StartupTimeout),
 		"socket_timeout":       d.duration(&p.SocketTimeout),
+		"request_timeout":      d.duration(&p.RequestTimeout),
+		"interrupt_timeout":    d.duration(&p.InterruptTimeout),
 		"shutdown_timeout":     d.duration(&p.ShutdownTimeout),
 		"graceful_timeout":     d.duration(&p.GracefulTimeout),
 		"no_new_privileges":    d.boolean(&p.NoNewPrivileges),

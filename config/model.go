@@ -147,9 +147,13 @@ type DaemonProcess struct {
 	QueueTimeout       time.Duration // default 45 s; 0: no limit
 	StartupTimeout     time.Duration // from fork to ready, default 60 s; 0: no limit
 	SocketTimeout      time.Duration // for each read of a body and write of a response, default 90 s; 0: no limit
-	ShutdownTimeout    time.Duration // for requests to finish after SIGTERM, default 5 s; then SIGKILL
-	GracefulTimeout    time.Duration // for requests to finish before a planned replacement, default 15 s
-	NoNewPrivileges    bool          // default true
+	// RequestTimeout × (1 + ln Threads) is how long a request may run; 0: for
+	// ever. Then RequestTimeout is raised in it for InterruptTimeout; if that is
+	// over, or 0, the process is replaced.
+	RequestTimeout, InterruptTimeout time.Duration
+	ShutdownTimeout                  time.Duration // for requests to finish after SIGTERM, default 5 s; then SIGKILL
+	GracefulTimeout                  time.Duration // for requests to finish before a planned replacement, default 15 s
+	NoNewPrivileges                  bool          // default true
 	// ReloadOnError says what happens while changed code cannot be imported.
 	ReloadOnError ReloadOnError
 	// Watch are patterns of files whose change replaces the processes;

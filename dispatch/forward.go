@@ -67,7 +67,7 @@ func (x *exchange) forwardRequest() outcome {
 			}
 		case attemptDied:
 			deaths++
-			if r := x.died(deaths, avoid); r != nil {
+			if r := x.died(deaths, w.process); r != nil {
 				return x.refuse(r)
 			}
 		}
@@ -76,7 +76,11 @@ func (x *exchange) forwardRequest() outcome {
 
 // died decides whether a request that was at a process when it ended may be
 // sent again: once, and only if doing it twice does no harm.
-func (x *exchange) died(deaths, pid int) *refusal {
+func (x *exchange) died(deaths int, p *process) *refusal {
+	pid := p.pid
+	if x.route.group.isOverdue(p) {
+		return refuse(errcode.RequestOverdue, "group", x.route.group.config.Name, "pid", pid, "script", x.target.script)
+	}
 	if deaths > 1 {
 		return refuse(errcode.CrashedTwice, "group", x.route.group.label, "pid", pid, "script", x.target.script)
 	}

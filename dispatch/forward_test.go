@@ -257,6 +257,26 @@ func TestDeathOfAWorker(t *testing.T) {
 	r.wantLog("the request ended two processes", "worker died while sending its response", "trying another")
 }
 
+// TestOverdueRequestIsNotRepeated: what a process is ended with that was replaced
+// for request_timeout has timed out.
+func TestOverdueRequestIsNotRepeated(t *testing.T) {
+	handle, release := blocking()
+	defer close(release)
+	r, g := oneGroup(t, nil, handle, 1)
+	f := r.front()
+	f.begin("/")
+	r.await("running", func(s *wire.RouterStatus) bool { return s.Groups[0].Busy == 1 })
+	r.send(&wire.Message{Type: wire.TypeProcess, Process: &wire.Process{Group: "web", PID: 100, State: wire.ProcessRetire, Overdue: true}})
+	g.start(101, 1)
+	r.process("web", 101, 1, wire.ProcessReady)
+	r.await("the other process", func(s *wire.RouterStatus) bool { return s.Groups[0].Connections == 2 })
+	g.kill(100)
+	if a, err := f.read(); err != nil || a.status() != "504 Gateway Timeout" || !strings.Contains(a.header, "WSGID-1029") {
+		t.Errorf("%+v %v", a, err)
+	}
+	r.wantLog("the request ran for too long")
+}
+
 func TestPostIsNotRepeated(t *testing.T) {
 	var g *fakeGroup
 	var r *running

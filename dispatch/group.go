@@ -19,6 +19,7 @@ type process struct {
 	pid      int
 	threads  int  // as announced, 0 until then
 	retiring bool // gets no new request
+	overdue  bool // what it is ended with has run for longer than request_timeout
 	refusing bool // has refused a request; until the supervisor says more
 	idle     []*workerConn
 	conns    int // open, idle or busy
@@ -292,7 +293,7 @@ func (g *group) update(m *wire.Process) {
 	case wire.ProcessRetire:
 		retired = p == nil
 		if p != nil {
-			p.retiring = true
+			p.retiring, p.overdue = true, m.Overdue
 			closing = g.dropIdle(p)
 			retired = p.conns == 0
 		}
@@ -350,6 +351,13 @@ func (g *group) refused(p *process) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	p.refusing = !g.embedded
+}
+
+// isOverdue: a request that p is ended with is a timeout.
+func (g *group) isOverdue(p *process) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return p.overdue
 }
 
 // close ends the group; busy connections are closed when they come back.

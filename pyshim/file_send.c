@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "deadline.h"
 #include "effort.h"
 #include "fork.h"
 #include "request.h"
@@ -43,13 +44,14 @@ static size_t read_some(struct file *f, void *to, size_t size)
 	return (size_t)got;
 }
 
-/* Sends what is left through a buffer. 0, -1 when the peer is gone. */
+/* Sends what is left through a buffer, or until the request is overdue. 0, -1
+ * when the peer is gone. */
 static int copy(struct wsgid_connection *c, struct file *f)
 {
 	size_t capacity = f->left < PIECE ? (size_t)f->left : PIECE;
 	char *buffer = malloc(capacity ? capacity : 1);
 	int result = buffer ? 0 : -1;
-	while (!result && f->left) {
+	while (!result && f->left && !wsgid_deadline_overdue(c)) {
 		size_t got = read_some(f, buffer, f->left < (int64_t)capacity ? (size_t)f->left : capacity);
 		if (!got)
 			break;
@@ -105,8 +107,8 @@ static int send_record(struct wsgid_connection *c, struct file *f)
 	return 0;
 }
 
-/* Sends records until the end, or until sendfile shows that it does not work
- * here. sendfile cannot be told to raise no SIGPIPE, and an application may
+/* Sends records until the end, until the request is overdue, or until sendfile
+ * shows that it does not work here. sendfile cannot be told to raise no SIGPIPE, and an application may
  * have given that signal its deadly default. 0, -1 when the connection is lost. */
 static int send_records(struct wsgid_connection *c, struct file *f)
 {
@@ -115,7 +117,7 @@ static int send_records(struct wsgid_connection *c, struct file *f)
 	sigemptyset(&pipe);
 	sigaddset(&pipe, SIGPIPE);
 	pthread_sigmask(SIG_BLOCK, &pipe, &before);
-	while (!result && f->left && !f->copied)
+	while (!result && f->left && !f->copied && !wsgid_deadline_overdue(c))
 		result = send_record(c, f);
 	if (result < 0 && !sigismember(&before, SIGPIPE))
 		sigtimedwait(&pipe, NULL, &(struct timespec){0, 0});
@@ -197,6 +199,10 @@ int wsgid_response_file(struct wsgid_request *r, PyObject *result)
 		r->written += size - f.left;
 		r->produced += (uint64_t)(size - f.left);
 		r->output_writes += size != f.left;
+		if (!done && f.left && wsgid_deadline_overdue(c)) {
+			wsgid_deadline_raise(r);
+			done = -1;
+		}
 	}
 	close(f.fd);
 	return done ? done : 1;

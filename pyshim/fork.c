@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "connection.h"
+#include "deadline.h"
 #include "patience.h"
 #include "watch.h"
 
@@ -72,6 +73,7 @@ static void in_child(void)
 		close(state.listen_fd);
 		close(state.signal_fd);
 		wsgid_loop_forked(state.loop);
+		wsgid_deadlines_forked(server);
 	}
 	if (server->status_fd >= 0)
 		close(server->status_fd);

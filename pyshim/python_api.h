@@ -359,6 +359,7 @@ typedef struct {
 	X(PyInterpreterState *, PyInterpreterState_Get, (void))  /* 3.9 */ \
 	X(PyInterpreterState *, _PyInterpreterState_Get, (void)) /* 3.8 */ \
 	X(PyInterpreterState *, PyThreadState_GetInterpreter, (PyThreadState *)) /* 3.9 */ \
+	X(PyObject *, PyThreadState_GetFrame, (PyThreadState *)) /* 3.9 */ \
 	X(PyInterpreterState *, PyInterpreterState_Main, (void)) \
 	X(void, Py_SetProgramName, (const wchar_t *)) /* deprecated since 3.11 */ \
 	X(void *, PyInitConfig_Create, (void)) /* 3.14, PEP 741 */ \

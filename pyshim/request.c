@@ -8,6 +8,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "deadline.h"
 #include "errors_stream.h"
 #include "events.h"
 #include "extension_error.h"
@@ -239,12 +240,14 @@ static enum verdict run_application(struct wsgid_request *r, PyObject *applicati
 	environ = start_response ? wsgid_environ_new(r) : NULL;
 	if (environ && wsgid_events_wanted(r))
 		instead = wsgid_event_started(r, application, environ);
+	wsgid_deadline_open(r);
 	if (environ)
 		result = call(instead ? instead : application, environ, start_response);
+	int done = result ? wsgid_response_iterate(r, result) : 0;
+	if (result && done == 0 && !r->committed)
+		done = wsgid_response_commit(r);
+	wsgid_deadline_close(r);
 	if (result) {
-		int done = wsgid_response_iterate(r, result);
-		if (done == 0 && !r->committed)
-			done = wsgid_response_commit(r);
 		if (done == -1)
 			verdict = failed(r);
 		close_result(r, result);
@@ -341,6 +344,7 @@ static enum verdict run(struct wsgid_request *r, const uint8_t *params, size_t s
 	    .application = {r->application, application_length},
 	};
 	wsgid_scoreboard_begin(c->server, c->thread, &shown);
+	wsgid_deadline_begin(r);
 	wsgid_log_set_request(&r->context);
 	if (atomic_load_explicit(&wsgid_observed, memory_order_relaxed))
 		wsgid_effort_begin(&r->effort);
@@ -350,12 +354,14 @@ static enum verdict run(struct wsgid_request *r, const uint8_t *params, size_t s
 	enum verdict verdict = SERVED;
 	if (r->interpreter) {
 		wsgid_outside_python = false;
+		wsgid_deadline_entered(r);
 		verdict = run_in_python(r);
 		wsgid_outside_python = true;
 		wsgid_interpreter_leave(r->interpreter);
 	} else {
 		wsgid_error_page(r, (enum wsgid_errcode)wsgid_interpreter_failure());
 	}
+	wsgid_deadline_end(r);
 	wsgid_streams_flush_thread();
 	wsgid_log_set_request(NULL);
 	if (verdict != REFUSED)

@@ -48,15 +48,21 @@ void wsgid_status_event(const struct wsgid_server *server, ...)
 	transmit(server, packet, at);
 }
 
-void wsgid_status_retire(struct wsgid_server *server, const struct wsgid_log_context *context, const char *what,
-                         const char *path)
+bool wsgid_status_leave(struct wsgid_server *server, const char *reason, uint32_t number, const char *script)
 {
 	bool before = false;
 	if (!atomic_compare_exchange_strong(&server->retiring, &before, true))
-		return;
-	wsgid_logf("info", context, "%s has changed, process wants to be replaced: %s", what, path);
-	wsgid_status_event(server, "event", "retire", "reason", "script_reload", "script", path, NULL);
-	wsgid_scoreboard_exit(server, 4); /* exitreason.ScriptReload */
+		return false;
+	wsgid_status_event(server, "event", "retire", "reason", reason, script ? "script" : NULL, script, NULL);
+	wsgid_scoreboard_exit(server, number);
+	return true;
+}
+
+void wsgid_status_retire(struct wsgid_server *server, const struct wsgid_log_context *context, const char *what,
+                         const char *path)
+{
+	if (wsgid_status_leave(server, "script_reload", 4, path)) /* exitreason.ScriptReload */
+		wsgid_logf("info", context, "%s has changed, process wants to be replaced: %s", what, path);
 }
 
 const char *wsgid_traceback_tail(const char *traceback)

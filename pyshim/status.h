@@ -10,6 +10,11 @@
  * supervisor is gone. */
 void wsgid_status_event(const struct wsgid_server *server, ...) __attribute__((sentinel));
 
+/* This process takes no further request from now on and wants to be replaced,
+ * for a reason of internal/exitreason, name and number; script may be NULL. Told
+ * once: false when it was before. */
+bool wsgid_status_leave(struct wsgid_server *server, const char *reason, uint32_t number, const char *script);
+
 /* A file has changed and this process wants to be replaced: it takes no further
  * request from now on. Told once. */
 void wsgid_status_retire(struct wsgid_server *server, const struct wsgid_log_context *context, const char *what,

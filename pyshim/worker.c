@@ -17,6 +17,7 @@
 
 #include "check.h"
 #include "connection.h"
+#include "deadline.h"
 #include "errors_stream.h"
 #include "extension_error.h"
 #include "fork.h"
@@ -188,7 +189,7 @@ static int configure(struct worker *w, const char **error)
 	}
 	w->loop = wsgid_loop_new(s, w->listen_fd, (uid_t)wsgid_boot_number(boot, "router_uid", -1));
 	if (!w->loop || read_rules(w) < 0 || wsgid_metrics_open(s, s->threads) < 0 ||
-	    wsgid_metrics_grow(s, s->threads) < 0) {
+	    wsgid_metrics_grow(s, s->threads) < 0 || wsgid_deadlines_open(s, boot) < 0) {
 		*error = "no memory or descriptors to start";
 		return -1;
 	}
@@ -270,18 +271,21 @@ static bool admitted(struct worker *w)
 	return true;
 }
 
-/* Waits for SIGTERM and keeps the loop's time. Ends the process when the
+/* Waits for SIGTERM and keeps the time of loop and requests. Ends the process when the
  * supervisor is gone. */
 static void wait_for_stop(struct worker *w)
 {
 	for (;;) {
-		struct pollfd wait[3] = {
+		struct pollfd wait[4] = {
 		    {.fd = wsgid_fork_signal_fd(), .events = POLLIN},
 		    {.fd = w->server.status_fd, .events = POLLIN},
 		    {.fd = wsgid_loop_timer_fd(w->loop), .events = POLLIN},
+		    {.fd = wsgid_deadlines_fd(&w->server), .events = POLLIN},
 		};
-		if (poll(wait, 3, -1) < 0 && errno != EINTR)
+		if (poll(wait, 4, -1) < 0 && errno != EINTR)
 			_exit(1);
+		if (wait[3].revents)
+			wsgid_deadlines_look(&w->server);
 		if (wait[2].revents)
 			wsgid_loop_timer(w->loop);
 		if (wait[1].revents)
@@ -331,6 +335,7 @@ static void stop(struct worker *w)
 	while (w->alive)
 		pthread_cond_wait(&w->ended, &w->lock);
 	pthread_mutex_unlock(&w->lock);
+	wsgid_deadlines_stop(&w->server);
 	if (wsgid_boot_number(w->boot, "destroy_interpreter", 1))
 		wsgid_python_finish();
 	wsgid_streams_flush_thread();

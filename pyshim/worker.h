@@ -12,6 +12,7 @@
 #include "boot.h"
 
 struct wsgid_connection;
+struct wsgid_deadlines;
 struct wsgid_meter;
 struct wsgid_script_owner;
 
@@ -42,6 +43,7 @@ struct wsgid_server {
 	struct wsgid_meter **meters; /* metrics.h, by number of the thread */
 	atomic_int metered;         /* how many of them there are; more than threads when
 	                               embedded threads had to be replaced */
+	struct wsgid_deadlines *deadlines; /* deadline.h; NULL: requests may take as long as they like */
 	atomic_bool retiring;       /* refuse every new request */
 	atomic_bool stopping;       /* leave the loop when the connection is idle */
 	/* The open connections, one place a thread, for forks of the application;

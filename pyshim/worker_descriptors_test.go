@@ -53,7 +53,7 @@ func TestWorkerDescriptors(t *testing.T) {
 	if testing.Short() {
 		rounds = 40
 	}
-	w := watchedWorker(t, workerOptions{threads: 4})
+	w := watchedWorker(t, workerOptions{threads: 4, extra: []string{"request_timeout=60000", "request_limit=60000"}})
 	data := scripts(t, nil)
 	if err := os.Chmod(data, 0o777); err != nil {
 		t.Fatal(err)

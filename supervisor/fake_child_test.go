@@ -250,6 +250,9 @@ func (w *fakeWorker) command(line string) string {
 		_, _ = w.log.WriteString("level\x00warn\x00source\x00logging\x00application\x00app\x00request\x00r-1\x00message\x00" + argument)
 	case "retire":
 		w.event("event", "retire", "reason", "script_reload", "script", "/srv/x.wsgi")
+	case "overdue": // a request that will not end
+		w.event("event", "retire", "reason", "request_timeout")
+		w.event("event", "drained")
 	case "renew": // reason and path
 		reason, path, _ := strings.Cut(argument, " ")
 		w.event("event", "renew", "reason", reason, "application", "", "script", path)
@@ -309,7 +312,9 @@ func fakeRouter(block boot.Decoded) {
 			_ = conn.Send(&wire.Message{Type: wire.TypeReady})
 		case wire.TypeProcess:
 			seen[m.Process.PID] = m.Process.State
-			if m.Process.State == wire.ProcessRetire {
+			if m.Process.Overdue {
+				fmt.Fprintln(os.Stderr, `{"@level":"warn","@message":"an overdue request is left","@module":"dispatch"}`)
+			} else if m.Process.State == wire.ProcessRetire {
 				_ = conn.Send(&wire.Message{Type: wire.TypeRetired, Process: m.Process})
 			}
 		case wire.TypeQuery:

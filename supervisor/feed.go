@@ -68,8 +68,8 @@ func (f *feed) ready(group string, pid, threads int) {
 }
 
 // retire returns a channel that is closed when the router has no request left
-// on the process, or no router is left.
-func (f *feed) retire(group string, pid int) <-chan struct{} {
+// on the process, or no router is left. overdue: see wire.Process.
+func (f *feed) retire(group string, pid int, overdue bool) <-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.processes, pid) // a new router need not know it
@@ -79,7 +79,7 @@ func (f *feed) retire(group string, pid int) <-chan struct{} {
 		return done
 	}
 	f.retiring[pid] = done
-	f.send(&wire.Message{Type: wire.TypeProcess, Process: &wire.Process{Group: group, PID: pid, State: wire.ProcessRetire}})
+	f.send(&wire.Message{Type: wire.TypeProcess, Process: &wire.Process{Group: group, PID: pid, State: wire.ProcessRetire, Overdue: overdue}})
 	return done
 }
 

@@ -185,7 +185,7 @@ func (g *group) beginDrain(p *process) (retired <-chan struct{}) {
 	}
 	p.intend(reason)
 	g.changed()
-	return g.feed.retire(g.config.Name, p.child.pid)
+	return g.feed.retire(g.config.Name, p.child.pid, reason == exitreason.RequestTimeout)
 }
 
 func (g *group) endDrain(p *process, retired <-chan struct{}) {
@@ -193,6 +193,7 @@ func (g *group) endDrain(p *process, retired <-chan struct{}) {
 	defer timer.Stop()
 	select {
 	case <-retired:
+	case <-p.drained:
 	case <-timer.C:
 		p.log.Warn("requests still run, ending the process", "graceful_timeout", g.config.GracefulTimeout.String())
 	case <-p.done:

@@ -1,8 +1,11 @@
 package supervisor
 
 import (
+	"math"
 	"strconv"
+	"time"
 
+	"github.com/wsgid/wsgid/config"
 	"github.com/wsgid/wsgid/internal/boot"
 )
 
@@ -55,6 +58,9 @@ func (g *group) launch(retried map[scriptKey]bool, trial bool) (*launch, error) 
 		b.SetInt("script_gid", int64(g.scripts.gid))
 	}
 	b.SetInt("shutdown_timeout", c.ShutdownTimeout.Milliseconds())
+	b.SetInt("request_timeout", c.RequestTimeout.Milliseconds())
+	b.SetInt("request_limit", requestLimit(c).Milliseconds())
+	b.SetInt("interrupt_timeout", c.InterruptTimeout.Milliseconds())
 	b.SetList("rule.file", g.rules.files)
 	b.SetList("rule.dir", g.rules.directories)
 	for _, p := range g.preloads {
@@ -69,6 +75,12 @@ func (g *group) launch(retried map[scriptKey]bool, trial bool) (*launch, error) 
 	b.Set("reload_on_error", string(c.ReloadOnError))
 	b.SetList("watch", c.Watch)
 	return spec, nil
+}
+
+// requestLimit is how long a single request may run: more of them at once may
+// each take longer (mod_wsgi behaviour 2.4).
+func requestLimit(c *config.DaemonProcess) time.Duration {
+	return time.Duration(float64(c.RequestTimeout) * (1 + math.Log(float64(max(1, c.Threads)))))
 }
 
 // setIdentity adds the switch of user, if there is one.

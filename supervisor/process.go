@@ -45,6 +45,7 @@ type process struct {
 
 	serving  chan struct{} // closed when it is ready and the router has been told
 	retiring chan struct{} // closed when it is to be replaced
+	drained  chan struct{} // closed when nothing but what is written off runs there
 	done     chan struct{} // closed when everything about the exit is recorded
 
 	mu           sync.Mutex
@@ -94,7 +95,7 @@ func (g *group) startProcess(replace *status.Exit, t *trial) (*process, error) {
 		group: g, child: c, state: newMachine(), board: board, channel: channel, replace: replace,
 		log:   g.log.With("pid", c.pid),
 		trial: t, retried: retried, renew: make(chan struct{}, 1),
-		serving: make(chan struct{}), retiring: make(chan struct{}), done: make(chan struct{}),
+		serving: make(chan struct{}), retiring: make(chan struct{}), drained: make(chan struct{}), done: make(chan struct{}),
 		broken: map[scriptKey]bool{}, changed: map[scriptKey]bool{},
 	}
 	sink := &logSink{log: p.log, json: g.launcher.jsonLogs}
@@ -147,8 +148,14 @@ func (p *process) readEvents() {
 				continue
 			}
 			reason := retireReason(event["reason"])
-			p.log.Info("process asks to be replaced", "reason", reason.String(), "script", escape.Line(event["script"]))
+			args := []any{"reason", reason.String()}
+			if script := event["script"]; script != "" {
+				args = append(args, "script", escape.Line(script))
+			}
+			p.log.Info("process asks to be replaced", args...)
 			p.retire(reason)
+		case "drained":
+			closeOnce(p.drained)
 		default:
 			p.log.Debug("unknown event", "event", escape.Line(event["event"]))
 		}
@@ -160,10 +167,15 @@ func (p *process) everythingLoaded() {
 	if p.trial == nil {
 		return
 	}
+	closeOnce(p.trial.loaded)
+}
+
+// closeOnce closes a channel that one goroutine alone closes.
+func closeOnce(c chan struct{}) {
 	select {
-	case <-p.trial.loaded:
+	case <-c:
 	default:
-		close(p.trial.loaded)
+		close(c)
 	}
 }
 
@@ -195,8 +207,10 @@ func parseEvent(packet string) map[string]string {
 
 // retireReason believes only reasons for which a worker can retire.
 func retireReason(text string) exitreason.Reason {
-	if text == exitreason.Reload.String() {
-		return exitreason.Reload
+	for _, reason := range []exitreason.Reason{exitreason.Reload, exitreason.RequestTimeout} {
+		if text == reason.String() {
+			return reason
+		}
 	}
 	return exitreason.ScriptReload
 }

@@ -141,6 +141,29 @@ func TestRetiringWorkerIsReplaced(t *testing.T) {
 	}
 }
 
+// TestOverdueRequestHoldsNothingUp: the process says that nobody need wait, and
+// the router that it is a timeout.
+func TestOverdueRequestHoldsNothingUp(t *testing.T) {
+	w := newWorld(t)
+	w.group("web", "ok", func(p *config.DaemonProcess) { p.GracefulTimeout = 1000 * patience })
+	w.start()
+	w.command("web", "overdue")
+	w.await("replacement", func(s *status.Snapshot) bool {
+		return s.Groups[0].Ready == 1 && s.Groups[0].Restarts["request_timeout"] == 1
+	})
+	w.log.find(t, "an overdue request is left")
+}
+
+// TestRequestLimit: mod_wsgi behaviour 2.4.
+func TestRequestLimit(t *testing.T) {
+	for threads, want := range map[int]string{0: "10s", 1: "10s", 2: "16.931s", 5: "26.094s", 10: "33.026s", 15: "37.081s", 25: "42.189s"} {
+		c := config.DaemonProcess{Threads: threads, RequestTimeout: 10 * time.Second}
+		if got := requestLimit(&c).Round(time.Millisecond).String(); got != want {
+			t.Errorf("%d threads: %s, want %s", threads, got, want)
+		}
+	}
+}
+
 // TestRetireLoopIsPaced: a process that wants to be replaced as soon as it
 // runs, again and again, does not spin.
 func TestRetireLoopIsPaced(t *testing.T) {

@@ -48,6 +48,7 @@ const (
 	PeerForbidden     Code = 1026
 	BadHost           Code = 1027
 	EmbeddedForbidden Code = 1028
+	RequestOverdue    Code = 1029
 )
 
 // Refusals of a worker.
@@ -98,6 +99,7 @@ func All() []Entry {
 		{PeerForbidden, 403, "peer not allowed"},
 		{BadHost, 400, "malformed Host header"},
 		{EmbeddedForbidden, 500, "applications in the router are not permitted"},
+		{RequestOverdue, 504, "the request ran for too long and was ended with its process"},
 		{ScriptForbidden, 403, "script not permitted for this process group"},
 		{ScriptMissing, 404, "script not found"},
 		{ScriptImport, 500, "script failed to import"},

@@ -19,11 +19,13 @@ const (
 	OutOfMemory                   // killed by SIGKILL, not by us, and the OOM killer was at work in our cgroup
 	Exited                        // the application ended the process with status 0
 	ImportFailed                  // it was started to try changed code and could not import it
+	RequestTimeout                // a request ran longer than request_timeout and could not be interrupted
 )
 
 var names = [...]string{
 	"", "crash", "start_failed", "startup_timeout", "script_reload", "shutdown_signal",
 	"shutdown_timeout", "reload", "out_of_memory", "exited", "import_failed",
+	"request_timeout",
 }
 
 // String is the reason as it stands in logs, metrics and status; empty for None.

@@ -57,6 +57,9 @@ type Process struct {
 	PID     int          `json:"pid"`
 	State   ProcessState `json:"state,omitempty"`
 	Threads int          `json:"threads,omitempty"`
+	// Overdue (ProcessRetire): what does not end there has run for longer than
+	// request_timeout; it is a timeout and not to be tried again.
+	Overdue bool `json:"overdue,omitempty"`
 }
 
 // GroupState tells the router whether requests of a group may wait for it.
