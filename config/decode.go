@@ -49,7 +49,7 @@ func (d *decoder) decodeBlocks(blocks []*hclsyntax.Block) {
 			d.decodeDaemonProcess(block)
 		case "interpreter_options":
 			d.decodeInterpreterBlock(block)
-		case "script_alias":
+		case scriptAlias, scriptAliasMatch:
 			d.decodeScriptAlias(block, &d.config.ScriptAliases)
 		case "virtual_host":
 			d.decodeVirtualHost(block)

@@ -65,7 +65,7 @@ func documentedBlocks() map[string]documentedBlock {
 		"interpreter_options": {open: "interpreter_options {", options: sortedKeys(d.interpreterBlockOptions(&InterpreterBlock{})), defaults: InterpreterBlock{}},
 		"script_alias": {open: `script_alias "/x" {`, needs: map[string]string{"target": `"/srv/x.wsgi"`},
 			options: sortedKeys(d.scriptAliasOptions(&ScriptAlias{})), defaults: defaultScriptAlias()},
-		"virtual_host":    {open: `virtual_host "h" {`, options: append(sortedKeys(d.virtualHostOptions(&VirtualHost{})), "script_alias"), defaults: VirtualHost{}},
+		"virtual_host":    {open: `virtual_host "h" {`, options: append(sortedKeys(d.virtualHostOptions(&VirtualHost{})), mountBlocks...), defaults: VirtualHost{}},
 		"import_script":   {open: `import_script "/srv/i.py" {`, options: sortedKeys(d.importScriptOptions(&ImportScript{})), defaults: defaultImportScript()},
 		"dispatch_script": {open: `dispatch_script "/etc/d.py" {`, options: sortedKeys(d.dispatchScriptOptions(&DispatchScript{})), defaults: defaultDispatchScript()},
 		"control":         {open: "control {", options: sortedKeys(d.controlOptions(&Control{})), defaults: defaultControl(root), derived: 1}, // Path

@@ -149,8 +149,8 @@ func (v *validator) sharedMain() {
 			first[s.ProcessGroup] = s
 		case other.Target != s.Target && !told[s.ProcessGroup]:
 			told[s.ProcessGroup] = true
-			v.warn(s.Range, "Shared main interpreter", "This script and %s, mounted at %q (%s:%d), run in the main interpreter of process group %q and share its modules, as two Django sites cannot: unless they belong to one application give each a daemon_process, or an application_group, of its own.",
-				other.Target, other.Prefix, other.Range.Filename, other.Range.Start.Line, s.ProcessGroup)
+			v.warn(s.Range, "Shared main interpreter", "This script and %s, of %s (%s:%d), run in the main interpreter of process group %q and share its modules, as two Django sites cannot: unless they belong to one application give each a daemon_process, or an application_group, of its own.",
+				other.Target, other.Title(), other.Range.Filename, other.Range.Start.Line, s.ProcessGroup)
 		}
 	}
 }

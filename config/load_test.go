@@ -37,19 +37,37 @@ func TestControlCharacterInFile(t *testing.T) {
 }
 
 func TestCovers(t *testing.T) {
+	// With a ^ at its beginning it is the expression of a script_alias_match.
+	alias := func(prefix string) *ScriptAlias {
+		return &ScriptAlias{Prefix: prefix, Match: strings.HasPrefix(prefix, "^")}
+	}
+	v := &validator{}
 	for _, c := range []struct {
 		earlier, later string
 		want           bool
 	}{
 		{"/", "/a", true},
+		{"//", "/a", true},
 		{"/a", "/a", true},
 		{"/a", "/a/b", true},
 		{"/a", "/ab", false},
 		{"/a/", "/a", false},
 		{"/a/", "/a/b", true},
 		{"/a/b", "/a", false},
+		{"/", "^/a", true},
+		{"/a", "^/a", false},
+		{"^/a", "/a", true},
+		{"^/a", "/ab", true},
+		{"^/(a|b)", "/b/c", true},
+		{"^/a$", "/a", false},
+		{"^/a\\b", "/a", false},
+		{"^/a(?!b)", "/a", false},
+		{"^/b", "/a", false},
+		{"^/a/b", "/a", false},
+		{"^", "/a", false},
+		{"^/a", "^/a/b", false},
 	} {
-		if got := covers(c.earlier, c.later); got != c.want {
+		if got := v.covers(alias(c.earlier), alias(c.later)); got != c.want {
 			t.Errorf("covers(%q, %q) = %v", c.earlier, c.later, got)
 		}
 	}

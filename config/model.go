@@ -174,13 +174,18 @@ const (
 	ReloadKeep ReloadOnError = "keep" // the old process goes on serving
 )
 
-// ScriptAlias is a script_alias "/prefix" block.
+// ScriptAlias is a script_alias "/prefix" or script_alias_match "regex" block.
 type ScriptAlias struct {
+	// Prefix of URLs; with Match a regular expression.
 	Prefix string
+	Match  bool
 	// Target is an absolute path; Directory: it ended in "/" or is a
 	// directory when the configuration is read.
 	Target    string
 	Directory bool
+	// Append is what of the target as written comes after a file that it goes
+	// through, or with Match from the path segment of the first $n on.
+	Append string
 	// ProcessGroup, not expanded. Native default: the only declared group;
 	// with several an error that lists them; with none "%{GLOBAL}".
 	ProcessGroup string

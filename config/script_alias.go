@@ -1,12 +1,32 @@
 package config
 
 import (
-	"os"
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
+
+const (
+	scriptAlias      = "script_alias"
+	scriptAliasMatch = "script_alias_match"
+)
+
+// mountBlocks are the blocks that make mounts, outside and in a virtual host.
+var mountBlocks = []string{scriptAlias, scriptAliasMatch}
+
+// Title is how the block is written.
+func (s *ScriptAlias) Title() string {
+	if s.Match {
+		return fmt.Sprintf("%s %q", scriptAliasMatch, s.Prefix)
+	}
+	return fmt.Sprintf("%s %q", scriptAlias, s.Prefix)
+}
+
+// Variable says whether the request chooses the script, by groups of the
+// regular expression.
+func (s *ScriptAlias) Variable() bool { return s.Match && len(references(s.Append)) > 0 }
 
 // scriptAliasOptions are those of script_alias "/prefix" { … }.
 func (d *decoder) scriptAliasOptions(s *ScriptAlias) options {
@@ -20,27 +40,28 @@ func (d *decoder) scriptAliasOptions(s *ScriptAlias) options {
 	}.with(d.requestOptions(&s.RequestOptions))
 }
 
-// decodeScriptAlias adds a script_alias block to the mounts of its host, or to
+// decodeScriptAlias adds a script_alias or script_alias_match block to the mounts of its host, or to
 // the global ones.
 func (d *decoder) decodeScriptAlias(block *hclsyntax.Block, to *[]ScriptAlias) {
-	prefix, ok := d.label(block, "the URL prefix", `script_alias "/"`)
+	what, example := "the URL prefix", `script_alias "/"`
+	if block.Type == scriptAliasMatch {
+		what, example = "a regular expression", `script_alias_match "^/app/([a-z]+)"`
+	}
+	prefix, ok := d.label(block, what, example)
 	if !ok {
 		return
 	}
 	s := defaultScriptAlias()
-	s.Prefix, s.Order = prefix, d.nextOrder()
-	s.Range = d.decodeBody("script_alias", block, d.scriptAliasOptions(&s))
-	d.need(s.Range, "script_alias", "target", "/srv/site/site.wsgi")
+	s.Prefix, s.Match, s.Order = prefix, block.Type == scriptAliasMatch, d.nextOrder()
+	s.Range = d.decodeBody(block.Type, block, d.scriptAliasOptions(&s))
+	d.need(s.Range, block.Type, "target", "/srv/site/site.wsgi")
 	*to = append(*to, s)
 }
 
 // resolveScriptAlias fills in the defaults that depend on other blocks and on
 // what the target is.
 func resolveScriptAlias(s *ScriptAlias, c *Config, groupGiven, preloadGiven bool) {
-	s.Directory = strings.HasSuffix(s.Target, "/")
-	if info, err := os.Stat(s.Target); err == nil && info.IsDir() {
-		s.Directory = true
-	}
+	s.splitTarget()
 	if s.ProcessGroup == "" && !groupGiven {
 		s.ProcessGroup = onlyGroup(c.servingGroups())
 	}
@@ -76,7 +97,7 @@ func (c *Config) servingGroups() []string {
 // canPreload says whether it is known before any request which process and
 // which interpreter will run the script.
 func (s *ScriptAlias) canPreload() bool {
-	return !s.Directory && fixed(s.ProcessGroup) && fixed(s.ApplicationGroup)
+	return !s.Directory && !s.Variable() && fixed(s.ProcessGroup) && fixed(s.ApplicationGroup)
 }
 
 // fixed says whether a process or application group is known without a request.

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
+
+	"github.com/wsgid/wsgid/internal/urlpattern"
 )
 
 // validator checks a decoded configuration; one method per block.
@@ -15,6 +17,8 @@ type validator struct {
 	identity Identity
 	// partial: something did not decode, so what is missing may only be unreadable.
 	partial bool
+	// patterns are the compiled expressions of script_alias_match.
+	patterns map[string]*urlpattern.Pattern
 }
 
 func (v *validator) validate() {

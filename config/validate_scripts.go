@@ -25,19 +25,42 @@ func (v *validator) urlPrefix(at hcl.Range, block, prefix string) {
 
 var slashes = regexp.MustCompile(`/+`)
 
-// covers says whether every URL that later matches is taken by earlier: a
-// prefix ends at a segment boundary (mod_wsgi behaviour 3.1).
-func covers(earlier, later string) bool {
-	if earlier == later || strings.HasSuffix(earlier, "/") && strings.HasPrefix(later, earlier) {
+// collapsed is the prefix as it is matched; an expression stays.
+func (s *ScriptAlias) collapsed() string {
+	if s.Match {
+		return s.Prefix
+	}
+	return slashes.ReplaceAllString(s.Prefix, "/")
+}
+
+// covers says whether it is certain that s takes every URL that later matches:
+// a prefix ends at a segment boundary (mod_wsgi behaviour 3.1).
+func (v *validator) covers(s, later *ScriptAlias) bool {
+	if s.Match {
+		p, err := v.compile(s.Prefix)
+		return err == nil && !later.Match && p.Covers(later.collapsed())
+	}
+	prefix := s.collapsed()
+	switch {
+	case prefix == "/":
+		return true
+	case later.Match:
+		return false
+	case prefix == later.collapsed(), strings.HasSuffix(prefix, "/") && strings.HasPrefix(later.collapsed(), prefix):
 		return true
 	}
-	return strings.HasPrefix(later, earlier+"/")
+	return strings.HasPrefix(later.collapsed(), prefix+"/")
 }
 
 // scriptAlias validates the i-th of the script_alias blocks of one host.
 func (v *validator) scriptAlias(mounts []ScriptAlias, i int) {
 	s := &mounts[i]
-	v.urlPrefix(s.Range, "script_alias", s.Prefix)
+	if s.Match {
+		v.pattern(s)
+	} else {
+		v.urlPrefix(s.Range, scriptAlias, s.Prefix)
+		v.slashAtOneSide(s)
+	}
 	v.scriptAliasOrder(mounts, i)
 	if v.given(s.Range, "target") {
 		v.absolute(s.Range, "target", s.Target)
@@ -54,17 +77,24 @@ func (v *validator) scriptAlias(mounts []ScriptAlias, i int) {
 // scriptAliasOrder reports mounts that are there twice or out of reach.
 func (v *validator) scriptAliasOrder(mounts []ScriptAlias, i int) {
 	s := &mounts[i]
-	prefix := slashes.ReplaceAllString(s.Prefix, "/")
-	for _, other := range mounts[:i] {
-		earlier := slashes.ReplaceAllString(other.Prefix, "/")
+	for j := range mounts[:i] {
+		other := &mounts[j]
 		switch {
-		case earlier == prefix:
-			v.add(s.Range, "Duplicate mount", "script_alias %q is there already, at %s:%d.", other.Prefix, other.Range.Filename, other.Range.Start.Line)
+		case other.Match == s.Match && other.collapsed() == s.collapsed():
+			v.add(s.Range, "Duplicate mount", "%s is there already, at %s:%d.", other.Title(), other.Range.Filename, other.Range.Start.Line)
 			return
-		case covers(earlier, prefix):
-			v.warn(s.Range, "Mount is out of reach", "The first script_alias that matches serves a request, and %q at %s:%d matches everything below %q: move this block before it.", other.Prefix, other.Range.Filename, other.Range.Start.Line, s.Prefix)
+		case v.covers(other, s):
+			v.warn(s.Range, "Mount is out of reach", "The first mount that matches serves a request, and %s at %s:%d takes every URL of this one: move this block before it.", other.Title(), other.Range.Filename, other.Range.Start.Line)
 			return
 		}
+	}
+}
+
+// slashAtOneSide warns about a prefix with a slash at its end before a file:
+// what follows would become part of the file's name (mod_wsgi behaviour 3.1).
+func (v *validator) slashAtOneSide(s *ScriptAlias) {
+	if len(s.Prefix) > 1 && strings.HasSuffix(s.Prefix, "/") && !s.Directory && s.Append == "" && v.given(s.Range, "target") {
+		v.warn(s.Range, "Slash at one side", "The rest of the URL is appended to the target, and %q is a file: nothing but %q itself is served. Leave the slash at the end of the prefix out, or name a directory.", s.Target, s.Prefix)
 	}
 }
 

@@ -2,6 +2,7 @@ package config
 
 import (
 	"iter"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -94,9 +95,9 @@ func (d *decoder) decodeVirtualHost(block *hclsyntax.Block) {
 		return
 	}
 	h := VirtualHost{Name: name}
-	h.Range = d.decodeBody("virtual_host", block, d.virtualHostOptions(&h), "script_alias")
+	h.Range = d.decodeBody("virtual_host", block, d.virtualHostOptions(&h), mountBlocks...)
 	for _, nested := range block.Body.Blocks {
-		if nested.Type == "script_alias" {
+		if slices.Contains(mountBlocks, nested.Type) {
 			d.decodeScriptAlias(nested, &h.ScriptAliases)
 		}
 	}

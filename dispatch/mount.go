@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/wsgid/wsgid/internal/errcode"
+	"github.com/wsgid/wsgid/internal/urlpattern"
 	"github.com/wsgid/wsgid/internal/wire"
 )
 
@@ -14,7 +15,9 @@ import (
 type mount struct {
 	wire.Mount
 	prefix []byte // slash runs collapsed
-	fixed  *route // the decision, when nothing in it needs a request but a script
+	// pattern is there instead with Match.
+	pattern *urlpattern.Pattern
+	fixed   *route // the decision, when nothing in it needs a request but a script
 	// script decides about each request; nil: none does.
 	script *script
 	// proxies is nil where no header of a proxy is looked at; adjusts says that
@@ -38,8 +41,13 @@ func newMountTable(mounts []wire.Mount) mountTable {
 	table := make(mountTable, len(mounts))
 	for i, m := range mounts {
 		proxies := newProxyRules(m.TrustedProxyHeaders, m.TrustedProxies)
-		table[i] = &mount{Mount: m, prefix: []byte(collapse(m.Prefix)), proxies: proxies,
+		table[i] = &mount{Mount: m, proxies: proxies,
 			adjusts: m.DropAuthorization || m.RefuseChunked || m.MapHeadToGet || proxies != nil}
+		if m.Match {
+			table[i].pattern = urlpattern.MustCompile(m.Prefix) // validated
+		} else {
+			table[i].prefix = []byte(collapse(m.Prefix))
+		}
 	}
 	return table
 }
@@ -58,6 +66,16 @@ func (m *mount) match(path []byte) bool {
 // if none does may the front server's own mapping count.
 func (t mountTable) find(e *environ, path []byte) (target, *refusal) {
 	for _, m := range t {
+		if m.pattern != nil {
+			at, r := m.search(path)
+			if r != nil {
+				return target{}, r
+			}
+			if at != nil {
+				return m.substitute(path, at)
+			}
+			continue
+		}
 		if m.match(path) {
 			return m.resolve(path)
 		}
@@ -68,11 +86,12 @@ func (t mountTable) find(e *environ, path []byte) (target, *refusal) {
 // resolve splits path into script, SCRIPT_NAME and PATH_INFO (mod_wsgi
 // behaviour 3.2).
 func (m *mount) resolve(path []byte) (target, *refusal) {
-	if m.Directory {
-		return m.resolveDirectory(path)
-	}
 	n := len(m.prefix)
 	switch {
+	case m.Append != "":
+		return m.join(path, []byte(m.Append), n)
+	case m.Directory:
+		return m.resolveDirectory(path)
 	case n == 1: // "/": SCRIPT_NAME is empty and the whole path is PATH_INFO
 		return target{m, m.Target, path[:0], path}, nil
 	case m.prefix[n-1] != '/':
@@ -176,6 +195,9 @@ func (t mountTable) fromFront(e *environ) (target, *refusal) {
 }
 
 func (m *mount) frontTarget(e *environ, file string) *target {
+	if m.Match && m.Append != "" {
+		return nil // the request has to match
+	}
 	if !m.Directory {
 		if file != filepath.Clean(m.Target) {
 			return nil

@@ -177,7 +177,7 @@ func wireMounts(mounts []config.ScriptAlias) []wire.Mount {
 	for i := range mounts {
 		m := &mounts[i]
 		told = append(told, wire.Mount{
-			Prefix: m.Prefix, Target: m.Target, Directory: m.Directory,
+			Prefix: m.Prefix, Match: m.Match, Target: m.Target, Directory: m.Directory, Append: m.Append,
 			ProcessGroup: m.ProcessGroup, ApplicationGroup: m.ApplicationGroup, CallableObject: m.CallableObject,
 			ScriptReloading: m.ScriptReloading, RequestBuffer: m.RequestBuffer, MaxBodyBytes: m.MaxBodyBytes,
 			DropAuthorization: !m.PassAuthorization, RefuseChunked: !m.ChunkedRequest,

@@ -2,6 +2,8 @@ package tests
 
 import (
 	"fmt"
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/wsgid/wsgid/tests/internal/harness"
@@ -16,6 +18,8 @@ type mountCase struct {
 	at       string
 	script   string // SCRIPT_NAME
 	pathInfo string
+	// own are the statuses of front servers that do not let the URL through.
+	own map[string]string
 }
 
 // mountCases hold behind every front server.
@@ -37,7 +41,12 @@ var mountCases = []mountCase{
 	{url: "/name/a+b", at: "name", script: "/name", pathInfo: "/a+b"},
 	{url: "/name/a;p=1", at: "name", script: "/name", pathInfo: "/a;p=1"},
 	{url: "/name/%C3%A9", at: "name", script: "/name", pathInfo: "/\u00c3\u00a9"},
-	{url: "/name/a%FFb", at: "name", script: "/name", pathInfo: "/a\u00ffb"},
+	{url: "/name/a%FFb", at: "name", script: "/name", pathInfo: "/a\u00ffb", own: map[string]string{"lighttpd": "400"}},
+	{url: "/name/a%0Ab", at: "name", script: "/name", pathInfo: "/a\nb", own: map[string]string{"lighttpd": "400"}},
+	{url: "/name/a%2Fb", at: "name", script: "/name", pathInfo: "/a/b", own: map[string]string{"apache": "404"}},
+	{url: "/name%00x", status: 400, code: "WSGID-1001", own: map[string]string{"apache": "404", "nginx": "400", "lighttpd": "400", "caddy": "400"}},
+	{url: "/name/x%00y", status: 400, code: "WSGID-1001", own: map[string]string{"apache": "404", "nginx": "400", "lighttpd": "400", "caddy": "400"}},
+	{url: "/../name/z", at: "name", script: "/name", pathInfo: "/z", own: map[string]string{"apache": "400", "nginx": "400"}},
 	{url: "/name/a%3Fb?q=1", at: "name", script: "/name", pathInfo: "/a?b"},
 	{url: "/name/a%252Fb", at: "name", script: "/name", pathInfo: "/a%2Fb"},
 	{url: "//name//x", at: "name", script: "/name", pathInfo: "/x"},
@@ -57,6 +66,46 @@ var mountCases = []mountCase{
 	{url: "/w/sub/", status: 403, code: "WSGID-1022"},
 	{url: "/w/../secret.py", status: 404, code: "WSGID-1003"},
 	{url: "/w/%2e%2e/secret.py", status: 404, code: "WSGID-1003"},
+	{url: "/w/..%2fsecret.py", status: 404, code: "WSGID-1003", own: map[string]string{"apache": "404"}},
+	{url: "/w/%252e%252e/secret.py", status: 404, code: "WSGID-1023"},
+	{url: "/w/outside.py", status: 403, code: "WSGID-1004"},
+	{url: "/w/inside.py/x", at: "directory", script: "/w/inside.py", pathInfo: "/x"},
+	{url: "/w/dangling.py", status: 404, code: "WSGID-1023"},
+	{url: "/v", status: 403, code: "WSGID-1022"},
+	{url: "/v/one.py", at: "directory2", script: "/v/one.py"},
+	{url: "/x/one.py", at: "directory3", script: "/x/one.py"},
+	{url: "/t", status: 404, code: "WSGID-1003"},
+	{url: "/t/", at: "slash", script: "/t/"},
+	{url: "/t/x", status: 404, code: "WSGID-1023"},
+	{url: "/dd/sl/x", at: "doubled", script: "/dd/sl", pathInfo: "/x"},
+	{url: "/dd///sl/x", at: "doubled", script: "/dd/sl", pathInfo: "/x"},
+	{url: "/sp%20ace/x", at: "space", script: "/sp ace", pathInfo: "/x"},
+	{url: "/pc%2520t/x", at: "percent", script: "/pc%20t", pathInfo: "/x"},
+	{url: "/pc%20t/x", status: 404, code: "WSGID-1003"},
+	{url: "/into", at: "into", script: "/into", pathInfo: "/"},
+	{url: "/into/x", at: "into", script: "/into", pathInfo: "/x"},
+	{url: "/deeper", at: "deeper", script: "/deeper", pathInfo: "/extra"},
+	{url: "/deeper/x", at: "deeper", script: "/deeper", pathInfo: "/extra/x"},
+
+	// Expressions.
+	{url: "/m/one/bar", at: "match", script: "/m/one", pathInfo: "/bar"},
+	{url: "/m/one", at: "match", script: "/m/one"},
+	{url: "/m/one/", at: "match", script: "/m/one", pathInfo: "/"},
+	{url: "//m//one//bar", at: "match", script: "/m/one", pathInfo: "/bar"},
+	{url: "/m/%6fne/a%20b?q", at: "match", script: "/m/one", pathInfo: "/a b"},
+	{url: "/m/missing/bar", status: 404, code: "WSGID-1023"},
+	{url: "/m/outside", status: 403, code: "WSGID-1004"},
+	{url: "/m/..%2f..%2fsecret", status: 404, code: "WSGID-1003", own: map[string]string{"apache": "404", "nginx": "400", "lighttpd": "404"}},
+	{url: "/m/%252e%252e", status: 404, code: "WSGID-1023"},
+	{url: "/m/", status: 404, code: "WSGID-1003"},
+	{url: "/adm/1", at: "groups", pathInfo: "/adm/1"},
+	{url: "/admx/1", at: "groups", pathInfo: "/admx/1"},
+	{url: "/any/where/anywhere/x", at: "anywhere", script: "/any/where/anywhere", pathInfo: "/x"},
+	{url: "/any/anywherex", status: 404, code: "WSGID-1023"},
+	{url: "/ahead/x", at: "ahead", script: "/ahead", pathInfo: "/x"},
+	{url: "/ahead/not", status: 404, code: "WSGID-1003"},
+	{url: "/CASE/x", at: "case", script: "/CASE", pathInfo: "/x"},
+	{url: "/dots/.x.x/secret.py", status: 403, code: "WSGID-1004"},
 }
 
 func mountWorld(t *testing.T, more string) *harness.World {
@@ -68,44 +117,60 @@ func mountWorld(t *testing.T, more string) *harness.World {
 	w.Write("scripts/sub/two.py", source)
 	w.Write("secret.py", source)
 	at := func(name string) string { return option("application_group", name) }
+	for link, target := range map[string]string{"scripts/outside.py": "secret.py", "scripts/inside.py": "scripts/one.py", "scripts/dangling.py": "nowhere"} {
+		if err := os.Symlink(w.Path(target), w.Path(link)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	w.Configure(more + group("only", "#64001", 1, 4) +
 		mount("/Name", "apps/environ.py", at("Name")) + mount("/name", "apps/environ.py", at("name")) +
 		mount("/first", "apps/environ.py", at("first")) + mount("/first/longer", "apps/hello.py", at("longer")) +
-		mount("/w/", "scripts/", at("directory")))
+		mount("/w/", "scripts/", at("directory")) + mount("/v", "scripts", at("directory2")) + mount("/x/", "scripts", at("directory3")) +
+		mount("/t/", "apps/environ.py", at("slash")) + mount("/dd//sl", "apps/environ.py", at("doubled")) +
+		mount("/sp ace", "apps/environ.py", at("space")) + mount("/pc%20t", "apps/environ.py", at("percent")) +
+		mount("/into", "apps/environ.py/", at("into")) + mount("/deeper", "apps/environ.py/extra", at("deeper")) +
+		match("^/m/([^/]+)", "scripts/$1.py", at("match")) + match("^/(adm|img)", "apps/environ.py/$1", at("groups")) +
+		match("/anywhere", "apps/environ.py", at("anywhere")) + match("^/ahead(?!/not)", "apps/environ.py", at("ahead")) +
+		match("(?i)^/case", "apps/environ.py", at("case")) + match(`^/dots/(\\.)x(\\.)x`, "scripts/$1$2", at("dots")))
 	return w
 }
 
-func runMountCases(t *testing.T, client *harness.Client) {
-	for _, c := range mountCases {
-		t.Run(c.url, func(t *testing.T) {
-			response := client.Get(c.url)
-			if c.status != 0 {
-				wantError(t, response, c.status, c.code)
-				return
-			}
-			v := look(t, response)
-			got := mountCase{url: c.url, at: v.env("mod_wsgi.application_group"), script: v.env("SCRIPT_NAME"), pathInfo: v.env("PATH_INFO")}
-			if got != c {
-				t.Errorf("got %+v, want %+v", got, c)
+// match writes a script_alias_match block.
+func match(pattern, target string, options ...string) string {
+	return fmt.Sprintf("script_alias_match \"%s\" {\n  target = \"{{.Dir}}/%s\"\n  %s\n}\n", pattern, target, strings.Join(options, "\n  "))
+}
+
+// TestMounts: which URL ends where, and how its path is split, is the same
+// behind every front server.
+func TestMounts(t *testing.T) {
+	for name, start := range everyFront {
+		t.Run(name, func(t *testing.T) {
+			address := freeAddress(t)
+			w := mountWorld(t, fmt.Sprintf("listen \"http\" {\n  address = %q\n}\n", address))
+			w.Start(harness.Options{})
+			client := start(w, address)
+			for _, c := range mountCases {
+				t.Run(c.url, func(t *testing.T) {
+					response := client.Get(c.url)
+					if own := c.own[name]; own != "" {
+						if fmt.Sprint(response.Status) != own {
+							t.Errorf("status %d, want %s: %.300s", response.Status, own, response.Body)
+						}
+						return
+					}
+					if c.status != 0 {
+						wantError(t, response, c.status, c.code)
+						return
+					}
+					v := look(t, response)
+					at, script, info := v.env("mod_wsgi.application_group"), v.env("SCRIPT_NAME"), v.env("PATH_INFO")
+					if at != c.at || script != c.script || info != c.pathInfo {
+						t.Errorf("got %q %q %q, want %+v", at, script, info, c)
+					}
+				})
 			}
 		})
 	}
-}
-
-// TestMounts: which URL ends where, and how its path is split.
-func TestMounts(t *testing.T) {
-	w := mountWorld(t, "")
-	w.Start(harness.Options{})
-	runMountCases(t, w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass}).Client)
-}
-
-// TestMountsHTTP is the same on the built-in HTTP front, which gets the path
-// as the client wrote it.
-func TestMountsHTTP(t *testing.T) {
-	address := fmt.Sprintf("127.0.0.1:%d", harness.FreePort(t))
-	w := mountWorld(t, fmt.Sprintf("listen \"http\" {\n  address = %q\n}\n", address))
-	w.Start(harness.Options{})
-	runMountCases(t, harness.NewClient(t, "http://"+address))
 }
 
 // TestRootMount: a mount at / leaves SCRIPT_NAME empty, also when Apache has

@@ -49,6 +49,7 @@ const (
 	BadHost           Code = 1027
 	EmbeddedForbidden Code = 1028
 	RequestOverdue    Code = 1029
+	PatternTimeout    Code = 1030
 )
 
 // Refusals of a worker.
@@ -100,6 +101,7 @@ func All() []Entry {
 		{BadHost, 400, "malformed Host header"},
 		{EmbeddedForbidden, 500, "applications in the router are not permitted"},
 		{RequestOverdue, 504, "the request ran for too long and was ended with its process"},
+		{PatternTimeout, 500, "URL expression took too long"},
 		{ScriptForbidden, 403, "script not permitted for this process group"},
 		{ScriptMissing, 404, "script not found"},
 		{ScriptImport, 500, "script failed to import"},

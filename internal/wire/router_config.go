@@ -88,11 +88,16 @@ type VirtualHost struct {
 
 // Mount binds URLs to a script file or to a directory of scripts.
 type Mount struct {
-	// Prefix is the URL path as configured ("/", "/name", "/w/").
+	// Prefix is the URL path as configured ("/", "/name", "/w/"); with Match a
+	// regular expression (internal/urlpattern).
 	Prefix string `json:"prefix"`
+	Match  bool   `json:"match,omitempty"`
 	// Target is an absolute path of a file or, with Directory, of a directory.
 	Target    string `json:"target"`
 	Directory bool   `json:"directory"`
+	// Append comes between Target and the rest of the URL; with Match $n in it
+	// is a group, and a backslash takes its meaning from the next character.
+	Append string `json:"append,omitempty"`
 	// ProcessGroup, ApplicationGroup, CallableObject are the static decision,
 	// not yet expanded (may be "%{GLOBAL}", "%{ENV:x}", …).
 	ProcessGroup     string `json:"process_group"`
