@@ -21,6 +21,8 @@ type mount struct {
 	// anything of a request is changed at all.
 	proxies *proxyRules
 	adjusts bool
+	// overridable are the settings in AllowOverride, one bit each.
+	overridable uint64
 }
 
 // target is what a URL was mapped to.
@@ -37,11 +39,16 @@ type mountTable []*mount
 func newMountTable(mounts []wire.Mount) mountTable {
 	table := make(mountTable, len(mounts))
 	for i, m := range mounts {
-		proxies := newProxyRules(m.TrustedProxyHeaders, m.TrustedProxies)
-		table[i] = &mount{Mount: m, prefix: []byte(collapse(m.Prefix)), proxies: proxies,
-			adjusts: m.DropAuthorization || m.RefuseChunked || m.MapHeadToGet || proxies != nil}
+		table[i] = &mount{Mount: m, prefix: []byte(collapse(m.Prefix)), overridable: settingMask(m.AllowOverride)}
+		table[i].prepare()
 	}
 	return table
+}
+
+// prepare works out what the options of the mount lead to.
+func (m *mount) prepare() {
+	m.proxies = newProxyRules(m.TrustedProxyHeaders, m.TrustedProxies)
+	m.adjusts = m.DropAuthorization || m.RefuseChunked || m.MapHeadToGet || m.proxies != nil
 }
 
 // match reports whether path lies under the mount: literally, bytewise, on a

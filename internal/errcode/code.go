@@ -49,6 +49,8 @@ const (
 	BadHost           Code = 1027
 	EmbeddedForbidden Code = 1028
 	RequestOverdue    Code = 1029
+	WrongSetting      Code = 1031
+	SettingForbidden  Code = 1032
 )
 
 // Refusals of a worker.
@@ -100,6 +102,8 @@ func All() []Entry {
 		{BadHost, 400, "malformed Host header"},
 		{EmbeddedForbidden, 500, "applications in the router are not permitted"},
 		{RequestOverdue, 504, "the request ran for too long and was ended with its process"},
+		{WrongSetting, 500, "wrong setting in the web server's configuration"},
+		{SettingForbidden, 500, "setting not permitted to the web server's configuration"},
 		{ScriptForbidden, 403, "script not permitted for this process group"},
 		{ScriptMissing, 404, "script not found"},
 		{ScriptImport, 500, "script failed to import"},
