@@ -19,6 +19,9 @@ func (d *decoder) listenOptions(l *Listener) options {
 		"header_timeout": d.duration(&l.HeaderTimeout),
 		"body_timeout":   d.duration(&l.BodyTimeout),
 	}
+	if l.Kind != ListenHTTP {
+		known["trust_front_server"] = d.boolean(&l.TrustFrontServer)
+	}
 	if l.Kind == ListenUnix {
 		maps.Copy(known, options{
 			"path":         d.str(&l.Path),

@@ -67,6 +67,9 @@ type Listener struct {
 	Address string
 	// AllowedClients (tcp, http): demanded when Address is not loopback (tcp).
 	AllowedClients []netip.Prefix
+	// TrustFrontServer (unix, tcp): WSGID_ parameters, which the web server's
+	// configuration sets, count; default false.
+	TrustFrontServer bool
 	// Backlog is the listen(2) depth, default 4096.
 	Backlog int
 	// HeaderTimeout, default 20 s: from the first byte to the end of headers

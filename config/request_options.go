@@ -37,6 +37,9 @@ type RequestOptions struct {
 	// Priority where requests wait for a thread of one process group: the
 	// higher is served first; default 5.
 	Priority int
+	// AllowOverride are the options that the web server's configuration may set
+	// for a request by WSGID_ parameters. Nil: those that wire.Overrides says.
+	AllowOverride []string
 }
 
 // maxPriority: internal/wire has as many lists of waiting requests.
@@ -77,6 +80,7 @@ func (d *decoder) requestOptions(o *RequestOptions) options {
 		"restrict_process":      d.list(&o.RestrictProcess),
 		"dispatch_script":       d.str(&o.DispatchScript),
 		"priority":              d.integer(&o.Priority, 0, maxPriority),
+		"allow_override":        d.list(&o.AllowOverride),
 	}
 }
 
@@ -94,6 +98,7 @@ func (v *validator) inheritRequestOptions(block hcl.Range, o, from *RequestOptio
 		"restrict_process":      func() { o.RestrictProcess = from.RestrictProcess },
 		"dispatch_script":       func() { o.DispatchScript = from.DispatchScript },
 		"priority":              func() { o.Priority = from.Priority },
+		"allow_override":        func() { o.AllowOverride = from.AllowOverride },
 	} {
 		if v.given(block, name) {
 			own = true
@@ -116,6 +121,7 @@ func (v *validator) requestOptions(block hcl.Range, o *RequestOptions) {
 	}
 	v.restrictProcess(block, o)
 	v.chosenDispatchScript(block, o)
+	v.allowOverride(block, o)
 	if !v.given(block, "trusted_proxy_headers") {
 		return
 	}

@@ -43,9 +43,14 @@ func (v *validator) restricted(s *ScriptAlias) {
 	}
 	const title = "Process group is not permitted"
 	at, allowed := v.place(s.Range, "process_group"), strings.Join(s.RestrictProcess, ", ")
-	if s.DispatchScript == "" {
+	chooser := "the dispatch script"
+	switch {
+	case s.DispatchScript != "":
+	case v.config.Overridable(s, "process_group"):
+		chooser = "the web server's configuration"
+	default:
 		v.add(at, title, "restrict_process permits %s, and the process group is %q: every request would be answered with 500.", allowed, s.ProcessGroup)
 		return
 	}
-	v.warn(at, title, "restrict_process permits %s, and the process group is %q: requests that the dispatch script leaves there are answered with 500.", allowed, s.ProcessGroup)
+	v.warn(at, title, "restrict_process permits %s, and the process group is %q: requests that %s leaves there are answered with 500.", allowed, s.ProcessGroup, chooser)
 }

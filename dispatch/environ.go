@@ -22,6 +22,9 @@ type pair struct {
 type environ struct {
 	pairs []pair
 	table [128]uint16 // 1 + index of the last pair with that hash
+	// settings are the WSGID_ parameters, which applications do not see. The
+	// listener says whether they count.
+	settings []pair
 
 	method, requestURI, queryString, scriptName, pathInfo, scriptFilename []byte
 	contentLength, transferEncoding, uniqueID, remoteAddr                 []byte
@@ -42,7 +45,8 @@ type environ struct {
 // reset forgets the previous request.
 func (e *environ) reset() {
 	clear(e.pairs)
-	*e = environ{pairs: e.pairs[:0], length: -1, own: e.own[:0]}
+	clear(e.settings)
+	*e = environ{pairs: e.pairs[:0], settings: e.settings[:0], length: -1, own: e.own[:0]}
 }
 
 // parse reads the PARAMS of a request. Names that no environment could hold,
@@ -56,8 +60,11 @@ func (e *environ) parse(params []byte, limits protocol.Limits) error {
 		if !ok {
 			return p.Err()
 		}
-		if !dropped(name) {
+		switch {
+		case !dropped(name):
 			e.add(name, value)
+		case isSetting(name) && len(e.settings) < maxSettings:
+			e.settings = append(e.settings, pair{name: name, value: value})
 		}
 	}
 }
@@ -164,7 +171,7 @@ func dropped(name []byte) bool {
 	case 'G':
 		return string(name) == "GATEWAY_INTERFACE"
 	case 'R':
-		return string(name) == "REMOTE_HOST" || string(name) == "REMOTE_IDENT"
+		return string(name) == "REMOTE_HOST" || string(name) == "REMOTE_IDENT" || isOldSetting(name)
 	case 'S':
 		return string(name) == "SERVER_SIGNATURE" || string(name) == "SHLIB_PATH"
 	case 'L':
@@ -174,7 +181,7 @@ func dropped(name []byte) bool {
 	case 'F':
 		return string(name) == "FCGI_ROLE"
 	case 'W':
-		return bytes.HasPrefix(name, []byte("WSGID_"))
+		return isSetting(name)
 	case 'p':
 		return bytes.HasPrefix(name, []byte("proxy-"))
 	case 'w':

@@ -99,6 +99,7 @@ type exchange struct {
 	idBuf     [64]byte
 	requestID []byte
 	target    target
+	overlay   *mount // target.mount where the web server's configuration sets options; used again
 	route     route
 	start     time.Time
 	inflight  bool
@@ -216,6 +217,11 @@ func (x *exchange) prepare() (*refusal, outcome) {
 	}
 	if x.target, r = mounts.find(&x.env, x.path); r != nil {
 		return r, answered
+	}
+	if len(x.env.settings) > 0 {
+		if r := x.applySettings(); r != nil {
+			return r, answered
+		}
 	}
 	if r := x.env.checkBody(); r != nil {
 		return r, answered

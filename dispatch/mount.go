@@ -24,6 +24,8 @@ type mount struct {
 	// anything of a request is changed at all.
 	proxies *proxyRules
 	adjusts bool
+	// overridable are the settings in AllowOverride, one bit each.
+	overridable uint64
 }
 
 // target is what a URL was mapped to.
@@ -40,9 +42,8 @@ type mountTable []*mount
 func newMountTable(mounts []wire.Mount) mountTable {
 	table := make(mountTable, len(mounts))
 	for i, m := range mounts {
-		proxies := newProxyRules(m.TrustedProxyHeaders, m.TrustedProxies)
-		table[i] = &mount{Mount: m, proxies: proxies,
-			adjusts: m.DropAuthorization || m.RefuseChunked || m.MapHeadToGet || proxies != nil}
+		table[i] = &mount{Mount: m, overridable: settingMask(m.AllowOverride)}
+		table[i].prepare()
 		if m.Match {
 			table[i].pattern = urlpattern.MustCompile(m.Prefix) // validated
 		} else {
@@ -50,6 +51,12 @@ func newMountTable(mounts []wire.Mount) mountTable {
 		}
 	}
 	return table
+}
+
+// prepare works out what the options of the mount lead to.
+func (m *mount) prepare() {
+	m.proxies = newProxyRules(m.TrustedProxyHeaders, m.TrustedProxies)
+	m.adjusts = m.DropAuthorization || m.RefuseChunked || m.MapHeadToGet || m.proxies != nil
 }
 
 // match reports whether path lies under the mount: literally, bytewise, on a

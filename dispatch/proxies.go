@@ -45,13 +45,18 @@ type proxyRules struct {
 	networks []netip.Prefix // nil: every peer is trusted
 }
 
+// proxyVariable is the name that a header has in environ.
+func proxyVariable(header string) string {
+	return "HTTP_" + strings.ToUpper(strings.ReplaceAll(header, "-", "_"))
+}
+
 // newProxyRules prepares the options of a mount. It returns nil when no header
 // is listed.
 func newProxyRules(headers []string, networks []netip.Prefix) *proxyRules {
 	p := &proxyRules{networks: networks}
 	var managed [proxyCategories]bool
 	for _, name := range headers {
-		variable := "HTTP_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+		variable := proxyVariable(name)
 		for _, known := range knownProxyHeaders {
 			if known.variable == variable {
 				p.listed = append(p.listed, known)

@@ -184,6 +184,7 @@ func wireMounts(mounts []config.ScriptAlias) []wire.Mount {
 			MapHeadToGet:        m.MapHeadToGet == config.MapHeadOn,
 			TrustedProxyHeaders: m.TrustedProxyHeaders, TrustedProxies: m.TrustedProxies,
 			RestrictProcess: restricted(m.RestrictProcess), DispatchScript: m.DispatchScript, Priority: m.Priority,
+			AllowOverride: m.Overrides(),
 		})
 	}
 	return told
@@ -194,6 +195,7 @@ func (l *listenerPlan) wire(fd int) wire.Listener {
 	w := wire.Listener{
 		Kind: wire.ListenerKind(c.Kind), FD: fd, Address: c.Address, AllowedUIDs: l.allowed,
 		HeaderTimeout: c.HeaderTimeout, BodyTimeout: c.BodyTimeout, IdleTimeout: c.IdleTimeout,
+		TrustFrontServer: c.TrustFrontServer,
 	}
 	if c.Kind == config.ListenUnix {
 		w.Address = c.Path

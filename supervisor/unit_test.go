@@ -227,6 +227,15 @@ func TestScriptTable(t *testing.T) {
 	if diff := cmp.Diff([]string{"/e.wsgi", "/any.wsgi"}, scriptTableOf(cfg, "b").files); diff != "" {
 		t.Errorf("one mount without a dispatch script: %s", diff)
 	}
+	cfg.ScriptAliases[0].AllowOverride = []string{"process_group"}
+	if diff := cmp.Diff([]string{"/e.wsgi", "/any.wsgi"}, scriptTableOf(cfg, "b").files); diff != "" {
+		t.Errorf("an override that no web server is trusted with: %s", diff)
+	}
+	cfg.Listeners = []config.Listener{{TrustFrontServer: true}}
+	if diff := cmp.Diff([]string{"/a.wsgi", "/e.wsgi", "/any.wsgi"}, scriptTableOf(cfg, "b").files); diff != "" {
+		t.Errorf("one mount whose process group the web server's configuration sets: %s", diff)
+	}
+	cfg.ScriptAliases[0].AllowOverride = nil
 	if got := embeddedOf(&config.Config{ScriptAliases: cfg.ScriptAliases[:1]}); got.Needed || got.Scripts != nil {
 		t.Errorf("unexpected %+v", got)
 	}

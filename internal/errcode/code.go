@@ -50,6 +50,8 @@ const (
 	EmbeddedForbidden Code = 1028
 	RequestOverdue    Code = 1029
 	PatternTimeout    Code = 1030
+	WrongSetting      Code = 1031
+	SettingForbidden  Code = 1032
 )
 
 // Refusals of a worker.
@@ -102,6 +104,8 @@ func All() []Entry {
 		{EmbeddedForbidden, 500, "applications in the router are not permitted"},
 		{RequestOverdue, 504, "the request ran for too long and was ended with its process"},
 		{PatternTimeout, 500, "URL expression took too long"},
+		{WrongSetting, 500, "wrong setting in the web server's configuration"},
+		{SettingForbidden, 500, "setting not permitted to the web server's configuration"},
 		{ScriptForbidden, 403, "script not permitted for this process group"},
 		{ScriptMissing, 404, "script not found"},
 		{ScriptImport, 500, "script failed to import"},

@@ -42,6 +42,8 @@ type Listener struct {
 	AllowedUIDs []int `json:"allowed_uids,omitempty"`
 	// AllowedClients limits TCP and HTTP peers (CIDR prefixes); empty: any.
 	AllowedClients []string `json:"allowed_clients,omitempty"`
+	// TrustFrontServer: WSGID_ parameters count.
+	TrustFrontServer bool `json:"trust_front_server,omitempty"`
 	// Static directories, HTTP only, tried before the mounts, first match wins.
 	Static []Static `json:"static,omitempty"`
 	// HeaderTimeout, BodyTimeout, IdleTimeout: HTTP: from the first byte of a
@@ -127,6 +129,9 @@ type Mount struct {
 	// Priority of its requests where several wait for a thread, 0 to
 	// Priorities-1; the higher is served first.
 	Priority int `json:"priority,omitempty"`
+	// AllowOverride are options (of Overrides) that the web server's
+	// configuration may set for a request.
+	AllowOverride []string `json:"allow_override,omitempty"`
 }
 
 // Priorities is how many there are.
