@@ -25,15 +25,15 @@ func (x *exchange) appendScriptPairs(b []byte) []byte {
 		b = protocol.AppendPair(b, "mod_wsgi.mount_point", e.shownScriptName)
 	}
 	var digits [20]byte
-	b = protocol.AppendPair(b, "mod_wsgi.x-script_reloading", flag(m.ScriptReloading))
-	b = protocol.AppendPair(b, "mod_wsgi.x-enable_sendfile", flag(false)) // the front server sends files
-	b = protocol.AppendPair(b, "mod_wsgi.x-ignore_activity", flag(false))
+	b = protocol.AppendPair(b, "mod_wsgi.x-script_reloading", digit(m.ScriptReloading))
+	b = protocol.AppendPair(b, "mod_wsgi.x-enable_sendfile", digit(false)) // the front server sends files
+	b = protocol.AppendPair(b, "mod_wsgi.x-ignore_activity", digit(false))
 	return protocol.AppendPair(b, "mod_wsgi.x-request_start_us", strconv.AppendInt(digits[:0], x.start.UnixMicro(), 10))
 }
 
 var serverPID = strconv.Itoa(os.Getpid())
 
-func flag(on bool) string {
+func digit(on bool) string {
 	if on {
 		return "1"
 	}

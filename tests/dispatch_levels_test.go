@@ -10,7 +10,7 @@ import (
 // levels configures three mounts: /own has a script of its own, /none has
 // none, / has the default one. In one virtual host they have that host's, in
 // another one none, if they do not say it themselves.
-func levels(w *harness.World) {
+func levels(w *harness.World, timeout string) {
 	w.T.Helper()
 	w.App("environ.py")
 	app := func(url string, options ...string) string {
@@ -20,7 +20,7 @@ func levels(w *harness.World) {
 dispatch_script "{{.Dir}}/dispatch.py" {}
 dispatch_script "{{.Dir}}/own.py" {
   default          = false
-  dispatch_timeout = "500ms"
+  ` + option("dispatch_timeout", timeout) + `
 }
 dispatch_script "{{.Dir}}/host.py" {
   default = false
@@ -38,7 +38,7 @@ virtual_host "plain.test" {
 // without one is not decided.
 func TestDispatchLevels(t *testing.T) {
 	w := newWorld(t)
-	levels(w)
+	levels(w, "1m")
 	moves := "def application_group(environ):\n    return %q\ndef process_group(environ):\n    return 'b'\n"
 	w.Write("dispatch.py", fmt.Sprintf(moves, "by the default"))
 	w.Write("own.py", "def application_group(environ):\n    return 'by its own'\n")
@@ -74,7 +74,7 @@ func TestDispatchLevels(t *testing.T) {
 // of its own mounts and no others.
 func TestDispatchLevelsApart(t *testing.T) {
 	w := newWorld(t)
-	levels(w)
+	levels(w, "500ms")
 	w.Write("dispatch.py", "def process_group(environ):\n    return 'b'\n")
 	w.Write("own.py", "raise RuntimeError('broken on purpose')\n")
 	wsgid := w.Start(harness.Options{})
