@@ -116,7 +116,7 @@ SetEnvIf X-Scheme (.+) HTTPS=$1
 			}
 		}
 		for _, name := range []string{"mod_wsgi.version", "mod_wsgi.callable_object", "mod_wsgi.thread_id", "mod_wsgi.request_start",
-			"mod_wsgi.queue_start", "mod_wsgi.daemon_start", "mod_wsgi.application_start"} {
+			"mod_wsgi.queue_start", "mod_wsgi.daemon_start", "mod_wsgi.application_start", "wsgid.queue_time"} {
 			if _, ok := want[name]; !ok {
 				t.Errorf("the application has no %s", name)
 			}
