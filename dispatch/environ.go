@@ -40,6 +40,8 @@ type environ struct {
 	// pairs for the worker: what the options of the mount lead to.
 	shownScriptName []byte
 	own             []byte
+	// schemeDecided: the header of a trusted proxy said http or https.
+	schemeDecided bool
 }
 
 // reset forgets the previous request.

@@ -113,6 +113,7 @@ func (p *proxyRules) apply(e *environ) {
 	}
 	if winner[proxyScheme] != "" {
 		e.own = protocol.AppendPair(e.own, "WSGID_SCHEME_DECIDED", "1")
+		e.schemeDecided = true
 	}
 	if winner[proxyPort] != "" {
 		e.own = protocol.AppendPair(e.own, "WSGID_LISTENER_PORT", e.serverPort)

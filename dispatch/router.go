@@ -399,7 +399,8 @@ func (r *Router) abandoned(x *exchange) {
 	}
 }
 
-func (r *Router) inFlight() int { return int(r.keeper.active.Load()) }
+// inFlight counts requests without an answer: a call that was written off has one.
+func (r *Router) inFlight() int { return int(r.keeper.active.Load() - r.left.Load()) }
 
 func (r *Router) status() *wire.RouterStatus {
 	s := &wire.RouterStatus{

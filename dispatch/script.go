@@ -49,9 +49,10 @@ func newScript(r *Router, kind ScriptKind, config wire.Script, host ScriptHost) 
 		running: make(map[*runningCall]struct{})}
 }
 
-// evaluate asks the script about x, whose variables stand in x.out. It runs in
-// the interpreter of its own option, else in application, the one that the
-// request was statically decided to use. What c asks, the caller has set.
+// evaluate asks the script about x, whose variables stand in x.out, and are all
+// that stands there afterwards. It runs in the interpreter of its own option,
+// else in application, the one that the request was statically decided to use.
+// What c asks, the caller has set.
 func (s *script) evaluate(x *exchange, application string, c *ScriptCall) (ScriptAnswer, *refusal, outcome) {
 	x.enter(phaseScript)
 	now := time.Now()
@@ -66,6 +67,8 @@ func (s *script) evaluate(x *exchange, application string, c *ScriptCall) (Scrip
 		application = x.env.expand(s.config.ApplicationGroup, scriptGroupValue, x.target.scriptName)
 	}
 	c.Kind, c.Script, c.ApplicationGroup = s.kind, s.config.Path, application
+	variables := len(x.out)
+	x.out = x.appendScriptPairs(x.out)
 	c.Params, c.RequestID = x.out[headLen:], string(x.requestID)
 	c.Check, c.KeepLastGood = s.config.ScriptReloading, s.config.OnLoadError == wire.LoadErrorLastGood
 	call := &runningCall{x: x, start: time.Now(), deadline: deadline, call: c}
@@ -86,6 +89,7 @@ func (s *script) evaluate(x *exchange, application string, c *ScriptCall) (Scrip
 		s.router.left.Add(-1)
 		return a, nil, left
 	}
+	x.out = x.out[:variables]
 	<-s.slots
 	return s.judge(a, err)
 }

@@ -177,9 +177,12 @@ func TestDispatchCallThatDoesNotComeBackIsWrittenOff(t *testing.T) {
 	if a := r.mustGet(r.front(), "/"); a.body != "web||application" {
 		t.Errorf("another request: %+v", a)
 	}
+	r.await("the call is lost, nothing is in flight", func(s *wire.RouterStatus) bool {
+		return s.InFlight == 0 && s.Scripts[0].Lost == 1 && s.Scripts[0].Running == 0
+	})
 	close(release)
 	<-returned
-	r.await("coming back", func(s *wire.RouterStatus) bool { return s.InFlight == 0 })
+	r.await("coming back", func(s *wire.RouterStatus) bool { return s.InFlight == 0 && s.Scripts[0].Lost == 0 })
 }
 
 // Each context has its own script, or none; what one costs, the others do not pay.

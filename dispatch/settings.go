@@ -68,6 +68,9 @@ func (r *Router) fixRoutes() error {
 // configuration, then the dispatch script, each value by itself.
 func (x *exchange) decide() (*refusal, outcome) {
 	m := x.target.mount
+	if m.script != nil {
+		x.env.modWSGIHTTPS()
+	}
 	x.out = x.appendHead(x.out)
 	if m.fixed != nil && m.script == nil {
 		x.route = *m.fixed
@@ -84,11 +87,11 @@ func (x *exchange) decide() (*refusal, outcome) {
 		}
 		if d.ProcessGroup.Set {
 			group = e.expand(d.ProcessGroup.Value, processGroupValue, name)
+			e.set("mod_wsgi.process_group", []byte(group)) // for an expansion of the next
 		}
-		if d.ApplicationGroup.Set && d.ApplicationGroup.Value == "" {
-			application = ""
-		} else if d.ApplicationGroup.Set {
+		if d.ApplicationGroup.Set {
 			application = e.expand(d.ApplicationGroup.Value, applicationGroupValue, name)
+			e.set("mod_wsgi.application_group", []byte(application))
 		}
 		if d.CallableObject.Set {
 			if d.CallableObject.Value == "" {

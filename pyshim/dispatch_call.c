@@ -342,8 +342,7 @@ static void enter(struct wsgid_interpreter *interpreter, struct wsgid_dispatch_s
 	if (cache != NULL)
 		path = wsgid_dispatch_path(cache, script, script_length);
 	if (path != NULL)
-		environ = wsgid_dispatch_environ(interpreter, cache, params, params_length, request_id,
-		                                 request_id_length);
+		environ = wsgid_dispatch_environ(cache, params, params_length, request_id, request_id_length);
 	if (environ == NULL) {
 		result->kind = WSGID_DISPATCH_INTERPRETER;
 		wsgid_dispatch_describe(result, "");

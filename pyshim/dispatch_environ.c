@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "errors_stream.h"
+
 enum {
 	TABLE_SIZE = 1024, /* slots of the name table, a power of two */
 	TABLE_FILL = 512,  /* names kept; a client invents header names, so there is an end */
@@ -36,7 +38,7 @@ struct wsgid_dispatch_cache {
 	PyObject *callables[3];
 	PyObject *key_process_group, *key_application_group, *key_request_id, *key_script_name,
 	    *key_path_info, *key_errors;
-	PyObject *empty, *application_group;
+	PyObject *empty, *application_group, *errors;
 	struct path *paths;
 };
 
@@ -72,10 +74,12 @@ struct wsgid_dispatch_cache *wsgid_dispatch_cache_of(struct wsgid_interpreter *i
 		complete = (*texts[i].to = py.PyUnicode_InternFromString(texts[i].text)) != NULL && complete;
 	cache->application_group =
 	    py.PyUnicode_DecodeLatin1(interpreter->name, (Py_ssize_t)interpreter->name_length, NULL);
-	if (!complete || cache->application_group == NULL) {
+	cache->errors = wsgid_script_errors_new(interpreter->keys);
+	if (!complete || cache->application_group == NULL || cache->errors == NULL) {
 		for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 			Py_XDECREF(*texts[i].to);
 		Py_XDECREF(cache->application_group);
+		Py_XDECREF(cache->errors);
 		free(cache);
 		return NULL;
 	}
@@ -301,20 +305,17 @@ static int put_pairs(struct wsgid_dispatch_cache *cache, PyObject *dict, const c
 	return 0;
 }
 
-PyObject *wsgid_dispatch_environ(struct wsgid_interpreter *interpreter, struct wsgid_dispatch_cache *cache,
-                                 const char *params, size_t params_length, const char *request_id,
-                                 size_t request_id_length)
+PyObject *wsgid_dispatch_environ(struct wsgid_dispatch_cache *cache, const char *params, size_t params_length,
+                                 const char *request_id, size_t request_id_length)
 {
 	PyObject *dict = py.PyDict_New();
-	PyObject *errors = py.PySys_GetObject("stderr"); /* borrowed */
 
-	(void)interpreter;
 	if (dict == NULL)
 		return NULL;
 	if (put_pairs(cache, dict, params, params_length) != 0 ||
 	    py.PyDict_SetItem(dict, cache->key_process_group, cache->empty) != 0 ||
 	    py.PyDict_SetItem(dict, cache->key_application_group, cache->application_group) != 0 ||
-	    py.PyDict_SetItem(dict, cache->key_errors, errors == NULL ? py.None : errors) != 0 ||
+	    py.PyDict_SetItem(dict, cache->key_errors, cache->errors) != 0 ||
 	    put_once(dict, cache->key_request_id, NULL, 0, request_id, request_id_length) != 0)
 		wsgid_py_clear(&dict);
 	return dict;

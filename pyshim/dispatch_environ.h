@@ -8,7 +8,8 @@
  * guards it. */
 struct wsgid_dispatch_cache;
 
-/* The cache of interpreter, made at first use; NULL with an exception. GIL held. */
+/* The cache of interpreter, which has its side (wsgid_side_of), made at first
+ * use; NULL with an exception. GIL held. */
 struct wsgid_dispatch_cache *wsgid_dispatch_cache_of(struct wsgid_interpreter *interpreter);
 
 /* Interned names of the three callables. */
@@ -23,8 +24,7 @@ void wsgid_dispatch_set_load_error(struct wsgid_dispatch_cache *cache, const cha
 const char *wsgid_dispatch_path(struct wsgid_dispatch_cache *cache, const char *path, size_t length);
 
 /* A new dict, or NULL with an exception (ValueError: malformed pairs). GIL held. */
-PyObject *wsgid_dispatch_environ(struct wsgid_interpreter *interpreter, struct wsgid_dispatch_cache *cache,
-                                 const char *params, size_t params_length, const char *request_id,
-                                 size_t request_id_length);
+PyObject *wsgid_dispatch_environ(struct wsgid_dispatch_cache *cache, const char *params, size_t params_length,
+                                 const char *request_id, size_t request_id_length);
 
 #endif

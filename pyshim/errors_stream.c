@@ -12,7 +12,8 @@
 #include "fork.h"
 #include "lines.h"
 
-enum kind { KIND_ERRORS, KIND_STDOUT, KIND_STDERR };
+/* KIND_SCRIPT is wsgi.errors of scripts of the router. */
+enum kind { KIND_ERRORS, KIND_STDOUT, KIND_STDERR, KIND_SCRIPT };
 
 struct stream {
 	enum kind kind;
@@ -22,12 +23,13 @@ struct stream {
 	struct wsgid_lines lines;      /* of wsgi.errors */
 };
 
-static const char *const sources[] = {"wsgi.errors", "stdout", "stderr"};
-static const char *const levels[] = {"error", "info", "error"};
+static const char *const sources[] = {"wsgi.errors", "stdout", "stderr", "wsgi.errors"};
+static const char *const levels[] = {"error", "info", "error", "error"};
 
-/* Incomplete lines of an OS thread, stdout and stderr. */
+/* Incomplete lines of an OS thread, one for each kind from KIND_STDOUT on. */
+enum { THREAD_KINDS = 3 };
 struct thread_lines {
-	struct wsgid_lines lines[2];
+	struct wsgid_lines lines[THREAD_KINDS];
 };
 
 static pthread_key_t key;
@@ -53,7 +55,7 @@ static void emit(struct sink *sink, char *text, size_t length)
 
 static void flush_thread_lines(struct thread_lines *lines)
 {
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < THREAD_KINDS; i++) {
 		struct sink sink = {levels[KIND_STDOUT + i], *wsgid_log_request()};
 		size_t length;
 		char *text = wsgid_lines_take(&lines->lines[i], true, &length);
@@ -68,8 +70,8 @@ static void end_thread(void *value)
 {
 	struct thread_lines *lines = value;
 	flush_thread_lines(lines);
-	free(lines->lines[0].data);
-	free(lines->lines[1].data);
+	for (int i = 0; i < THREAD_KINDS; i++)
+		free(lines->lines[i].data);
 	free(lines);
 }
 
@@ -94,7 +96,7 @@ void wsgid_streams_flush_thread(void)
 {
 	pthread_once(&key_once, make_key);
 	struct thread_lines *lines = pthread_getspecific(key);
-	if (lines && (lines->lines[0].length || lines->lines[1].length))
+	if (lines && (lines->lines[0].length || lines->lines[1].length || lines->lines[2].length))
 		flush_thread_lines(lines);
 }
 
@@ -301,7 +303,7 @@ static PyObject *get_closed(PyObject *self, void *closure)
 
 static PyObject *get_name(PyObject *self, void *closure)
 {
-	static const char *const names[] = {"<wsgi.errors>", "<stdout>", "<stderr>"};
+	static const char *const names[] = {"<wsgi.errors>", "<stdout>", "<stderr>", "<log>"};
 	(void)closure;
 	return py.PyUnicode_FromString(names[of(self)->kind]);
 }
@@ -401,6 +403,17 @@ void wsgid_errors_expire(struct wsgid_request *r)
 		wsgid_py_clear(&e->text);
 		wsgid_py_clear(&e->log);
 	}
+}
+
+PyObject *wsgid_script_errors_new(const struct wsgid_side *side)
+{
+	PyObject *log = py.PyType_GenericAlloc(side->log_type, 0), *text;
+	if (!log)
+		return NULL;
+	of(log)->kind = KIND_SCRIPT;
+	text = text_over(side, log);
+	Py_DECREF(log);
+	return text;
 }
 
 /* sys.NAME becomes a text stream of ours. */

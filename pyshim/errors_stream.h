@@ -19,7 +19,12 @@ void wsgid_errors_expire(struct wsgid_request *r);
  * exception. GIL held. */
 int wsgid_streams_install(const struct wsgid_side *side);
 
-/* Logs what this OS thread wrote to sys.stdout and sys.stderr without a line end. */
+/* wsgi.errors of the scripts of the router in the current interpreter, for all
+ * their calls: it logs what a thread writes for the call that it runs, and does
+ * not expire. A new reference; NULL with an exception. GIL held. */
+PyObject *wsgid_script_errors_new(const struct wsgid_side *side);
+
+/* Logs what this OS thread wrote to the streams of the process without a line end. */
 void wsgid_streams_flush_thread(void);
 
 #endif

@@ -8,8 +8,9 @@ import (
 )
 
 // levels configures three mounts: /own has a script of its own, /none has
-// none, / has the default one.
-func levels(w *harness.World) {
+// none, / has the default one. In one virtual host they have that host's, in
+// another one none, if they do not say it themselves.
+func levels(w *harness.World, timeout string) {
 	w.T.Helper()
 	w.App("environ.py")
 	app := func(url string, options ...string) string {
@@ -19,32 +20,52 @@ func levels(w *harness.World) {
 dispatch_script "{{.Dir}}/dispatch.py" {}
 dispatch_script "{{.Dir}}/own.py" {
   default          = false
-  dispatch_timeout = "500ms"
+  ` + option("dispatch_timeout", timeout) + `
+}
+dispatch_script "{{.Dir}}/host.py" {
+  default = false
+}
+virtual_host "scripted.test" {
+  dispatch_script = "{{.Dir}}/host.py"
+` + app("/host") + app("/host-own", option("dispatch_script", "{{.Dir}}/own.py")) + `}
+virtual_host "plain.test" {
+  dispatch_script = ""
 }
 ` + app("/own", option("dispatch_script", "{{.Dir}}/own.py")) + app("/none", option("dispatch_script", "")) + app("/"))
 }
 
 // TestDispatchLevels: the nearest context's script decides, alone; a mount
-// without one is not decided and cannot reach another group's processes.
+// without one is not decided.
 func TestDispatchLevels(t *testing.T) {
 	w := newWorld(t)
-	levels(w)
+	levels(w, "1m")
 	moves := "def application_group(environ):\n    return %q\ndef process_group(environ):\n    return 'b'\n"
 	w.Write("dispatch.py", fmt.Sprintf(moves, "by the default"))
 	w.Write("own.py", "def application_group(environ):\n    return 'by its own'\n")
+	w.Write("host.py", fmt.Sprintf(moves, "by the host"))
 	wsgid := w.Start(harness.Options{})
 	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
-	for path, want := range map[string]decision{
-		"/own/x": {"a", "by its own", "application"}, "/none/x": static, "/": {"b", "by the default", "application"},
+	byDefault, byOwn, byHost := decision{"b", "by the default", "application"}, decision{"a", "by its own", "application"}, decision{"b", "by the host", "application"}
+	for _, row := range []struct {
+		host, path string
+		want       decision
+	}{
+		{"any.test", "/own/x", byOwn}, {"any.test", "/none/x", static}, {"any.test", "/", byDefault},
+		{"scripted.test", "/host", byHost}, {"scripted.test", "/host-own", byOwn},
+		{"scripted.test", "/own", byOwn}, {"scripted.test", "/none", static}, {"scripted.test", "/", byHost},
+		{"plain.test", "/own", byOwn}, {"plain.test", "/", static},
 	} {
-		if got := decided(look(t, apache.Get(path))); got != want {
-			t.Errorf("%s: decided %+v, want %+v", path, got, want)
+		if got := decided(look(t, apache.Get(row.path, "Host: "+row.host))); got != row.want {
+			t.Errorf("%s%s: decided %+v, want %+v", row.host, row.path, got, row.want)
 		}
 	}
-	for number, path := range []string{"dispatch.py", "own.py"} {
+	for number, want := range []struct {
+		path  string
+		calls uint64
+	}{{"dispatch.py", 1}, {"own.py", 4}, {"host.py", 2}} {
 		got := wsgid.Status().Router.Scripts[number]
-		if got.Kind != "dispatch script" || got.Path != w.Path(path) || got.Calls != 1 || got.Running != 0 || got.Lost != 0 || got.LoadError != "" {
-			t.Errorf("status of %s: %+v", path, got)
+		if got.Kind != "dispatch script" || got.Path != w.Path(want.path) || got.Calls != want.calls || got.Running != 0 || got.Lost != 0 || got.LoadError != "" {
+			t.Errorf("status of %s: %+v", want.path, got)
 		}
 	}
 }
@@ -53,7 +74,7 @@ func TestDispatchLevels(t *testing.T) {
 // of its own mounts and no others.
 func TestDispatchLevelsApart(t *testing.T) {
 	w := newWorld(t)
-	levels(w)
+	levels(w, "500ms")
 	w.Write("dispatch.py", "def process_group(environ):\n    return 'b'\n")
 	w.Write("own.py", "raise RuntimeError('broken on purpose')\n")
 	wsgid := w.Start(harness.Options{})

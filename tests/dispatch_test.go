@@ -22,15 +22,20 @@ func twoGroups(w *harness.World, options ...string) {
 		mount("/", "apps/environ.py", option("process_group", "a"), option("application_group", "static")))
 }
 
+// canonical makes SERVER_NAME the ServerName, without a port, whatever Host says.
+const canonical = "UseCanonicalName On\n"
+
 // dispatchFront are the variables of the front server that a script may decide by.
 func dispatchFront(w *harness.World) harness.ApacheOptions {
 	digest := sha1.Sum([]byte("secret"))
 	users := w.Write("httpd/users", "alice:{SHA}"+base64.StdEncoding.EncodeToString(digest[:])+"\n")
-	config := fmt.Sprintf(`
+	config := canonical + fmt.Sprintf(`
 SetEnv GROUP_B b
 SetEnv INTERPRETER_X x
 SetEnv OTHER other_application
 SetEnv AGAIN %%{GLOBAL}
+SetEnv HOST_FORM %%{HOST}
+SetEnv NESTED %%{ENV:GROUP_B}
 <Location /setenv>
   SetEnv ROUTE b
 </Location>
@@ -65,6 +70,7 @@ func TestDispatchDecides(t *testing.T) {
 	wsgid := w.Start(harness.Options{})
 	apache := w.StartApache(dispatchFront(w))
 	router := wsgid.Status().RouterPID
+	const server, host = "localhost", "127.0.0.1"
 	def := func(name, body string) string { return "def " + name + "(environ):\n    " + body + "\n" }
 	route := def("process_group", "return environ.get('ROUTE')")
 	rows := []struct {
@@ -98,14 +104,26 @@ func TestDispatchDecides(t *testing.T) {
 		{name: "interpreter from ENV", script: def("application_group", "return '%{ENV:INTERPRETER_X}'"), want: decision{"a", "x", "application"}},
 		{name: "interpreter from ENV, twice", script: def("application_group", "return '%{ENV:AGAIN}'"), want: decision{"a", "", "application"}},
 		{name: "interpreter from ENV, unset", script: def("application_group", "return '%{ENV:UNSET_V}'"), want: decision{"a", "%{ENV:UNSET_V}", "application"}},
+		{name: "interpreter from ENV, a form", script: def("application_group", "return '%{ENV:HOST_FORM}'"), want: decision{"a", host, "application"}},
+		{name: "interpreter HOST", script: def("application_group", "return '%{HOST}'"), want: decision{"a", host, "application"}},
+		{name: "interpreter SERVER", script: def("application_group", "return '%{SERVER}'"), want: decision{"a", server, "application"}},
+		{name: "interpreter RESOURCE", script: def("application_group", "return '%{RESOURCE}'"), want: decision{"a", server + "|", "application"}},
+		{name: "interpreter of any name", script: def("application_group", "return 'a b/c \\xe9'"), want: decision{"a", "a b/c \u00e9", "application"}},
+		{name: "interpreter of no known form", script: def("application_group", "return '%{FOO}'"), want: decision{"a", "%{FOO}", "application"}},
 		{name: "callable from ENV", script: def("callable_object", "return '%{ENV:OTHER}'"), want: decision{"a", "static", "other_application"}},
 		{name: "callable from ENV, unset", script: def("callable_object", "return '%{ENV:UNSET_V}'"), want: static},
 		{name: "group GLOBAL", script: def("process_group", "return '%{GLOBAL}'"), want: decision{"", "static", "application"}},
+		{name: "group from ENV, a form", script: def("process_group", "return '%{ENV:AGAIN}'"), want: decision{"", "static", "application"}},
 		{name: "group empty", script: def("process_group", "return ''"), want: decision{"", "static", "application"}},
 		{name: "interpreter GLOBAL", script: def("application_group", "return '%{GLOBAL}'"), want: decision{"a", "", "application"}},
 		{name: "interpreter empty", script: def("application_group", "return ''"), want: decision{"a", "", "application"}},
 		{name: "interpreter literal", script: def("application_group", "return 'x-%{GLOBAL}'"), want: decision{"a", "x-%{GLOBAL}", "application"}},
 		{name: "callable GLOBAL", script: def("callable_object", "return '%{GLOBAL}'"), want: static},
+		{name: "callable of no known form", script: def("callable_object", "return '%{FOO}'"), want: static},
+		{
+			name: "an earlier answer, expanded", script: def("process_group", "return 'b'") + def("application_group", "return '%{ENV:mod_wsgi.process_group}'"),
+			want: decision{"b", "b", "application"},
+		},
 
 		{
 			name: "shared environ", script: def("process_group", "environ['X_ADDED'] = 'b'") + def("application_group", "return environ['X_ADDED']"),
@@ -171,13 +189,18 @@ func TestDispatchFails(t *testing.T) {
 	twoGroups(w)
 	w.Write("dispatch.py", "")
 	wsgid := w.Start(harness.Options{})
-	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+	apache := w.StartApache(harness.ApacheOptions{Config: canonical + "SetEnv NESTED %{ENV:GROUP_B}\n" + harness.ProxyPass})
 	look(t, apache.Get("/"))
 	router := wsgid.Status().RouterPID
 	for _, row := range []struct{ name, script, code, value string }{
 		{"unknown group", "def process_group(environ):\n    return 'nope'\n", "WSGID-1006", "nope"},
 		{"group unset ENV", "def process_group(environ):\n    return '%{ENV:UNSET_V}'\n", "WSGID-1006", "%{ENV:UNSET_V}"},
 		{"group literal", "def process_group(environ):\n    return 'x-%{GLOBAL}'\n", "WSGID-1006", "x-%{GLOBAL}"},
+		{"group of no known form", "def process_group(environ):\n    return '%{FOO}'\n", "WSGID-1006", "%{FOO}"},
+		{"group SERVER", "def process_group(environ):\n    return '%{SERVER}'\n", "WSGID-1006", "localhost"},
+		{"group HOST", "def process_group(environ):\n    return '%{HOST}'\n", "WSGID-1006", "127.0.0.1"},
+		{"group RESOURCE", "def process_group(environ):\n    return '%{RESOURCE}'\n", "WSGID-1006", "localhost|"},
+		{"group from ENV that names ENV", "def process_group(environ):\n    return '%{ENV:NESTED}'\n", "WSGID-1006", "%{ENV:GROUP_B}"},
 		{"number", "def process_group(environ):\n    return 42\n", "WSGID-1018", "42"},
 		{"False", "def application_group(environ):\n    return False\n", "WSGID-1018", "False"},
 		{"list", "def callable_object(environ):\n    return ['application']\n", "WSGID-1018", "application"},
@@ -246,13 +269,15 @@ func TestInterpreters(t *testing.T) {
 func TestDispatchInterpreter(t *testing.T) {
 	for _, row := range []struct{ name, option, want string }{
 		{"static decision", "", "static"}, {"named", `application_group = "mine"`, "mine"}, {"main", `application_group = "%{GLOBAL}"`, ""},
+		{"server", `application_group = "%{SERVER}"`, "localhost"}, {"host", `application_group = "%{HOST}"`, "127.0.0.1"},
+		{"resource, literally", `application_group = "%{RESOURCE}"`, "%{RESOURCE}"}, {"variable, literally", `application_group = "%{ENV:X}"`, "%{ENV:X}"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			w := newWorld(t)
 			twoGroups(w, row.option)
 			w.Write("dispatch.py", "def application_group(environ):\n    return 'in-' + environ['mod_wsgi.application_group']\n")
 			w.Start(harness.Options{})
-			apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+			apache := w.StartApache(harness.ApacheOptions{Config: canonical + harness.ProxyPass})
 			if got := look(t, apache.Get("/")).env("mod_wsgi.application_group"); got != "in-"+row.want {
 				t.Errorf("it ran %s, want in-%s", got, row.want)
 			}
@@ -342,10 +367,13 @@ func TestDispatchLoadError(t *testing.T) {
 					t.Errorf("%s: group %s, want %s", when, got, want)
 				}
 			}
-			w.Write("dispatch.py", "raise RuntimeError('broken on purpose')\n")
 			wsgid := w.Start(harness.Options{})
 			apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
-			expect(apache, "broken at first", row.atStart)
+			expect(apache, "missing", row.atStart)
+			for name, broken := range map[string]string{"syntax error": "def:\n", "exits": "import sys\nsys.exit(3)\n", "raises": "raise RuntimeError('broken on purpose')\n"} {
+				w.Write("dispatch.py", broken)
+				expect(apache, name, row.atStart)
+			}
 			wsgid.Log.Await(t, "the traceback", harness.Containing("broken on purpose", w.Path("dispatch.py")))
 			w.Write("dispatch.py", good)
 			expect(apache, "mended", "b")

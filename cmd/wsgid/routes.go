@@ -51,10 +51,11 @@ warnings are shown as by wsgid check. It starts nothing.`,
 
 // routes is what wsgid routes shows.
 type routes struct {
-	Mounts []route  `json:"mounts"`
-	Static []static `json:"static,omitempty"`        // files, before any mount
-	Unused []string `json:"unused_groups,omitempty"` // process groups that no request can reach
-	Chosen []string `json:"chosen_groups,omitempty"` // process groups that only a dispatch script or request chooses
+	Mounts   []route   `json:"mounts"`
+	Deciders []decider `json:"dispatch_scripts,omitempty"` // which are asked for each request
+	Static   []static  `json:"static,omitempty"`           // files, before any mount
+	Unused   []string  `json:"unused_groups,omitempty"`    // process groups that no request can reach
+	Chosen   []string  `json:"chosen_groups,omitempty"`    // process groups that only a dispatch script or request chooses
 }
 
 // route is one mount.
@@ -78,7 +79,7 @@ type static struct {
 
 // routesOf collects the routes of a configuration.
 func routesOf(c *config.Config) *routes {
-	r := &routes{Mounts: []route{}}
+	r := &routes{Mounts: []route{}, Deciders: decidersOf(c)}
 	for _, l := range c.Listeners {
 		for _, s := range l.Static {
 			r.Static = append(r.Static, static{l.Address, s.Prefix, s.Dir})
@@ -120,29 +121,36 @@ func routesOf(c *config.Config) *routes {
 	return r
 }
 
-// writeDispatchScripts says which mounts are decided by which script.
-func writeDispatchScripts(w io.Writer, r *routes) {
-	var scripts []string
-	urls := map[string][]string{}
-	for _, m := range r.Mounts {
-		if m.DispatchScript == "" {
+// decider is a dispatch script and what it decides.
+type decider struct {
+	Script string   `json:"script"`
+	URLs   []string `json:"urls"`          // with the virtual host in front
+	All    bool     `json:"all,omitempty"` // these are all there are
+}
+
+// decidersOf lists the dispatch scripts in the order in which mounts have them.
+func decidersOf(c *config.Config) []decider {
+	var all []decider
+	count := 0
+	for h, s := range c.Mounts() {
+		count++
+		if s.DispatchScript == "" {
 			continue
 		}
-		if urls[m.DispatchScript] == nil {
-			scripts = append(scripts, m.DispatchScript)
+		at := slices.IndexFunc(all, func(d decider) bool { return d.Script == s.DispatchScript })
+		if at < 0 {
+			at, all = len(all), append(all, decider{Script: s.DispatchScript})
 		}
-		urls[m.DispatchScript] = append(urls[m.DispatchScript], m.URL)
-	}
-	if len(scripts) > 0 {
-		fmt.Fprintln(w)
-	}
-	for _, script := range scripts {
-		of := ""
-		if len(urls[script]) < len(r.Mounts) {
-			of = " of " + strings.Join(urls[script], ", ")
+		url := s.Prefix
+		if h != nil {
+			url = h.Name + url
 		}
-		fmt.Fprintf(w, "The dispatch script %s is asked for each request%s and may choose otherwise.\n", script, of)
+		all[at].URLs = append(all[at].URLs, url)
 	}
+	for i := range all {
+		all[i].All = len(all[i].URLs) == count
+	}
+	return all
 }
 
 // writeRoutes shows them for people.
@@ -169,7 +177,16 @@ func writeRoutes(w io.Writer, r *routes) error {
 	if err := t.writeTo(w); err != nil {
 		return err
 	}
-	writeDispatchScripts(w, r)
+	if len(r.Deciders) > 0 {
+		fmt.Fprintln(w)
+	}
+	for _, d := range r.Deciders {
+		of := " of " + strings.Join(d.URLs, ", ")
+		if d.All {
+			of = ""
+		}
+		fmt.Fprintf(w, "The dispatch script %s is asked for each request%s and may choose otherwise.\n", d.Script, of)
+	}
 	for _, name := range r.Chosen {
 		fmt.Fprintf(w, "Process group %q has no mount of its own: only a request or the dispatch script chooses it.\n", name)
 	}
