@@ -27,6 +27,7 @@ func (v *validator) validate() {
 		v.listener(&c.Listeners[i])
 	}
 	v.listenersTogether()
+	v.staticScripts()
 	v.router(&c.Router)
 	for i := range c.DaemonProcesses {
 		v.daemonProcess(i)

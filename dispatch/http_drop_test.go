@@ -38,9 +38,14 @@ func TestHTTPDropsUnreadBodies(t *testing.T) {
 	for range 20 {
 		ask("Content-Length: 1001", strings.Repeat("x", 1001), 413)
 		ask("Content-Length: 100000", strings.Repeat("z", 100000), 413) // more than net/http has read ahead
-		ask("Transfer-Encoding: chunked", "7d0\r\n"+strings.Repeat("y", 2000)+"\r\n0\r\n\r\n", 413)
 		ask("Content-Length: 10", "0123456789", 200)
 		ask("Content-Length: 0", "", 200)
+		ask("Transfer-Encoding: chunked", "7d0\r\n"+strings.Repeat("y", 2000)+"\r\n0\r\n\r\n", 413)
+		if rest, err := io.ReadAll(in); err != nil || len(rest) > 0 {
+			t.Fatalf("after a chunked body: %q %v", rest, err)
+		}
+		c = dialHTTP(t, address)
+		in = bufio.NewReader(c)
 	}
 	if log := r.log.String(); strings.Contains(log, "panic") {
 		t.Errorf("%s", log)

@@ -85,6 +85,13 @@ func (h *httpListener) close() {
 
 // ServeHTTP serves one request: a static file, or an application.
 func (h *httpListener) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if len(req.TransferEncoding) > 0 || !req.ProtoAtLeast(1, 1) {
+		// The client or a proxy before it may have meant another end of the
+		// body: by a Content-Length beside Transfer-Encoding, or by a
+		// Transfer-Encoding in HTTP/1.0, both of which net/http has taken out.
+		// What follows must not be taken for a request (RFC 9112, 6.1).
+		w.Header().Set("Connection", "close")
+	}
 	for i := range h.statics {
 		if h.statics[i].serve(w, req) {
 			return

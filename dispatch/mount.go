@@ -87,7 +87,7 @@ func (t mountTable) find(e *environ, path []byte) (target, *refusal) {
 			return m.resolve(path)
 		}
 	}
-	return t.fromFront(e)
+	return t.fromFront(e, path)
 }
 
 // resolve splits path into script, SCRIPT_NAME and PATH_INFO (mod_wsgi
@@ -185,10 +185,10 @@ func within(dir, p string) bool {
 
 // fromFront uses the front server's own mapping (Apache Alias and SetHandler)
 // when the file is one that the configuration names; nothing that comes over
-// the wire may choose another.
-func (t mountTable) fromFront(e *environ) (target, *refusal) {
+// the wire may choose another, and no client may choose at all.
+func (t mountTable) fromFront(e *environ, path []byte) (target, *refusal) {
 	file := frontFile(e.scriptFilename)
-	if file != "" {
+	if file != "" && !namesFile(path, file) {
 		for _, m := range t {
 			if r := m.frontTarget(e, file); r != nil {
 				return *r, nil
@@ -199,6 +199,15 @@ func (t mountTable) fromFront(e *environ) (target, *refusal) {
 		}
 	}
 	return target{}, refuse(errcode.NoMount, "script_name", string(e.scriptName), "path_info", string(e.pathInfo))
+}
+
+// namesFile reports whether the URL path ends with the path of the file: the
+// front server has mapped nothing then, but written the URL into
+// SCRIPT_FILENAME, as Apache's ProxyPass and Caddy without a root do. The
+// client would reach an application past its mount, and past what the front
+// server's configuration says about the mount's URL.
+func namesFile(path []byte, file string) bool {
+	return bytes.HasSuffix(bytes.TrimRight(path, "/"), []byte(file))
 }
 
 func (m *mount) frontTarget(e *environ, file string) *target {

@@ -107,6 +107,15 @@ func TestMounts(t *testing.T) {
 		{table: table, scriptName: "/o/foo", front: "/etc/passwd", code: errcode.OutsideRoots},
 		{table: table, scriptName: "/o/foo", front: "/no/such", code: errcode.NoMount},
 		{table: table, scriptName: "/o/foo", front: s("out"), code: errcode.OutsideRoots},
+
+		// The URL in the place of a file: the client has chosen it.
+		{table: table, scriptName: "/a/app.wsgi", front: "proxy:fcgi://h/a/app.wsgi", code: errcode.NoMount},
+		{table: table, scriptName: "/a/app.wsgi/", front: "proxy:fcgi://h/a/app.wsgi/", code: errcode.NoMount},
+		{table: table, scriptName: "/pp/a/app.wsgi", front: "proxy:fcgi://h/a/app.wsgi", code: errcode.NoMount},
+		{table: table, scriptName: "/a", pathInfo: "/app.wsgi", front: "/a/app.wsgi", code: errcode.NoMount},
+		{table: table, pathInfo: "/a/./x/..//app.wsgi", front: "/a/./x/..//app.wsgi", code: errcode.NoMount},
+		{table: table, scriptName: s("foo"), front: "proxy:fcgi://h" + s("foo"), code: errcode.NoMount},
+		{table: table, scriptName: "/etc/passwd", front: "proxy:fcgi://h/etc/passwd", code: errcode.NoMount},
 	}
 	for _, tt := range tests {
 		var e environ

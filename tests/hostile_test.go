@@ -2,7 +2,6 @@ package tests
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -16,29 +15,6 @@ import (
 
 	"github.com/wsgid/wsgid/tests/internal/harness"
 )
-
-// fcgi is one FastCGI record.
-func fcgi(kind byte, id uint16, content []byte) []byte {
-	header := []byte{1, kind, 0, 0, 0, 0, 0, 0}
-	binary.BigEndian.PutUint16(header[2:], id)
-	binary.BigEndian.PutUint16(header[4:], uint16(len(content)))
-	return append(header, content...)
-}
-
-// fcgiPair is a name-value pair of short lengths.
-func fcgiPair(name, value string) []byte {
-	return append(append([]byte{byte(len(name)), byte(len(value))}, name...), value...)
-}
-
-func dial(t *testing.T, w *harness.World) net.Conn {
-	t.Helper()
-	conn, err := net.Dial("unix", w.Socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	return conn
-}
 
 // TestHostileFront: what a peer on the FastCGI socket may send: nothing, half a
 // record, other protocols, noise. None of it harms anybody, and who sends
