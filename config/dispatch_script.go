@@ -84,6 +84,9 @@ func (v *validator) unusedDispatchScripts() {
 	}
 	used := map[string]bool{}
 	for _, mount := range v.config.Mounts() {
+		if v.config.Overridable(mount, "dispatch_script") {
+			return // any may be chosen
+		}
 		used[mount.DispatchScript] = true
 	}
 	for i := range v.config.DispatchScripts {
@@ -91,6 +94,12 @@ func (v *validator) unusedDispatchScripts() {
 			v.warn(s.Range, "Dispatch script is not used", "No mount asks %q: name it in one (dispatch_script = %q), or take it out.", s.Path, s.Path)
 		}
 	}
+}
+
+// Scripted says whether a dispatch script may decide about a request of the
+// mount: its own one, or one that the web server's configuration chooses.
+func (c *Config) Scripted(mount *ScriptAlias) bool {
+	return mount.DispatchScript != "" || len(c.DispatchScripts) > 0 && c.Overridable(mount, "dispatch_script")
 }
 
 // dispatchScript gives the block of that path, nil if there is none.

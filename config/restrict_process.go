@@ -45,7 +45,7 @@ func (v *validator) restricted(s *ScriptAlias) {
 	at, allowed := v.place(s.Range, "process_group"), strings.Join(s.RestrictProcess, ", ")
 	chooser := "the dispatch script"
 	switch {
-	case s.DispatchScript != "":
+	case v.config.Scripted(s):
 	case v.config.Overridable(s, "process_group"):
 		chooser = "the web server's configuration"
 	default:

@@ -31,6 +31,7 @@ var settings = []setting{
 	{"application_group", func(_ *Router, m *mount, v string) error { m.ApplicationGroup = v; return nil }},
 	{"callable_object", func(_ *Router, m *mount, v string) error { m.CallableObject = v; return nil }},
 	{"restrict_process", narrow},
+	{"dispatch_script", setDispatchScript},
 	{"script_reloading", func(_ *Router, m *mount, v string) error { return setTruth(&m.ScriptReloading, v, true) }},
 	{"pass_authorization", func(_ *Router, m *mount, v string) error { return setTruth(&m.DropAuthorization, v, false) }},
 	{"chunked_request", func(_ *Router, m *mount, v string) error { return setTruth(&m.RefuseChunked, v, false) }},
@@ -152,6 +153,21 @@ func narrow(_ *Router, m *mount, value string) error {
 		return errors.New("restrict_process permits none of them")
 	}
 	m.RestrictProcess = left
+	return nil
+}
+
+// noScript is the value of WSGID_DISPATCH_SCRIPT that chooses none: an empty
+// parameter is as good as absent.
+const noScript = "none"
+
+// setDispatchScript chooses among the scripts that the configuration declares.
+// No other path is ever looked at.
+func setDispatchScript(r *Router, m *mount, value string) error {
+	script := r.dispatchers[value]
+	if script == nil && value != noScript {
+		return errors.New("no dispatch_script block declares it")
+	}
+	m.script = script
 	return nil
 }
 

@@ -31,7 +31,7 @@ func mayServe(cfg *config.Config, mount *config.ScriptAlias, group string) bool 
 	if mount.RestrictProcess != nil && !slices.Contains(mount.RestrictProcess, group) {
 		return false
 	}
-	return mount.ProcessGroup == group || mount.DispatchScript != "" || expands(mount.ProcessGroup) || cfg.Overridable(mount, "process_group")
+	return mount.ProcessGroup == group || cfg.Scripted(mount) || expands(mount.ProcessGroup) || cfg.Overridable(mount, "process_group")
 }
 
 // scriptTableOf collects the table of a daemon_process.

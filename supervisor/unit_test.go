@@ -239,6 +239,18 @@ func TestScriptTable(t *testing.T) {
 	if got := embeddedOf(&config.Config{ScriptAliases: cfg.ScriptAliases[:1]}); got.Needed || got.Scripts != nil {
 		t.Errorf("unexpected %+v", got)
 	}
+	for i := range cfg.ScriptAliases {
+		cfg.ScriptAliases[i].DispatchScript = ""
+	}
+	if diff := cmp.Diff([]string{"/any.wsgi"}, scriptTableOf(cfg, "b").files); diff != "" {
+		t.Errorf("no dispatch script: %s", diff)
+	}
+	open := *cfg // a request may choose one where the web server is trusted and allow_override says so
+	open.Listeners, open.DispatchScripts = []config.Listener{{TrustFrontServer: true}}, []config.DispatchScript{{Path: "/d.py"}}
+	open.ScriptAliases[2].AllowOverride = []string{"dispatch_script"}
+	if diff := cmp.Diff([]string{"/e.wsgi", "/any.wsgi"}, scriptTableOf(&open, "b").files); diff != "" {
+		t.Errorf("a dispatch script of the web server's configuration: %s", diff)
+	}
 }
 
 func TestUsers(t *testing.T) {

@@ -2,6 +2,7 @@ package tests
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/wsgid/wsgid/tests/internal/harness"
@@ -96,4 +97,63 @@ func TestDispatchLevelsApart(t *testing.T) {
 	w.Write("own.py", "import time\ndef process_group(environ):\n    while True:\n        time.sleep(0.01)\n")
 	wantError(t, apache.Get("/own"), 504, "WSGID-1020")
 	others()
+}
+
+// TestDispatchScriptByApache: Directory, Location, Files and .htaccess choose
+// among the declared scripts where allow_override permits it.
+func TestDispatchScriptByApache(t *testing.T) {
+	w := newWorld(t)
+	w.App("environ.py")
+	for _, name := range []string{"apps/one.wsgi", "apps/two.wsgi", "apps/htaccess/three.wsgi", "apps/htaccess/evil.wsgi", "closed/four.wsgi"} {
+		w.Write(name, "import sys\nsys.path.insert(0, '"+w.Path("apps")+"')\nfrom environ import application\n")
+	}
+	var scripts strings.Builder
+	for _, name := range []string{"directory", "location", "files", "htaccess"} {
+		path := w.Write(name+".py", fmt.Sprintf("def application_group(environ):\n    return %q\n", "by "+name))
+		fmt.Fprintf(&scripts, "dispatch_script %q {\n  default = false\n}\n", path)
+	}
+	evil := w.Write("evil.py", "raise SystemExit\n")
+	w.Write("apps/htaccess/.htaccess", fmt.Sprintf("SetEnv WSGID_DISPATCH_SCRIPT %s\n<Files evil.wsgi>\n  SetEnv WSGID_DISPATCH_SCRIPT %s\n</Files>\n", w.Path("htaccess.py"), evil))
+	w.Configure(trusted + scripts.String() + group("a", "#64001", 1, 2) +
+		mount("/apps", "apps/", option("application_group", "static"), `allow_override = ["dispatch_script"]`) +
+		mount("/closed", "closed/", option("application_group", "static")))
+	wsgid := w.Start(harness.Options{})
+	apache := w.StartApache(harness.ApacheOptions{Config: `
+AccessFileName .htaccess
+` + trustedProxy + harness.HandlerProxy + `
+Alias "/apps" "{{.Dir}}/apps"
+Alias "/closed" "{{.Dir}}/closed"
+<Directory "{{.Dir}}/apps">
+  ` + trustedHandler + `
+  AllowOverride FileInfo
+  SetEnv WSGID_DISPATCH_SCRIPT {{.Dir}}/directory.py
+</Directory>
+<Directory "{{.Dir}}/closed">
+  ` + trustedHandler + `
+  SetEnvIf Request_URI choose WSGID_DISPATCH_SCRIPT={{.Dir}}/directory.py
+</Directory>
+<Files "two.wsgi">
+  SetEnv WSGID_DISPATCH_SCRIPT {{.Dir}}/files.py
+</Files>
+<Location "/apps/one.wsgi/location">
+  SetEnv WSGID_DISPATCH_SCRIPT {{.Dir}}/location.py
+</Location>
+<Location "/apps/one.wsgi/none">
+  SetEnv WSGID_DISPATCH_SCRIPT none
+</Location>
+`})
+	for url, want := range map[string]string{
+		"/apps/one.wsgi": "by directory", "/apps/two.wsgi": "by files", "/apps/htaccess/three.wsgi": "by htaccess",
+		"/apps/one.wsgi/location": "by location", "/apps/one.wsgi/none": "static", "/closed/four.wsgi": "static",
+	} {
+		if got := look(t, apache.Get(url, "WSGID-Dispatch-Script: "+w.Path("location.py"))).env("mod_wsgi.application_group"); got != want {
+			t.Errorf("%s: %s, want %s", url, got, want)
+		}
+	}
+	wantError(t, apache.Get("/closed/four.wsgi/choose"), 500, "WSGID-1032")
+	wantError(t, apache.Get("/apps/htaccess/evil.wsgi"), 500, "WSGID-1031")
+	wsgid.Log.Await(t, "the refusal", harness.Containing("WSGID-1031", evil, "no dispatch_script block declares it"))
+	if len(wsgid.Log.Find(harness.Containing("loading script", evil))) > 0 {
+		t.Error("a script that is not declared was loaded")
+	}
 }

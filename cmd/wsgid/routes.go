@@ -97,7 +97,7 @@ func routesOf(c *config.Config) *routes {
 			CallableObject: s.CallableObject, DispatchScript: s.DispatchScript, Preload: s.Preload, Place: fmt.Sprintf("%s:%d", s.Range.Filename, s.Range.Start.Line),
 		})
 		named = append(named, s.ProcessGroup)
-		open = open || s.DispatchScript != "" || c.Overridable(s, "process_group") || s.ProcessGroup != "%{GLOBAL}" && strings.HasPrefix(s.ProcessGroup, "%{")
+		open = open || c.Scripted(s) || c.Overridable(s, "process_group") || s.ProcessGroup != "%{GLOBAL}" && strings.HasPrefix(s.ProcessGroup, "%{")
 	}
 	for i := range c.VirtualHosts {
 		h := &c.VirtualHosts[i]

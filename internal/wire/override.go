@@ -15,6 +15,7 @@ var Overrides = []Override{
 	{"application_group", false},
 	{"callable_object", true},
 	{"chunked_request", true},
+	{"dispatch_script", false},
 	{"map_head_to_get", true},
 	{"pass_authorization", true},
 	{"process_group", false},
