@@ -150,6 +150,10 @@ type DaemonProcess struct {
 	QueueTimeout       time.Duration // default 45 s; 0: no limit
 	StartupTimeout     time.Duration // from fork to ready, default 60 s; 0: no limit
 	SocketTimeout      time.Duration // for each read of a body and write of a response, default 90 s; 0: no limit
+	// MaximumRequests, 0: no limit, plus a random number up to
+	// MaximumRequestsJitter, are served by a process before it is replaced.
+	MaximumRequests, MaximumRequestsJitter int
+	RestartInterval                        time.Duration // for which a process lives; 0: for ever
 	// RequestTimeout × (1 + ln Threads) is how long a request may run; 0: for
 	// ever. Then RequestTimeout is raised in it for InterruptTimeout; if that is
 	// over, or 0, the process is replaced.

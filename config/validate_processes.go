@@ -29,6 +29,9 @@ func (v *validator) daemonProcess(i int) {
 		v.add(v.place(p.Range, "supplementary_groups"), "Cannot switch groups", "wsgid is not started as root but as %s, so it cannot set supplementary groups: start it as root or take the option out.", v.identity.userName())
 	}
 	v.positive(p.Range, "shutdown_timeout", p.ShutdownTimeout, "a request that hangs would keep wsgid from stopping")
+	if p.MaximumRequestsJitter > 0 && p.MaximumRequests == 0 {
+		v.add(v.place(p.Range, "maximum_requests_jitter"), "Option without effect", "maximum_requests_jitter is added to maximum_requests, and that is 0: no limit. Add maximum_requests, such as maximum_requests = 1000.")
+	}
 	if p.InterruptTimeout > 0 && p.RequestTimeout == 0 {
 		v.add(v.place(p.Range, "interrupt_timeout"), "Option without effect", "interrupt_timeout begins when request_timeout is over, and that is 0: add request_timeout, such as request_timeout = \"60s\".")
 	}

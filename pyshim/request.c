@@ -306,6 +306,16 @@ static enum verdict run_in_python(struct wsgid_request *r)
 	return verdict;
 }
 
+/* maximum_requests is reached. Where each request wants a process of its own
+ * there is no other one. */
+static void served_enough(struct wsgid_server *server)
+{
+	if (server->threads == 1 && server->maximum_requests == 1)
+		wsgid_status_leave(server, "maximum_requests", 12, NULL); /* exitreason.MaximumRequests */
+	else
+		wsgid_status_relieve(server, "maximum_requests");
+}
+
 /* Everything between the parameters and the end. */
 static enum verdict run(struct wsgid_request *r, const uint8_t *params, size_t size)
 {
@@ -367,7 +377,9 @@ static enum verdict run(struct wsgid_request *r, const uint8_t *params, size_t s
 	if (verdict != REFUSED)
 		wsgid_meter_finish(r);
 	wsgid_effort = NULL;
-	wsgid_scoreboard_end(c->server, c->thread, r->failure || r->status >= 500);
+	uint64_t finished = wsgid_scoreboard_end(c->server, c->thread, r->failure || r->status >= 500);
+	if (c->server->maximum_requests && finished >= (uint64_t)c->server->maximum_requests)
+		served_enough(c->server);
 	wsgid_scoreboard_dropped(c->server, wsgid_log_dropped());
 	return verdict;
 }

@@ -128,18 +128,18 @@ void wsgid_scoreboard_begin(struct wsgid_server *server, int thread,
 	atomic_fetch_add_explicit(&s->sequence, 1, memory_order_release);
 }
 
-void wsgid_scoreboard_end(struct wsgid_server *server, int thread, bool failed)
+uint64_t wsgid_scoreboard_end(struct wsgid_server *server, int thread, bool failed)
 {
 	if (!server->scoreboard)
-		return;
+		return 0;
 	struct slot *s = slot(server, thread);
 	atomic_fetch_add_explicit(&s->sequence, 1, memory_order_acq_rel);
 	s->finished++;
 	atomic_store_explicit(&s->state, WSGID_SLOT_CONNECTED, memory_order_relaxed);
 	atomic_fetch_add_explicit(&s->sequence, 1, memory_order_release);
-	atomic_fetch_add_explicit(counter(server, AT_FINISHED), 1, memory_order_relaxed);
 	if (failed)
 		atomic_fetch_add_explicit(counter(server, AT_FAILED), 1, memory_order_relaxed);
+	return atomic_fetch_add_explicit(counter(server, AT_FINISHED), 1, memory_order_relaxed) + 1;
 }
 
 void wsgid_scoreboard_refused(struct wsgid_server *server)

@@ -58,6 +58,12 @@ bool wsgid_status_leave(struct wsgid_server *server, const char *reason, uint32_
 	return true;
 }
 
+void wsgid_status_relieve(struct wsgid_server *server, const char *reason)
+{
+	if (!atomic_load(&server->retiring) && !atomic_exchange(&server->relieved, true))
+		wsgid_status_event(server, "event", "relieve", "reason", reason, NULL);
+}
+
 void wsgid_status_retire(struct wsgid_server *server, const struct wsgid_log_context *context, const char *what,
                          const char *path)
 {

@@ -15,6 +15,10 @@ void wsgid_status_event(const struct wsgid_server *server, ...) __attribute__((s
  * once: false when it was before. */
 bool wsgid_status_leave(struct wsgid_server *server, const char *reason, uint32_t number, const char *script);
 
+/* This process serves on and wants to be replaced by another one that has been
+ * started before, for such a reason. Told once. */
+void wsgid_status_relieve(struct wsgid_server *server, const char *reason);
+
 /* A file has changed and this process wants to be replaced: it takes no further
  * request from now on. Told once. */
 void wsgid_status_retire(struct wsgid_server *server, const struct wsgid_log_context *context, const char *what,

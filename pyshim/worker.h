@@ -29,7 +29,7 @@ struct wsgid_server {
 	const char *group;          /* process group, "" when embedded */
 	int threads;                /* 0: a service, see service.h */
 	bool multiprocess;
-	long maximum_requests;      /* after which the process ends, 0: never */
+	long maximum_requests;      /* after which the process wants to be replaced, 0: never */
 	long socket_timeout;        /* of a wait for the router in a request, ms; 0: none */
 	bool embedded;              /* in the router: changed scripts are imported in place */
 	bool keep;                  /* reload_on_error = "keep": a changed script goes on serving
@@ -45,6 +45,7 @@ struct wsgid_server {
 	                               embedded threads had to be replaced */
 	struct wsgid_deadlines *deadlines; /* deadline.h; NULL: requests may take as long as they like */
 	atomic_bool retiring;       /* refuse every new request */
+	atomic_bool relieved;       /* has asked to be relieved */
 	atomic_bool stopping;       /* leave the loop when the connection is idle */
 	/* The open connections, one place a thread, for forks of the application;
 	 * NULL when embedded. */

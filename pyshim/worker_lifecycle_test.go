@@ -391,3 +391,38 @@ func TestWorkerScoreboard(t *testing.T) {
 		t.Errorf("finished %d failed %d", finished, failed)
 	}
 }
+
+// TestMaximumRequests: the process asks once to be replaced, and serves on; with
+// one thread and one request it takes no second one.
+func TestMaximumRequests(t *testing.T) {
+	w := startWorker(t, workerOptions{threads: 1, extra: []string{"maximum_requests=3"}})
+	c := w.dial()
+	for i := range 6 {
+		if r := c.do(script(t, "hello.py", "application"), nil); r.status != "200 OK" {
+			t.Errorf("request %d: %q", i, r.raw)
+		}
+		if i == 3 { // the third one was the last that it should serve
+			if e := w.event("relieve"); e["reason"] != "maximum_requests" {
+				t.Error(e)
+			}
+		} else if len(w.events) > 0 && i < 2 {
+			t.Errorf("after %d requests: %v", i+1, <-w.events)
+		}
+	}
+	w.signal(syscall.SIGTERM)
+	w.wait()
+	for e := range w.events {
+		t.Errorf("again: %v", e)
+	}
+	once := startWorker(t, workerOptions{threads: 1, extra: []string{"maximum_requests=1"}})
+	c = once.dial()
+	if r := c.do(script(t, "hello.py", "application"), nil); r.status != "200 OK" {
+		t.Errorf("%q", r.raw)
+	}
+	if e := once.event("retire"); e["reason"] != "maximum_requests" {
+		t.Error(e)
+	}
+	if r := c.do(script(t, "hello.py", "application"), nil); r.protocol != overloaded {
+		t.Errorf("the second request: %q", r.raw)
+	}
+}

@@ -138,6 +138,10 @@ func (w *fakeWorker) run() {
 		w.importScripts(terminated)
 	}
 	w.event("event", "ready")
+	if mode == "quiet-service" {
+		<-terminated
+		syscall.Exit(0)
+	}
 	if mode == "service" { // fd 0 is no socket: it retires on its own
 		if fd, ok := w.block.Number("fd.listen"); ok {
 			fakeFail("a service has a socket, %d", fd)
@@ -250,6 +254,8 @@ func (w *fakeWorker) command(line string) string {
 		_, _ = w.log.WriteString("level\x00warn\x00source\x00logging\x00application\x00app\x00request\x00r-1\x00message\x00" + argument)
 	case "retire":
 		w.event("event", "retire", "reason", "script_reload", "script", "/srv/x.wsgi")
+	case "relieve":
+		w.event("event", "relieve", "reason", "maximum_requests")
 	case "overdue": // a request that will not end
 		w.event("event", "retire", "reason", "request_timeout")
 		w.event("event", "drained")

@@ -24,13 +24,14 @@ type group struct {
 	log      hclog.Logger
 	socket   *os.File // the listening socket; set before run, nil in a service
 
-	backoff backoff
-	trials  backoff        // between processes that try what others could not import
-	trying  chan struct{}  // of capacity 1: holds an element while one does
-	stop    chan struct{}  // closed: start nothing any more
-	end     chan struct{}  // closed: draining processes end now
-	slots   sync.WaitGroup // slot goroutines
-	drains  sync.WaitGroup // replacements under way
+	backoff   backoff
+	trials    backoff        // between processes that try what others could not import
+	trying    chan struct{}  // of capacity 1: holds an element while one does
+	relieving chan struct{}  // of capacity 1: holds an element while a process is relieved
+	stop      chan struct{}  // closed: start nothing any more
+	end       chan struct{}  // closed: draining processes end now
+	slots     sync.WaitGroup // slot goroutines
+	drains    sync.WaitGroup // replacements under way
 
 	mu          sync.Mutex
 	processes   map[*process]struct{}
@@ -114,6 +115,9 @@ func (g *group) awaitReady(p *process) bool {
 func (g *group) watch(p *process) (next *process, goOn bool) {
 	timer := time.NewTimer(goodLife)
 	defer timer.Stop()
+	aged, stopAging := p.aged()
+	defer stopAging()
+	relief := p.relief
 	for {
 		select {
 		case <-p.done:
@@ -122,8 +126,19 @@ func (g *group) watch(p *process) (next *process, goOn bool) {
 			if next := g.succeed(p); next != nil {
 				return next, true
 			}
+		case <-aged:
+			if g.config.Service() {
+				p.retire(exitreason.RestartInterval)
+			} else {
+				p.askRelief(exitreason.RestartInterval)
+			}
+		case <-relief:
+			relief = nil
+			if next := g.relieve(p); next != nil {
+				return next, true
+			}
 		case <-p.retiring:
-			if time.Since(p.child.started) < time.Second {
+			if time.Since(p.child.started) < time.Second && !g.oneRequestEach() {
 				// A process that retires at once, again and again, must not
 				// spin. Said here, before the slot looks how long to wait.
 				g.backoff.pace(time.Now())
@@ -144,6 +159,9 @@ func (g *group) watch(p *process) (next *process, goOn bool) {
 		}
 	}
 }
+
+// oneRequestEach: a new process for each request is what was asked for.
+func (g *group) oneRequestEach() bool { return g.config.MaximumRequests == 1 && g.config.Threads == 1 }
 
 // ready is the ready event of a process.
 func (g *group) ready(p *process) {

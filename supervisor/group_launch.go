@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"math"
+	"math/rand/v2"
 	"strconv"
 	"time"
 
@@ -58,6 +59,7 @@ func (g *group) launch(retried map[scriptKey]bool, trial bool) (*launch, error) 
 		b.SetInt("script_gid", int64(g.scripts.gid))
 	}
 	b.SetInt("shutdown_timeout", c.ShutdownTimeout.Milliseconds())
+	b.SetInt("maximum_requests", maximumRequests(c))
 	b.SetInt("request_timeout", c.RequestTimeout.Milliseconds())
 	b.SetInt("request_limit", requestLimit(c).Milliseconds())
 	b.SetInt("interrupt_timeout", c.InterruptTimeout.Milliseconds())
@@ -75,6 +77,12 @@ func (g *group) launch(retried map[scriptKey]bool, trial bool) (*launch, error) 
 	b.Set("reload_on_error", string(c.ReloadOnError))
 	b.SetList("watch", c.Watch)
 	return spec, nil
+}
+
+// maximumRequests is after how many requests the next process is to be
+// replaced; 0: never.
+func maximumRequests(c *config.DaemonProcess) int64 {
+	return int64(c.MaximumRequests) + rand.Int64N(int64(c.MaximumRequestsJitter)+1)
 }
 
 // requestLimit is how long a single request may run: more of them at once may

@@ -45,6 +45,7 @@ type process struct {
 
 	serving  chan struct{} // closed when it is ready and the router has been told
 	retiring chan struct{} // closed when it is to be replaced
+	relief   chan struct{} // closed when it is to be relieved
 	drained  chan struct{} // closed when nothing but what is written off runs there
 	done     chan struct{} // closed when everything about the exit is recorded
 
@@ -53,6 +54,7 @@ type process struct {
 	failure      string            // what the failed event said
 	intent       exitreason.Reason // why we end it, None: we do not
 	retireReason exitreason.Reason // None: not retiring
+	reliefReason exitreason.Reason // None: not to be relieved
 	broken       map[scriptKey]bool
 	changed      map[scriptKey]bool // told by renew events, until a trial takes them
 	watched      bool               // the same
@@ -95,7 +97,7 @@ func (g *group) startProcess(replace *status.Exit, t *trial) (*process, error) {
 		group: g, child: c, state: newMachine(), board: board, channel: channel, replace: replace,
 		log:   g.log.With("pid", c.pid),
 		trial: t, retried: retried, renew: make(chan struct{}, 1),
-		serving: make(chan struct{}), retiring: make(chan struct{}), drained: make(chan struct{}), done: make(chan struct{}),
+		serving: make(chan struct{}), retiring: make(chan struct{}), relief: make(chan struct{}), drained: make(chan struct{}), done: make(chan struct{}),
 		broken: map[scriptKey]bool{}, changed: map[scriptKey]bool{},
 	}
 	sink := &logSink{log: p.log, json: g.launcher.jsonLogs}
@@ -154,6 +156,10 @@ func (p *process) readEvents() {
 			}
 			p.log.Info("process asks to be replaced", args...)
 			p.retire(reason)
+		case "relieve":
+			if p.state.get() == stateReady {
+				p.askRelief(retireReason(event["reason"]))
+			}
 		case "drained":
 			closeOnce(p.drained)
 		default:
@@ -207,7 +213,7 @@ func parseEvent(packet string) map[string]string {
 
 // retireReason believes only reasons for which a worker can retire.
 func retireReason(text string) exitreason.Reason {
-	for _, reason := range []exitreason.Reason{exitreason.Reload, exitreason.RequestTimeout} {
+	for _, reason := range []exitreason.Reason{exitreason.Reload, exitreason.RequestTimeout, exitreason.MaximumRequests} {
 		if text == reason.String() {
 			return reason
 		}

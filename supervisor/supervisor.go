@@ -105,7 +105,7 @@ func New(cfg *config.Config, options Options) (*Supervisor, error) {
 			launcher: s.launcher, feed: s.feed, pumps: &s.pumps, oom: oom,
 			log:  options.Logger.Named("worker").With("group", g.config.Name),
 			stop: make(chan struct{}), end: make(chan struct{}),
-			trying: make(chan struct{}, 1), loadErrors: map[scriptKey]loadError{},
+			trying: make(chan struct{}, 1), relieving: make(chan struct{}, 1), loadErrors: map[scriptKey]loadError{},
 			processes: map[*process]struct{}{}, restarts: map[string]uint64{},
 			announced: wire.GroupState{Name: g.config.Name, Available: true},
 		})

@@ -20,12 +20,14 @@ const (
 	Exited                        // the application ended the process with status 0
 	ImportFailed                  // it was started to try changed code and could not import it
 	RequestTimeout                // a request ran longer than request_timeout and could not be interrupted
+	MaximumRequests               // it has served maximum_requests
+	RestartInterval               // it has lived for restart_interval
 )
 
 var names = [...]string{
 	"", "crash", "start_failed", "startup_timeout", "script_reload", "shutdown_signal",
 	"shutdown_timeout", "reload", "out_of_memory", "exited", "import_failed",
-	"request_timeout",
+	"request_timeout", "maximum_requests", "restart_interval",
 }
 
 // String is the reason as it stands in logs, metrics and status; empty for None.

@@ -11,7 +11,7 @@ func TestEveryReasonIsDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for r := Crash; r <= ImportFailed; r++ {
+	for r := Crash; int(r) < len(names); r++ {
 		if !strings.Contains(string(page), "\n| `"+r.String()+"` |") {
 			t.Errorf("docs/status.md does not explain %s", r)
 		}
@@ -20,7 +20,7 @@ func TestEveryReasonIsDocumented(t *testing.T) {
 
 func TestEveryReasonHasItsOwnName(t *testing.T) {
 	seen := map[string]Reason{}
-	for r := Crash; r <= ImportFailed; r++ {
+	for r := Crash; int(r) < len(names); r++ {
 		name := r.String()
 		if name == "" || name == "unknown" {
 			t.Errorf("reason %d has no name", r)
