@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/wsgid/wsgid/internal/urlpattern"
 )
 
 func TestLoadMissingFile(t *testing.T) {
@@ -41,7 +43,6 @@ func TestCovers(t *testing.T) {
 	alias := func(prefix string) *ScriptAlias {
 		return &ScriptAlias{Prefix: prefix, Match: strings.HasPrefix(prefix, "^")}
 	}
-	v := &validator{}
 	for _, c := range []struct {
 		earlier, later string
 		want           bool
@@ -67,7 +68,7 @@ func TestCovers(t *testing.T) {
 		{"^", "/a", false},
 		{"^/a", "^/a/b", false},
 	} {
-		if got := v.covers(alias(c.earlier), alias(c.later)); got != c.want {
+		if got := alias(c.earlier).covers(alias(c.later), urlpattern.Compile); got != c.want {
 			t.Errorf("covers(%q, %q) = %v", c.earlier, c.later, got)
 		}
 	}

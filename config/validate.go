@@ -38,6 +38,7 @@ func (v *validator) validate() {
 		v.virtualHost(&c.VirtualHosts[i])
 	}
 	v.hostsTogether()
+	v.hiddenMounts()
 	for i := range c.ImportScripts {
 		v.importScript(&c.ImportScripts[i])
 	}

@@ -23,35 +23,6 @@ func (v *validator) urlPrefix(at hcl.Range, block, prefix string) {
 	}
 }
 
-var slashes = regexp.MustCompile(`/+`)
-
-// collapsed is the prefix as it is matched; an expression stays.
-func (s *ScriptAlias) collapsed() string {
-	if s.Match {
-		return s.Prefix
-	}
-	return slashes.ReplaceAllString(s.Prefix, "/")
-}
-
-// covers says whether it is certain that s takes every URL that later matches:
-// a prefix ends at a segment boundary (mod_wsgi behaviour 3.1).
-func (v *validator) covers(s, later *ScriptAlias) bool {
-	if s.Match {
-		p, err := v.compile(s.Prefix)
-		return err == nil && !later.Match && p.Covers(later.collapsed())
-	}
-	prefix := s.collapsed()
-	switch {
-	case prefix == "/":
-		return true
-	case later.Match:
-		return false
-	case prefix == later.collapsed(), strings.HasSuffix(prefix, "/") && strings.HasPrefix(later.collapsed(), prefix):
-		return true
-	}
-	return strings.HasPrefix(later.collapsed(), prefix+"/")
-}
-
 // scriptAlias validates the i-th of the script_alias blocks of one host.
 func (v *validator) scriptAlias(mounts []ScriptAlias, i int) {
 	s := &mounts[i]
@@ -61,7 +32,7 @@ func (v *validator) scriptAlias(mounts []ScriptAlias, i int) {
 		v.urlPrefix(s.Range, scriptAlias, s.Prefix)
 		v.slashAtOneSide(s)
 	}
-	v.scriptAliasOrder(mounts, i)
+	v.order(mounts, i)
 	if v.given(s.Range, "target") {
 		v.absolute(s.Range, "target", s.Target)
 	}
@@ -71,22 +42,6 @@ func (v *validator) scriptAlias(mounts []ScriptAlias, i int) {
 	v.requestOptions(s.Range, &s.RequestOptions)
 	if v.given(s.Range, "preload") && s.Preload && !s.canPreload() {
 		v.add(v.place(s.Range, "preload"), "Cannot preload", "A script can be loaded before the first request only if target is a file, process_group and application_group are fixed names: take preload out.")
-	}
-}
-
-// scriptAliasOrder reports mounts that are there twice or out of reach.
-func (v *validator) scriptAliasOrder(mounts []ScriptAlias, i int) {
-	s := &mounts[i]
-	for j := range mounts[:i] {
-		other := &mounts[j]
-		switch {
-		case other.Match == s.Match && other.collapsed() == s.collapsed():
-			v.add(s.Range, "Duplicate mount", "%s is there already, at %s:%d.", other.Title(), other.Range.Filename, other.Range.Start.Line)
-			return
-		case v.covers(other, s):
-			v.warn(s.Range, "Mount is out of reach", "The first mount that matches serves a request, and %s at %s:%d takes every URL of this one: move this block before it.", other.Title(), other.Range.Filename, other.Range.Start.Line)
-			return
-		}
 	}
 }
 

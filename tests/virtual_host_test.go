@@ -38,6 +38,7 @@ func TestVirtualHosts(t *testing.T) {
 			w.Configure("listen \"http\" {\n  address = \"" + address + "\"\n}\n" + group("only", "#64001", 1, 4) +
 				host("www.Example.test", `server_alias = ["example.test", "*.example.test"]`, "max_body_bytes = 3",
 					mount("/own", "apps/environ.py", at("%{RESOURCE}")),
+					mount("/all/inner", "apps/environ.py", at("inner")),
 					mount("/big", "apps/environ.py", at("big"), "max_body_bytes = 10")) +
 				host("deep", `server_alias = ["*.deep.example.test"]`, mount("/own", "apps/environ.py", at("deep"))) +
 				host("[2001:db8::1]", mount("/own", "apps/environ.py", at("six"))) +
@@ -55,6 +56,7 @@ func TestVirtualHosts(t *testing.T) {
 				{"[2001:db8:0::1]", "/own", "six"},
 				{"example.test", "/all/x", "www.Example.test"},
 				{"example.test", "/own/../all", "www.Example.test"},
+				{"example.test", "/all/inner/x", "inner"}, // before the global /all
 				{"elsewhere", "/own", ""},
 				{"port.test", "/own", ""},
 				{"other.test", "/own", ""},

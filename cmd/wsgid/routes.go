@@ -3,8 +3,11 @@ package main
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -22,9 +25,11 @@ func newRoutes() *cobra.Command {
 		Use:   "routes",
 		Short: "Show which URL is served by which script, group and interpreter",
 		Long: `Reads the configuration and shows its mounts in the order in which they are
-tried, those of virtual hosts first, with the process group, application group and callable object that serve
-them before a dispatch script is asked, and what nobody can reach. Mistakes and
-warnings are shown as by wsgid check. It starts nothing.`,
+tried, those of virtual hosts first, regular expressions marked with ~, with the
+process group, application group and callable object that serve them before a
+dispatch script is asked, and what nobody can reach, what is not there and which
+process groups nothing uses. Mistakes and warnings are shown as by wsgid check.
+It starts nothing.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := readConfiguration(file, cmd.ErrOrStderr())
@@ -62,13 +67,16 @@ type routes struct {
 type route struct {
 	Host             string `json:"host,omitempty"` // the virtual host; empty: any
 	URL              string `json:"url"`
-	Script           string `json:"script"` // a directory ends with a slash
+	Match            bool   `json:"match,omitempty"` // URL is a regular expression
+	Script           string `json:"script"`          // a directory ends with a slash
 	ProcessGroup     string `json:"process_group"`
 	ApplicationGroup string `json:"application_group"`
 	CallableObject   string `json:"callable_object"`
 	DispatchScript   string `json:"dispatch_script,omitempty"` // is asked for each request
 	Preload          bool   `json:"preload"`
-	Place            string `json:"place"` // file:line
+	Place            string `json:"place"`                  // file:line
+	OutOfReach       string `json:"out_of_reach,omitempty"` // why no request meets it
+	Missing          string `json:"missing,omitempty"`      // the script or directory, if it is not there
 }
 
 type static struct {
@@ -87,13 +95,22 @@ func routesOf(c *config.Config) *routes {
 	}
 	var named []string
 	open := false // any group may be chosen
-	add := func(host string, s *config.ScriptAlias) {
-		script := s.Target
-		if s.Directory {
+	add := func(h *config.VirtualHost, s *config.ScriptAlias) {
+		script, host := s.Target+s.Append, ""
+		if s.Directory && s.Append == "" {
 			script = strings.TrimSuffix(script, "/") + "/"
 		}
+		if h != nil {
+			host = h.Name
+		}
+		missing := ""
+		if _, err := os.Stat(s.Target); errors.Is(err, fs.ErrNotExist) {
+			missing = s.Target
+		}
 		r.Mounts = append(r.Mounts, route{
-			Host: host, URL: s.Prefix, Script: script, ProcessGroup: s.ProcessGroup, ApplicationGroup: s.ApplicationGroup,
+			Host: host, URL: s.Prefix, Match: s.Match, Script: script,
+			OutOfReach: c.OutOfReach(h, s), Missing: missing,
+			ProcessGroup: s.ProcessGroup, ApplicationGroup: s.ApplicationGroup,
 			CallableObject: s.CallableObject, DispatchScript: s.DispatchScript, Preload: s.Preload, Place: fmt.Sprintf("%s:%d", s.Range.Filename, s.Range.Start.Line),
 		})
 		named = append(named, s.ProcessGroup)
@@ -102,11 +119,11 @@ func routesOf(c *config.Config) *routes {
 	for i := range c.VirtualHosts {
 		h := &c.VirtualHosts[i]
 		for j := range h.ScriptAliases {
-			add(h.Name, &h.ScriptAliases[j])
+			add(h, &h.ScriptAliases[j])
 		}
 	}
 	for i := range c.ScriptAliases {
-		add("", &c.ScriptAliases[i])
+		add(nil, &c.ScriptAliases[i])
 	}
 	for i := range c.DaemonProcesses {
 		p := &c.DaemonProcesses[i]
@@ -141,7 +158,7 @@ func decidersOf(c *config.Config) []decider {
 		if at < 0 {
 			at, all = len(all), append(all, decider{Script: s.DispatchScript})
 		}
-		url := s.Prefix
+		url := shownURL(s.Match, s.Prefix)
 		if h != nil {
 			url = h.Name + url
 		}
@@ -172,26 +189,54 @@ func writeRoutes(w io.Writer, r *routes) error {
 		if m.Preload {
 			loaded = "at start"
 		}
-		row(cmp.Or(m.Host, "any"), m.URL, m.Script, m.ProcessGroup, m.ApplicationGroup, m.CallableObject, loaded, filepath.Base(m.Place))
+		row(cmp.Or(m.Host, "any"), shownURL(m.Match, m.URL), m.Script, m.ProcessGroup, m.ApplicationGroup, m.CallableObject, loaded, filepath.Base(m.Place))
 	}
 	if err := t.writeTo(w); err != nil {
 		return err
 	}
-	if len(r.Deciders) > 0 {
+	if remarks := r.remarks(); len(remarks) > 0 {
 		fmt.Fprintln(w)
+		for _, remark := range remarks {
+			fmt.Fprintln(w, remark)
+		}
 	}
+	return nil
+}
+
+// shownURL is the URL of a mount for people: an expression is marked.
+func shownURL(match bool, url string) string {
+	if match {
+		return "~ " + url
+	}
+	return url
+}
+
+// remarks are sentences about what the table does not show.
+func (r *routes) remarks() []string {
+	var all []string
+	add := func(format string, arguments ...any) { all = append(all, fmt.Sprintf(format, arguments...)) }
 	for _, d := range r.Deciders {
 		of := " of " + strings.Join(d.URLs, ", ")
 		if d.All {
 			of = ""
 		}
-		fmt.Fprintf(w, "The dispatch script %s is asked for each request%s and may choose otherwise.\n", d.Script, of)
+		add("The dispatch script %s is asked for each request%s and may choose otherwise.", d.Script, of)
+	}
+	for _, m := range r.Mounts {
+		if m.OutOfReach != "" {
+			add("%s (%s) is out of reach: %s.", shownURL(m.Match, m.URL), filepath.Base(m.Place), strings.ReplaceAll(m.OutOfReach, filepath.Dir(m.Place)+"/", ""))
+		}
+	}
+	for _, m := range r.Mounts {
+		if m.Missing != "" {
+			add("There is no %s, the target of %s (%s).", m.Missing, shownURL(m.Match, m.URL), filepath.Base(m.Place))
+		}
 	}
 	for _, name := range r.Chosen {
-		fmt.Fprintf(w, "Process group %q has no mount of its own: only a request or the dispatch script chooses it.\n", name)
+		add("Process group %q has no mount of its own: only a request or the dispatch script chooses it.", name)
 	}
 	for _, name := range r.Unused {
-		fmt.Fprintf(w, "Process group %q is not used: no script_alias names it.\n", name)
+		add("Process group %q is not used: no script_alias names it.", name)
 	}
-	return nil
+	return all
 }
