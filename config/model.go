@@ -154,10 +154,12 @@ type DaemonProcess struct {
 	// MaximumRequestsJitter, are served by a process before it is replaced.
 	MaximumRequests, MaximumRequestsJitter int
 	RestartInterval                        time.Duration // for which a process lives; 0: for ever
+	InactivityTimeout                      time.Duration // idle after a request; 0: no limit
 	// RequestTimeout × (1 + ln Threads) is how long a request may run; 0: for
 	// ever. Then RequestTimeout is raised in it for InterruptTimeout; if that is
 	// over, or 0, the process is replaced.
 	RequestTimeout, InterruptTimeout time.Duration
+	DeadlockTimeout                  time.Duration // GIL unobtainable while requests run, default 300 s; 0: for ever
 	ShutdownTimeout                  time.Duration // for requests to finish after SIGTERM, default 5 s; then SIGKILL
 	GracefulTimeout                  time.Duration // for requests to finish before a planned replacement, default 15 s
 	NoNewPrivileges                  bool          // default true

@@ -78,6 +78,7 @@ struct wsgid_request {
 	size_t pair_count;
 	struct wsgid_text method, uri, client, server_pid, listener_host, listener_port, mount_point;
 	uint64_t request_start, queue_start, daemon_start; /* microseconds */
+	bool ignore_activity; /* it does not keep the process from idling out */
 	bool check, want_accept, head_request, want_https, scheme_https, scheme_decided;
 	int64_t content_length; /* -1: not given */
 	int64_t body_read;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "activity.h"
 #include "events.h"
 #include "request.h"
 
@@ -434,6 +435,7 @@ int wsgid_response_body(struct wsgid_request *r, const char *data, size_t size)
 	if (result < 0)
 		return result;
 	r->output_writes++;
+	wsgid_activity_touch(r);
 	r->produced += size;
 	/* More than announced is cut (mod_wsgi behaviour 6.6). */
 	if (r->announced >= 0) {

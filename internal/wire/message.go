@@ -58,7 +58,7 @@ type Process struct {
 	State   ProcessState `json:"state,omitempty"`
 	Threads int          `json:"threads,omitempty"`
 	// Overdue (ProcessRetire): what does not end there has run for longer than
-	// request_timeout; it is a timeout and not to be tried again.
+	// request_timeout, or waits for a deadlock: a timeout, not to be tried again.
 	Overdue bool `json:"overdue,omitempty"`
 }
 
