@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 )
 
@@ -82,6 +83,17 @@ func (e *environ) expandForm(value string, kind valueKind, scriptName []byte) st
 		return string(e.serverName) + e.portSuffix() + "|" + string(scriptName)
 	}
 	return value
+}
+
+// lowerASCII is a copy of b in which the letters of ASCII are small.
+func lowerASCII(b []byte) []byte {
+	small := slices.Clone(b)
+	for i, c := range small {
+		if c >= 'A' && c <= 'Z' {
+			small[i] = c + 'a' - 'A'
+		}
+	}
+	return small
 }
 
 // portSuffix is ":port", or nothing for the two standard ports, whatever the

@@ -13,6 +13,19 @@ var everyFront = map[string]func(w *harness.World, address string) *harness.Clie
 	"apache": func(w *harness.World, _ string) *harness.Client {
 		return w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass}).Client
 	},
+	// Apache maps the URLs to files where it can, and all go to wsgid.
+	"apache-handler": func(w *harness.World, _ string) *harness.Client {
+		return w.StartApache(harness.ApacheOptions{Config: harness.HandlerProxy + `
+Alias "/Name" "{{.Dir}}/apps/environ.py"
+Alias "/name" "{{.Dir}}/apps/environ.py"
+Alias "/w/" "{{.Dir}}/scripts/"
+Alias "/v" "{{.Dir}}/scripts"
+AliasMatch "^/m/([^/]+)(.*)$" "{{.Dir}}/scripts/$1.py$2"
+<Location "/">
+  ` + harness.Handler + `
+</Location>
+`}).Client
+	},
 	"nginx":    func(w *harness.World, _ string) *harness.Client { return w.StartNginx() },
 	"lighttpd": func(w *harness.World, _ string) *harness.Client { return w.StartLighttpd() },
 	"caddy":    func(w *harness.World, _ string) *harness.Client { return w.StartCaddy() },
