@@ -106,7 +106,8 @@ func (e *environ) portSuffix() string {
 	return ":" + string(e.serverPort)
 }
 
-// hostName is the Host header without port, in lower case, or SERVER_NAME.
+// hostName is the Host header without port, brackets and the dot of a complete
+// name, in lower case, or SERVER_NAME (mod_wsgi behaviour 14.2).
 func (e *environ) hostName() string {
 	h := e.httpHost
 	if len(h) == 0 {
@@ -115,5 +116,6 @@ func (e *environ) hostName() string {
 	if i := bytes.LastIndexByte(h, ':'); i >= 0 && bytes.IndexByte(h[i:], ']') < 0 {
 		h = h[:i]
 	}
-	return string(bytes.ToLower(h))
+	h = bytes.TrimSuffix(bytes.Trim(h, "[]"), []byte("."))
+	return string(lowerASCII(h))
 }
