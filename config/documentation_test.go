@@ -60,7 +60,8 @@ func documentedBlocks() map[string]documentedBlock {
 		`listen "http"`: listen(ListenHTTP, map[string]string{"address": `"127.0.0.1:8000"`}, "static"),
 		"static": {open: "listen \"http\" {\naddress = \"127.0.0.1:8000\"\nstatic \"/static/\" {", close: "}", needs: map[string]string{"dir": `"/srv/static"`},
 			options: sortedKeys(d.staticOptions(&Static{})), defaults: Static{}},
-		"router":              {open: "router {", options: sortedKeys(d.routerOptions(&Router{})), defaults: defaultRouter()},
+		// case_sensitivity = true is what FoldCase = false says.
+		"router":              {open: "router {", options: sortedKeys(d.routerOptions(&Router{})), defaults: defaultRouter(), derived: -1},
 		"daemon_process":      {open: `daemon_process "x" {`, options: sortedKeys(d.daemonProcessOptions(&DaemonProcess{})), defaults: defaultDaemonProcess()},
 		"interpreter_options": {open: "interpreter_options {", options: sortedKeys(d.interpreterBlockOptions(&InterpreterBlock{})), defaults: InterpreterBlock{}},
 		"script_alias": {open: `script_alias "/x" {`, needs: map[string]string{"target": `"/srv/x.wsgi"`},

@@ -107,6 +107,9 @@ type Router struct {
 	MaxHeaderBytes int
 	// RequestOptions are the defaults of every VirtualHost and ScriptAlias.
 	RequestOptions
+	// FoldCase (case_sensitivity = false): scripts whose paths differ in the
+	// case of letters are one module, and %{RESOURCE} is in lower case.
+	FoldCase bool
 	// MaxConnections of front servers at once, default 16384.
 	MaxConnections int
 	Range          hcl.Range `json:"-"`

@@ -77,6 +77,9 @@ func (x *exchange) decide() (*refusal, outcome) {
 		return nil, answered
 	}
 	e, name := &x.env, x.target.scriptName
+	if x.router.config.FoldCase {
+		name = lowerASCII(name)
+	}
 	group := e.expand(m.ProcessGroup, processGroupValue, name)
 	application := e.expand(m.ApplicationGroup, applicationGroupValue, name)
 	callable := e.expand(m.CallableObject, callableValue, name)

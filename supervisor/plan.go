@@ -138,6 +138,7 @@ func (p *plan) routerConfig(cfg *config.Config, version string) *wire.RouterConf
 			MaxHeaderBytes: cfg.Router.MaxHeaderBytes,
 			MaxConnections: cfg.Router.MaxConnections,
 		},
+		FoldCase: cfg.Router.FoldCase,
 		Version:  version,
 		LogLevel: cfg.Log.Level,
 	}

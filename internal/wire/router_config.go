@@ -14,10 +14,12 @@ type RouterConfig struct {
 	VirtualHosts []VirtualHost `json:"virtual_hosts,omitempty"`
 	// DispatchScripts are those that a mount or a request may name.
 	DispatchScripts []Script `json:"dispatch_scripts,omitempty"`
-	Embedded        Embedded `json:"embedded"`
-	Limits          Limits   `json:"limits"`
-	Version         string   `json:"version"` // of wsgid, for SERVER_SOFTWARE of the HTTP front
-	LogLevel        string   `json:"log_level"`
+	// FoldCase: %{RESOURCE} is in lower case (case_sensitivity = false).
+	FoldCase bool     `json:"fold_case,omitempty"`
+	Embedded Embedded `json:"embedded"`
+	Limits   Limits   `json:"limits"`
+	Version  string   `json:"version"` // of wsgid, for SERVER_SOFTWARE of the HTTP front
+	LogLevel string   `json:"log_level"`
 }
 
 // ListenerKind is how a front server speaks to a listener.
