@@ -215,7 +215,7 @@ func (x *exchange) prepare() (*refusal, outcome) {
 	if r != nil {
 		return r, answered
 	}
-	if x.target, r = mounts.find(&x.env, x.path); r != nil {
+	if x.target, r = x.mapRequest(mounts); r != nil {
 		return r, answered
 	}
 	if len(x.env.settings) > 0 {
@@ -227,7 +227,7 @@ func (x *exchange) prepare() (*refusal, outcome) {
 		return r, answered
 	}
 	if x.target.mount.adjusts {
-		if r := x.target.mount.adjust(&x.env); r != nil {
+		if r := x.target.mount.adjust(&x.env, x.target.pathInfo); r != nil {
 			return r, answered
 		}
 	}

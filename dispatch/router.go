@@ -37,6 +37,7 @@ type Router struct {
 
 	mounts      mountTable // the global ones
 	hosts       *hostTable // nil without virtual hosts
+	roots       bool       // some mounts are script roots
 	groups      map[string]*group
 	order       []*group
 	scripts     []*script          // all that are evaluated here

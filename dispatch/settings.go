@@ -22,18 +22,27 @@ type route struct {
 }
 
 // newRoute builds a route with its pairs.
-func newRoute(g *group, application, callable string, reloading bool) *route {
+func newRoute(g *group, application, callable string, m *mount) *route {
 	r := &route{group: g, application: application, callable: callable}
-	r.internal = appendRoute(nil, r, reloading)
+	r.internal = appendRoute(nil, r, m)
 	return r
 }
 
-func appendRoute(b []byte, r *route, reloading bool) []byte {
+func appendRoute(b []byte, r *route, m *mount) []byte {
 	b = protocol.AppendPair(b, "WSGID_APPLICATION_GROUP", r.application)
 	b = protocol.AppendPair(b, "WSGID_CALLABLE", r.callable)
 	b = protocol.AppendPair(b, "WSGID_ROUTER_PID", strconv.Itoa(os.Getpid()))
-	if !reloading {
+	if !m.ScriptReloading {
 		b = protocol.AppendPair(b, "WSGID_RELOADING", "0")
+	}
+	if m.Handler != "" {
+		b = protocol.AppendPair(b, "WSGID_HANDLER", m.Handler)
+	}
+	if m.IgnoreActivity {
+		b = protocol.AppendPair(b, "WSGID_IGNORE_ACTIVITY", "1")
+	}
+	if m.ErrorOverride {
+		b = protocol.AppendPair(b, "WSGID_ERROR_OVERRIDE", "1")
 	}
 	return b
 }
@@ -48,9 +57,10 @@ func (r *Router) fixRoutes() error {
 		}
 	}
 	for _, m := range all {
+		r.roots = r.roots || m.Root
 		if m.DispatchScript != "" {
 			if m.script = r.dispatchers[m.DispatchScript]; m.script == nil {
-				return fmt.Errorf("mount %s: dispatch script %s is not declared", m.Prefix, m.DispatchScript)
+				return fmt.Errorf("mount %s: dispatch script %s is not declared", m.title, m.DispatchScript)
 			}
 		}
 		name, ok1 := constant(m.ProcessGroup, processGroupValue)
@@ -58,7 +68,7 @@ func (r *Router) fixRoutes() error {
 		callable, ok3 := constant(m.CallableObject, callableValue)
 		g := r.groups[name]
 		if ok1 && ok2 && ok3 && g != nil && m.permits(name) && (name != "" || !r.config.Embedded.Restricted) {
-			m.fixed = newRoute(g, app, callable, m.ScriptReloading)
+			m.fixed = newRoute(g, app, callable, m)
 		}
 	}
 	return nil
@@ -105,15 +115,15 @@ func (x *exchange) decide() (*refusal, outcome) {
 		}
 	}
 	if !m.permits(group) {
-		return refuse(errcode.GroupForbidden, "process_group", group, "mount", m.Prefix,
+		return refuse(errcode.GroupForbidden, "process_group", group, "mount", m.title,
 			"restrict_process", strings.Join(m.RestrictProcess, " ")), answered
 	}
 	if group == "" && x.router.config.Embedded.Restricted {
-		return refuse(errcode.EmbeddedForbidden, "mount", m.Prefix, "script", x.target.script), answered
+		return refuse(errcode.EmbeddedForbidden, "mount", m.title, "script", x.target.script), answered
 	}
 	g := x.router.groups[group]
 	if g == nil {
-		args := []any{"process_group", group, "mount", m.Prefix}
+		args := []any{"process_group", group, "mount", m.title}
 		if m.script != nil {
 			args = append(args, "dispatch_script", m.script.config.Path)
 		}
@@ -151,7 +161,7 @@ func (x *exchange) finishHead(wantAccept bool) {
 	if x.route.internal != nil {
 		b = append(b, x.route.internal...)
 	} else {
-		b = appendRoute(b, &x.route, x.target.mount.ScriptReloading)
+		b = appendRoute(b, &x.route, x.target.mount)
 	}
 	b = append(b, x.env.own...)
 	b = protocol.AppendPair(b, "WSGID_REQUEST_ID", x.requestID)
