@@ -266,6 +266,8 @@ func (r *Router) handle(m *wire.Message) {
 			grace = m.Stop.Grace
 		}
 		r.stop(grace)
+	case m.Type == wire.TypeExplain && m.Question != nil:
+		r.explain(m.ID, m.Question)
 	case m.Type == wire.TypeQuery:
 		r.send(&wire.Message{Type: wire.TypeStatus, ID: m.ID, Status: r.status()})
 	default:
