@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/wsgid/wsgid/internal/status"
 	"github.com/wsgid/wsgid/tests/internal/harness"
@@ -116,7 +117,8 @@ func TestQueueLimits(t *testing.T) {
 			name = "%{GLOBAL}"
 		}
 		w.wsgid.Log.Await(t, "how long it waited", func(r harness.Record) bool {
-			return r.Text("code") == "WSGID-1013" && r.Text("group") == name && strings.HasPrefix(r.Text("waited"), "4") && r.Level() == "warn"
+			waited, err := time.ParseDuration(r.Text("waited"))
+			return r.Text("code") == "WSGID-1013" && r.Text("group") == name && r.Level() == "warn" && err == nil && waited >= 4*time.Second
 		})
 		w.Write("open/gate", "")
 		if got := <-running; got.Status != 200 {
