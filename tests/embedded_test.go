@@ -387,8 +387,8 @@ func TestRestrictEmbedded(t *testing.T) {
 		apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass + "SetEnv ROUTE %{GLOBAL}\n"})
 		awaitFile(t, w.Path("open/tables"))
 		for _, row := range []struct{ path, choice, code string }{
-			{"/", "web", ""}, {"/", "", "WSGID-1027"}, {"/", "%{GLOBAL}", "WSGID-1027"}, {"/", "%{ENV:ROUTE}", "WSGID-1027"},
-			{"/", "none", ""}, {"/fixed", "none", "WSGID-1027"}, {"/fixed", "web", "WSGID-1103"},
+			{"/", "web", ""}, {"/", "", "WSGID-1028"}, {"/", "%{GLOBAL}", "WSGID-1028"}, {"/", "%{ENV:ROUTE}", "WSGID-1028"},
+			{"/", "none", ""}, {"/fixed", "none", "WSGID-1028"}, {"/fixed", "web", "WSGID-1103"},
 			{"/restricted", "%{GLOBAL}", "WSGID-1005"}, {"/restricted", "web", ""},
 		} {
 			if row.path == "/fixed" && row.choice == "web" {
@@ -424,8 +424,11 @@ func TestRestrictEmbedded(t *testing.T) {
 		wsgid := w.Start(harness.Options{})
 		apache := w.StartApache(harness.ApacheOptions{Config: "SetEnvIf X-Group \"(.+)\" GROUP=$1\n" + harness.ProxyPass})
 		look(t, apache.Get("/"))
+		if _, table, _ := w.CLI("routes", "--config", w.Path("wsgid.hcl")); !strings.Contains(table, "\nNo application runs in the router: restrict_embedded.\n") || strings.Contains(table, "PRIORITY") {
+			t.Errorf("wsgid routes:\n%s", table)
+		}
 		look(t, apache.Get("/chosen", "X-Group: web"))
-		wantError(t, apache.Get("/chosen", "X-Group: %{GLOBAL}"), 500, "WSGID-1027")
+		wantError(t, apache.Get("/chosen", "X-Group: %{GLOBAL}"), 500, "WSGID-1028")
 		router := wsgid.Status().Router
 		if maps := readFile(t, fmt.Sprintf("/proc/%d/maps", router.PID)); router.Python != "" || strings.Contains(maps, "libpython") {
 			t.Errorf("the router has loaded Python %s", router.Python)

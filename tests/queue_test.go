@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -206,6 +207,12 @@ func TestQueuePriority(t *testing.T) {
 	want := "/high/1 /high/2 /high/3 /low/1 /high/4 /usual/1 /usual/2 /low/2"
 	if got := strings.Fields(readFile(t, w.Path("open/order"))); !slices.Equal(got, strings.Fields(want)) {
 		t.Errorf("served %v, want %s", got, want)
+	}
+	_, table, _ := w.CLI("routes", "--config", w.Path("wsgid.hcl"))
+	for _, row := range []string{`URL .* CALLABLE +PRIORITY +LOADED +FROM`, `/high .* 9 +at start +wsgid\.hcl:\d+`, `/usual .* 4 +at start .*`} {
+		if !regexp.MustCompile(`(?m)^` + row + `$`).MatchString(table) {
+			t.Errorf("wsgid routes has no line %s:\n%s", row, table)
+		}
 	}
 }
 
