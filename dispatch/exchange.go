@@ -98,6 +98,7 @@ type exchange struct {
 	bodyEnded bool   // the end of the body has been seen
 	idBuf     [64]byte
 	requestID []byte
+	role      protocol.Role // of FastCGI; 0 over HTTP
 	target    target
 	overlay   *mount // target.mount where the web server's configuration sets options; used again
 	route     route
@@ -195,6 +196,9 @@ func (x *exchange) serve(params []byte, limits protocol.Limits) outcome {
 		}
 		return x.refuse(refuse(code))
 	}
+	if x.env.authRequest || x.role == protocol.Authorizer {
+		return x.authorize()
+	}
 	r, o := x.prepare()
 	if r != nil {
 		return x.refuse(r)
@@ -226,9 +230,15 @@ func (x *exchange) prepare() (*refusal, outcome) {
 	if r := x.env.checkBody(); r != nil {
 		return r, answered
 	}
+	credentials := x.env.credentials()
 	if x.target.mount.adjusts {
 		if r := x.target.mount.adjust(&x.env); r != nil {
 			return r, answered
+		}
+	}
+	if g := x.target.mount.guard; g.enforces() {
+		if r, o := x.enforce(g, credentials); r != nil || o != answered {
+			return r, o
 		}
 	}
 	if r, o := x.collectBody(); r != nil || o != answered {

@@ -38,16 +38,21 @@ func appendRoute(b []byte, r *route, reloading bool) []byte {
 	return b
 }
 
-// fixRoutes gives the mounts their scripts, and prepares those whose settings
-// need no request, which is what the request path then uses as it is.
-func (r *Router) fixRoutes() error {
+// allMounts are the mounts of all hosts and the global ones.
+func (r *Router) allMounts() mountTable {
 	all := slices.Clone(r.mounts)
 	if r.hosts != nil {
 		for _, h := range r.hosts.hosts {
 			all = append(all, h.mounts[:h.own]...)
 		}
 	}
-	for _, m := range all {
+	return all
+}
+
+// fixRoutes gives the mounts their scripts, and prepares those whose settings
+// need no request, which is what the request path then uses as it is.
+func (r *Router) fixRoutes() error {
+	for _, m := range r.allMounts() {
 		if m.DispatchScript != "" {
 			if m.script = r.dispatchers[m.DispatchScript]; m.script == nil {
 				return fmt.Errorf("mount %s: dispatch script %s is not declared", m.Prefix, m.DispatchScript)
@@ -81,10 +86,13 @@ func (x *exchange) decide() (*refusal, outcome) {
 	application := e.expand(m.ApplicationGroup, applicationGroupValue, name)
 	callable := e.expand(m.CallableObject, callableValue, name)
 	if m.script != nil {
-		d, r, o := m.script.evaluate(x, application, &ScriptCall{})
+		variables := len(x.out)
+		x.out = x.appendScriptPairs(x.out)
+		d, r, o := m.script.evaluate(x, application, &ScriptCall{Params: x.out[headLen:]})
 		if r != nil || o != answered {
 			return r, o
 		}
+		x.out = x.out[:variables]
 		if d.ProcessGroup.Set {
 			group = e.expand(d.ProcessGroup.Value, processGroupValue, name)
 			e.set("mod_wsgi.process_group", []byte(group)) // for an expansion of the next

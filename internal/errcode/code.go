@@ -52,6 +52,14 @@ const (
 	PatternTimeout    Code = 1030
 	WrongSetting      Code = 1031
 	SettingForbidden  Code = 1032
+
+	Unauthenticated    Code = 1041
+	NotPermitted       Code = 1042
+	AccessDenied       Code = 1043
+	AuthFailed         Code = 1044
+	GroupsFailed       Code = 1045
+	AccessFailed       Code = 1046
+	NothingToAuthorize Code = 1047
 )
 
 // Refusals of a worker.
@@ -106,6 +114,13 @@ func All() []Entry {
 		{PatternTimeout, 500, "URL expression took too long"},
 		{WrongSetting, 500, "wrong setting in the web server's configuration"},
 		{SettingForbidden, 500, "setting not permitted to the web server's configuration"},
+		{Unauthenticated, 401, "authentication required"},
+		{NotPermitted, 401, "user not permitted here"},
+		{AccessDenied, 403, "access denied"},
+		{AuthFailed, 500, "authentication failed to work"},
+		{GroupsFailed, 401, "groups of the user are not known"},
+		{AccessFailed, 403, "access check failed to work"},
+		{NothingToAuthorize, 500, "nothing is configured to decide about this URL"},
 		{ScriptForbidden, 403, "script not permitted for this process group"},
 		{ScriptMissing, 404, "script not found"},
 		{ScriptImport, 500, "script failed to import"},
