@@ -18,6 +18,7 @@ func (v *validator) mounts(list []ScriptAlias, from *RequestOptions) {
 		v.inheritRequestOptions(s.Range, &s.RequestOptions, from)
 		v.scriptAlias(list, i)
 		v.restricted(s)
+		v.guarded(s.Range, &s.AuthOptions)
 	}
 }
 
@@ -40,6 +41,9 @@ func (v *validator) virtualHost(h *VirtualHost) {
 	for i := range h.Inherited {
 		s := &h.Inherited[i]
 		v.inheritRequestOptions(s.Range, &s.RequestOptions, &h.RequestOptions)
+		if !v.diags.HasErrors() { // else said already
+			v.guarded(s.Range, &s.AuthOptions)
+		}
 	}
 }
 
