@@ -52,6 +52,7 @@ const (
 	PatternTimeout    Code = 1030
 	WrongSetting      Code = 1031
 	SettingForbidden  Code = 1032
+	DirectoryClosed   Code = 1037
 )
 
 // Refusals of a worker.
@@ -106,6 +107,7 @@ func All() []Entry {
 		{PatternTimeout, 500, "URL expression took too long"},
 		{WrongSetting, 500, "wrong setting in the web server's configuration"},
 		{SettingForbidden, 500, "setting not permitted to the web server's configuration"},
+		{DirectoryClosed, 403, "a directory of scripts cannot be entered"},
 		{ScriptForbidden, 403, "script not permitted for this process group"},
 		{ScriptMissing, 404, "script not found"},
 		{ScriptImport, 500, "script failed to import"},
