@@ -66,6 +66,10 @@ func documentedBlocks() map[string]documentedBlock {
 		"interpreter_options": {open: "interpreter_options {", options: sortedKeys(d.interpreterBlockOptions(&InterpreterBlock{})), defaults: InterpreterBlock{}},
 		"script_alias": {open: `script_alias "/x" {`, needs: map[string]string{"target": `"/srv/x.wsgi"`},
 			options: sortedKeys(d.scriptAliasOptions(&ScriptAlias{})), defaults: defaultScriptAlias()},
+		"script_root": {open: `script_root "/srv/x" {`, options: sortedKeys(d.scriptAliasOptions(&ScriptAlias{}).without("target", "preload")),
+			defaults: defaultScriptAlias()},
+		"handler_script": {open: `handler_script "x" {`, needs: map[string]string{"target": `"/srv/x.wsgi"`},
+			options: sortedKeys(d.scriptAliasOptions(&ScriptAlias{}).without("callable_object")), defaults: defaultScriptAlias(), derived: 1}, // CallableObject
 		"virtual_host":    {open: `virtual_host "h" {`, options: append(sortedKeys(d.virtualHostOptions(&VirtualHost{})), mountBlocks...), defaults: VirtualHost{}},
 		"import_script":   {open: `import_script "/srv/i.py" {`, options: sortedKeys(d.importScriptOptions(&ImportScript{})), defaults: defaultImportScript()},
 		"dispatch_script": {open: `dispatch_script "/etc/d.py" {`, options: sortedKeys(d.dispatchScriptOptions(&DispatchScript{})), defaults: defaultDispatchScript()},
@@ -78,7 +82,7 @@ func documentedBlocks() map[string]documentedBlock {
 // empty value none, or with "-" lacks the option though it needs it.
 func (b documentedBlock) read(option, value string) Result {
 	var text strings.Builder
-	text.WriteString("listen \"unix\" {\npath = \"/run/w.sock\"\n}\nscript_alias \"/a\" {\ntarget = \"/srv/a.wsgi\"\nprocess_group = \"%{GLOBAL}\"\n}\n" + b.open + "\n")
+	text.WriteString("listen \"unix\" {\npath = \"/run/w.sock\"\ntrust_front_server = true\n}\nscript_alias \"/a\" {\ntarget = \"/srv/a.wsgi\"\nprocess_group = \"%{GLOBAL}\"\n}\n" + b.open + "\n")
 	for name, needed := range b.needs {
 		if name != option {
 			text.WriteString(name + " = " + needed + "\n")

@@ -186,11 +186,16 @@ const (
 	ReloadKeep ReloadOnError = "keep" // the old process goes on serving
 )
 
-// ScriptAlias is a script_alias "/prefix" or script_alias_match "regex" block.
+// ScriptAlias is a mount: a script_alias "/prefix", script_alias_match "regex",
+// script_root "/dir" or handler_script "name" block.
 type ScriptAlias struct {
-	// Prefix of URLs; with Match a regular expression.
-	Prefix string
-	Match  bool
+	// Prefix of URLs; with Match a regular expression. Empty for the two kinds
+	// that the web server chooses: Root, for files of the directory Target, and
+	// Handler, the name by which it asks for the script.
+	Prefix  string
+	Match   bool
+	Root    bool
+	Handler string
 	// Target is an absolute path; Directory: it ended in "/" or is a
 	// directory when the configuration is read.
 	Target    string
@@ -203,7 +208,7 @@ type ScriptAlias struct {
 	ProcessGroup string
 	// ApplicationGroup, not expanded; native default "%{GLOBAL}".
 	ApplicationGroup string
-	// CallableObject, default "application".
+	// CallableObject, default "application"; of a Handler always "handle_request".
 	CallableObject string
 	// ScriptReloading, default true.
 	ScriptReloading bool

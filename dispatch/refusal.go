@@ -56,7 +56,7 @@ func refuse(code errcode.Code, args ...any) *refusal {
 // quiet, what the administrator must mend is an error.
 func (r *refusal) level() hclog.Level {
 	switch r.code {
-	case errcode.NoMount:
+	case errcode.NoMount, errcode.PathInfoRefused:
 		return hclog.Debug
 	case errcode.BadContentLength, errcode.ChunkedForbidden, errcode.BodyTooLarge, errcode.TransferEncoding:
 		return hclog.Info

@@ -37,6 +37,7 @@ type Router struct {
 
 	mounts      mountTable // the global ones
 	hosts       *hostTable // nil without virtual hosts
+	roots       bool       // some mounts are script roots
 	groups      map[string]*group
 	order       []*group
 	scripts     []*script          // all that are evaluated here
@@ -265,6 +266,8 @@ func (r *Router) handle(m *wire.Message) {
 			grace = m.Stop.Grace
 		}
 		r.stop(grace)
+	case m.Type == wire.TypeExplain && m.Question != nil:
+		r.explain(m.ID, m.Question)
 	case m.Type == wire.TypeQuery:
 		r.send(&wire.Message{Type: wire.TypeStatus, ID: m.ID, Status: r.status()})
 	default:
@@ -287,7 +290,7 @@ func (r *Router) stop(grace time.Duration) {
 	r.stopOnce.Do(func() {
 		r.stopping.Store(true)
 		r.closeListeners()
-		r.log.Info("router is stopping", "in_flight", r.inFlight(), "grace", grace)
+		r.log.Info("router is stopping", "in_flight", r.inFlight(), "grace", grace.String())
 		for _, h := range r.https {
 			r.background(func() { h.drain(r.ctx) })
 		}
@@ -377,7 +380,7 @@ func (r *Router) tellStopping() {
 	select {
 	case <-told:
 	case <-time.After(stoppingTime):
-		r.log.Warn("shutdown subscribers of embedded applications are cut off", "after", stoppingTime)
+		r.log.Warn("shutdown subscribers of embedded applications are cut off", "after", stoppingTime.String())
 	}
 }
 

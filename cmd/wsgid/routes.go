@@ -61,19 +61,23 @@ type routes struct {
 	Static   []static  `json:"static,omitempty"`           // files, before any mount
 	Unused   []string  `json:"unused_groups,omitempty"`    // process groups that no request can reach
 	Chosen   []string  `json:"chosen_groups,omitempty"`    // process groups that only a dispatch script or request chooses
+	// RestrictEmbedded: no application runs in the router, whoever chooses it.
+	RestrictEmbedded bool `json:"restrict_embedded,omitempty"`
 }
 
 // route is one mount.
 type route struct {
-	Host             string `json:"host,omitempty"` // the virtual host; empty: any
-	URL              string `json:"url"`
+	Host             string `json:"host,omitempty"`  // the virtual host; empty: any
+	URL              string `json:"url"`             // or what the web server has to say: routeURL
 	Match            bool   `json:"match,omitempty"` // URL is a regular expression
 	Script           string `json:"script"`          // a directory ends with a slash
 	ProcessGroup     string `json:"process_group"`
 	ApplicationGroup string `json:"application_group"`
 	CallableObject   string `json:"callable_object"`
 	DispatchScript   string `json:"dispatch_script,omitempty"` // is asked for each request
+	Priority         int    `json:"priority"`
 	Preload          bool   `json:"preload"`
+	Kind             string `json:"kind"`                   // the block that makes it
 	Place            string `json:"place"`                  // file:line
 	OutOfReach       string `json:"out_of_reach,omitempty"` // why no request meets it
 	// HiddenIn are the virtual hosts that have a mount of their own before this
@@ -90,7 +94,7 @@ type static struct {
 
 // routesOf collects the routes of a configuration.
 func routesOf(c *config.Config) *routes {
-	r := &routes{Mounts: []route{}, Deciders: decidersOf(c)}
+	r := &routes{Mounts: []route{}, Deciders: decidersOf(c), RestrictEmbedded: c.Router.RestrictEmbedded}
 	for _, l := range c.Listeners {
 		for _, s := range l.Static {
 			r.Static = append(r.Static, static{l.Address, s.Prefix, s.Dir})
@@ -114,10 +118,11 @@ func routesOf(c *config.Config) *routes {
 			missing = s.Target
 		}
 		r.Mounts = append(r.Mounts, route{
-			Host: host, URL: s.Prefix, Match: s.Match, Script: script,
+			Host: host, URL: routeURL(s), Match: s.Match, Script: script,
 			OutOfReach: c.OutOfReach(h, s), HiddenIn: hidden, Missing: missing,
 			ProcessGroup: s.ProcessGroup, ApplicationGroup: s.ApplicationGroup,
-			CallableObject: s.CallableObject, DispatchScript: s.DispatchScript, Preload: s.Preload, Place: fmt.Sprintf("%s:%d", s.Range.Filename, s.Range.Start.Line),
+			CallableObject: s.CallableObject, DispatchScript: s.DispatchScript, Priority: s.Priority, Preload: s.Preload,
+			Kind: s.Block(), Place: fmt.Sprintf("%s:%d", s.Range.Filename, s.Range.Start.Line),
 		})
 		named = append(named, s.ProcessGroup)
 		open = open || c.Scripted(s) || c.Overridable(s, "process_group") || s.ProcessGroup != "%{GLOBAL}" && strings.HasPrefix(s.ProcessGroup, "%{")
@@ -144,6 +149,18 @@ func routesOf(c *config.Config) *routes {
 	return r
 }
 
+// routeURL is what of a request leads to the mount: the URL, or where the web
+// server chooses, its parameter.
+func routeURL(s *config.ScriptAlias) string {
+	switch {
+	case s.Root:
+		return "WSGID_EXEC_CGI=1"
+	case s.Handler != "":
+		return "WSGID_HANDLER=" + s.Handler
+	}
+	return s.Prefix
+}
+
 // decider is a dispatch script and what it decides.
 type decider struct {
 	Script string   `json:"script"`
@@ -164,8 +181,11 @@ func decidersOf(c *config.Config) []decider {
 		if at < 0 {
 			at, all = len(all), append(all, decider{Script: s.DispatchScript})
 		}
-		url := shownURL(s.Match, s.Prefix)
-		if h != nil {
+		url := shownURL(s.Match, routeURL(s))
+		switch {
+		case h != nil && s.Prefix == "":
+			url = h.Name + " " + url
+		case h != nil:
 			url = h.Name + url
 		}
 		all[at].URLs = append(all[at].URLs, url)
@@ -180,22 +200,26 @@ func decidersOf(c *config.Config) []decider {
 func writeRoutes(w io.Writer, r *routes) error {
 	t := newTable()
 	hosts := slices.ContainsFunc(r.Mounts, func(m route) bool { return m.Host != "" })
-	row := func(host string, cells ...any) {
+	priorities := slices.ContainsFunc(r.Mounts, func(m route) bool { return m.Priority != r.Mounts[0].Priority })
+	row := func(host string, priority any, cells ...any) {
 		if hosts {
 			cells = append([]any{host}, cells...)
 		}
+		if priorities {
+			cells = slices.Insert(cells, len(cells)-2, priority)
+		}
 		t.row(cells...)
 	}
-	row("HOST", "URL", "SCRIPT", "PROCESS GROUP", "APPLICATION GROUP", "CALLABLE", "LOADED", "FROM")
+	row("HOST", "PRIORITY", "URL", "SCRIPT", "PROCESS GROUP", "APPLICATION GROUP", "CALLABLE", "LOADED", "FROM")
 	for _, s := range r.Static {
-		row("any", s.URL, s.Dir, "-", "-", "-", "static", s.Listener)
+		row("any", "-", s.URL, s.Dir, "-", "-", "-", "static", s.Listener)
 	}
 	for _, m := range r.Mounts {
 		loaded := "by request"
 		if m.Preload {
 			loaded = "at start"
 		}
-		row(cmp.Or(m.Host, "any"), shownURL(m.Match, m.URL), m.Script, m.ProcessGroup, m.ApplicationGroup, m.CallableObject, loaded, filepath.Base(m.Place))
+		row(cmp.Or(m.Host, "any"), m.Priority, shownURL(m.Match, m.URL), m.Script, m.ProcessGroup, m.ApplicationGroup, m.CallableObject, loaded, filepath.Base(m.Place))
 	}
 	if err := t.writeTo(w); err != nil {
 		return err
@@ -241,11 +265,14 @@ func (r *routes) remarks() []string {
 			add("There is no %s, the target of %s (%s).", m.Missing, shownURL(m.Match, m.URL), filepath.Base(m.Place))
 		}
 	}
+	if r.RestrictEmbedded {
+		add("No application runs in the router: restrict_embedded.")
+	}
 	for _, name := range r.Chosen {
 		add("Process group %q has no mount of its own: only a request or the dispatch script chooses it.", name)
 	}
 	for _, name := range r.Unused {
-		add("Process group %q is not used: no script_alias names it.", name)
+		add("Process group %q is not used: no mount names it.", name)
 	}
 	return all
 }

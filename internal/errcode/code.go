@@ -52,6 +52,8 @@ const (
 	PatternTimeout    Code = 1030
 	WrongSetting      Code = 1031
 	SettingForbidden  Code = 1032
+	ExecForbidden     Code = 1033
+	PathInfoRefused   Code = 1034
 	DirectoryClosed   Code = 1037
 )
 
@@ -107,6 +109,8 @@ func All() []Entry {
 		{PatternTimeout, 500, "URL expression took too long"},
 		{WrongSetting, 500, "wrong setting in the web server's configuration"},
 		{SettingForbidden, 500, "setting not permitted to the web server's configuration"},
+		{ExecForbidden, 403, "the file is not permitted to run"},
+		{PathInfoRefused, 404, "nothing is behind the script"},
 		{DirectoryClosed, 403, "a directory of scripts cannot be entered"},
 		{ScriptForbidden, 403, "script not permitted for this process group"},
 		{ScriptMissing, 404, "script not found"},
