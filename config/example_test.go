@@ -2,6 +2,7 @@ package config
 
 import (
 	"os/exec"
+	"slices"
 	"testing"
 )
 
@@ -22,6 +23,25 @@ func TestExamples(t *testing.T) {
 	}
 	if l := c.Listeners[0]; l.Mode != 0o660 || l.Path != "/run/wsgid/wsgid.sock" {
 		t.Errorf("listener: %+v", l)
+	}
+}
+
+func TestExampleVirtualHosts(t *testing.T) {
+	result := Read("../examples/virtual-hosts.hcl", root)
+	if len(result.Diagnostics) > 0 {
+		t.Fatal(result.Diagnostics)
+	}
+	var urls []string
+	for h, s := range result.Config.Mounts() {
+		name := ""
+		if h != nil {
+			name = h.Name
+		}
+		urls = append(urls, name+" "+s.Prefix)
+	}
+	want := []string{"www.example.com /", "www.example.com /health", "example.org ^/([a-z0-9-]+)", " /health"}
+	if !slices.Equal(urls, want) {
+		t.Errorf("mounts %q, want %q", urls, want)
 	}
 }
 

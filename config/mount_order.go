@@ -78,6 +78,18 @@ func (c *Config) hidden(s *ScriptAlias, compile func(string) (*urlpattern.Patter
 	return every
 }
 
+// HiddenIn names the virtual hosts in which no request can meet the global mount
+// s, since a mount of their own takes every URL of it.
+func (c *Config) HiddenIn(s *ScriptAlias) []string {
+	var names []string
+	for i := range c.VirtualHosts {
+		if h := &c.VirtualHosts[i]; coveredBy(h.ScriptAliases, s, urlpattern.Compile) != nil {
+			names = append(names, h.Name)
+		}
+	}
+	return names
+}
+
 // OutOfReach says why no request can meet a mount, of a virtual host or with
 // nil a global one, by its URL; empty: one can, or nobody knows.
 func (c *Config) OutOfReach(h *VirtualHost, s *ScriptAlias) string {

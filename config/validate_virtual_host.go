@@ -31,8 +31,8 @@ func (v *validator) virtualHost(h *VirtualHost) {
 	if h.Ports == nil && v.given(h.Range, "ports") {
 		v.add(v.place(h.Range, "ports"), "No port is left", "ports names none, so that no request could meet this virtual host: name some, or take it out for all.")
 	}
-	v.requestOptions(h.Range, &h.RequestOptions)
 	own := v.inheritRequestOptions(h.Range, &h.RequestOptions, &v.config.Router.RequestOptions)
+	v.requestOptions(h.Range, &h.RequestOptions)
 	v.mounts(h.ScriptAliases, &h.RequestOptions)
 	if !own {
 		return
@@ -41,6 +41,10 @@ func (v *validator) virtualHost(h *VirtualHost) {
 	for i := range h.Inherited {
 		s := &h.Inherited[i]
 		v.inheritRequestOptions(s.Range, &s.RequestOptions, &h.RequestOptions)
+		if v.given(h.Range, "restrict_process") && fixed(s.ProcessGroup) && !slices.Contains(s.RestrictProcess, s.ProcessGroup) && coveredBy(h.ScriptAliases, s, v.compile) == nil {
+			v.warn(v.place(h.Range, "restrict_process"), "Process group is not permitted", "restrict_process permits %s here, and the global %s at %s has the process group %q: its requests are answered with 500 in this virtual host, unless a dispatch script chooses another.",
+				strings.Join(h.RestrictProcess, ", "), s.Title(), s.place(), s.ProcessGroup)
+		}
 		if !v.diags.HasErrors() { // else said already
 			v.guarded(s.Range, &s.AuthOptions)
 		}

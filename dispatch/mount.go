@@ -3,6 +3,8 @@ package dispatch
 import (
 	"bytes"
 	"cmp"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -170,6 +172,9 @@ func walk(dir string, path []byte, at int) (script string, end int, r *refusal) 
 		}
 		script += "/" + string(path[at:end])
 		info, err := os.Lstat(script)
+		if errors.Is(err, fs.ErrPermission) {
+			return "", 0, refuse(errcode.DirectoryClosed, "path", string(path), "script", script)
+		}
 		if err != nil {
 			return "", 0, missing()
 		}

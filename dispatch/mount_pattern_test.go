@@ -160,3 +160,23 @@ func TestPatternFront(t *testing.T) {
 		t.Errorf("%+v %+v", got, r)
 	}
 }
+
+// BenchmarkFind: what it costs to find the mount of a path.
+func BenchmarkFind(b *testing.B) {
+	for name, mounts := range map[string][]wire.Mount{
+		"prefix":       {{Prefix: "/sites", Target: "/srv/site.wsgi"}},
+		"expression":   {{Prefix: "^/sites/([a-z]+)", Match: true, Target: "/srv/site.wsgi", Append: "/$1"}},
+		"backtracking": {{Prefix: "^/sites/(?!x)([a-z]+)", Match: true, Target: "/srv/site.wsgi", Append: "/$1"}},
+	} {
+		b.Run(name, func(b *testing.B) {
+			table, path := newMountTable(mounts), []byte("/sites/shop/cart/items/17")
+			var e environ
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, r := table.find(&e, path); r != nil {
+					b.Fatal(r)
+				}
+			}
+		})
+	}
+}

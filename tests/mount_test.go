@@ -71,6 +71,7 @@ var mountCases = []mountCase{
 	{url: "/w/%252e%252e/secret.py", status: 404, code: "WSGID-1023"},
 	{url: "/w/outside.py", status: 403, code: "WSGID-1004"},
 	{url: "/w/inside.py/x", at: "directory", script: "/w/inside.py", pathInfo: "/x"},
+	{url: "/w/closed/script.py", status: 403, code: "WSGID-1037", own: map[string]string{"apache-handler": "403"}},
 	{url: "/w/dangling.py", status: 404, code: "WSGID-1023", own: map[string]string{"apache-handler": "403"}},
 	{url: "/v", status: 403, code: "WSGID-1022", own: map[string]string{"apache-handler": "301"}},
 	{url: "/v/one.py", at: "directory2", script: "/v/one.py"},
@@ -118,6 +119,10 @@ func mountWorld(t *testing.T, more string) *harness.World {
 	w.Write("scripts/sub/two.py", source)
 	w.Write("secret.py", source)
 	at := func(name string) string { return option("application_group", name) }
+	w.Write("scripts/closed/script.py", source)
+	if err := os.Chmod(w.Path("scripts/closed"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	for link, target := range map[string]string{"scripts/outside.py": "secret.py", "scripts/inside.py": "scripts/one.py", "scripts/dangling.py": "nowhere"} {
 		if err := os.Symlink(w.Path(target), w.Path(link)); err != nil {
 			t.Fatal(err)

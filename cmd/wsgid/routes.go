@@ -81,7 +81,10 @@ type route struct {
 	Kind             string `json:"kind"`                   // the block that makes it
 	Place            string `json:"place"`                  // file:line
 	OutOfReach       string `json:"out_of_reach,omitempty"` // why no request meets it
-	Missing          string `json:"missing,omitempty"`      // the script or directory, if it is not there
+	// HiddenIn are the virtual hosts that have a mount of their own before this
+	// global one.
+	HiddenIn []string `json:"hidden_in,omitempty"`
+	Missing  string   `json:"missing,omitempty"` // the script or directory, if it is not there
 }
 
 type static struct {
@@ -105,8 +108,11 @@ func routesOf(c *config.Config) *routes {
 		if s.Directory && s.Append == "" {
 			script = strings.TrimSuffix(script, "/") + "/"
 		}
+		var hidden []string
 		if h != nil {
 			host = h.Name
+		} else {
+			hidden = c.HiddenIn(s)
 		}
 		missing := ""
 		if _, err := os.Stat(s.Target); errors.Is(err, fs.ErrNotExist) {
@@ -114,7 +120,7 @@ func routesOf(c *config.Config) *routes {
 		}
 		r.Mounts = append(r.Mounts, route{
 			Host: host, URL: routeURL(s), Match: s.Match, Script: script,
-			OutOfReach: c.OutOfReach(h, s), Missing: missing,
+			OutOfReach: c.OutOfReach(h, s), HiddenIn: hidden, Missing: missing,
 			ProcessGroup: s.ProcessGroup, ApplicationGroup: s.ApplicationGroup,
 			CallableObject: s.CallableObject, DispatchScript: s.DispatchScript, Priority: s.Priority, Preload: s.Preload,
 			Kind: s.Block(), Place: fmt.Sprintf("%s:%d", s.Range.Filename, s.Range.Start.Line),
@@ -248,6 +254,9 @@ func (r *routes) remarks() []string {
 		add("The dispatch script %s is asked for each request%s and may choose otherwise.", d.Script, of)
 	}
 	for _, m := range r.Mounts {
+		if len(m.HiddenIn) > 0 && m.OutOfReach == "" {
+			add("%s (%s) is hidden in %s by a mount of that host.", shownURL(m.Match, m.URL), filepath.Base(m.Place), strings.Join(m.HiddenIn, ", "))
+		}
 		if m.OutOfReach != "" {
 			add("%s (%s) is out of reach: %s.", shownURL(m.Match, m.URL), filepath.Base(m.Place), strings.ReplaceAll(m.OutOfReach, filepath.Dir(m.Place)+"/", ""))
 		}

@@ -54,6 +54,7 @@ const (
 	SettingForbidden  Code = 1032
 	ExecForbidden     Code = 1033
 	PathInfoRefused   Code = 1034
+	DirectoryClosed   Code = 1037
 
 	Unauthenticated    Code = 1041
 	NotPermitted       Code = 1042
@@ -118,6 +119,7 @@ func All() []Entry {
 		{SettingForbidden, 500, "setting not permitted to the web server's configuration"},
 		{ExecForbidden, 403, "the file is not permitted to run"},
 		{PathInfoRefused, 404, "nothing is behind the script"},
+		{DirectoryClosed, 403, "a directory of scripts cannot be entered"},
 		{Unauthenticated, 401, "authentication required"},
 		{NotPermitted, 401, "user not permitted here"},
 		{AccessDenied, 403, "access denied"},
