@@ -35,7 +35,7 @@ type explainFront struct {
 
 // explain sends a made-up request on its way and answers when it has arrived.
 func (r *Router) explain(id uint64, q *wire.Question) {
-	params, length, err := q2params(q, r.config.Version)
+	params, length, err := madeUpParams(q, r.config.Version)
 	if err != nil {
 		r.send(&wire.Message{Type: wire.TypeExplained, ID: id, Error: err.Error()})
 		return
@@ -61,9 +61,9 @@ func (r *Router) explain(id uint64, q *wire.Question) {
 	}()
 }
 
-// q2params makes the parameters that a front server would send, and says how
+// madeUpParams makes the parameters that a front server would send, and says how
 // long the body is.
-func q2params(q *wire.Question, version string) (params []byte, body int64, err error) {
+func madeUpParams(q *wire.Question, version string) (params []byte, body int64, err error) {
 	target, err := url.ParseRequestURI(q.URI)
 	if err != nil {
 		return nil, 0, fmt.Errorf("the uri is no request target: %w", err)
