@@ -19,6 +19,8 @@ import (
 //	attack_params_test.go  parameters and headers that pretend: spoofed, repeated,
 //	                       malformed, oversize, from a FastCGI peer and from clients
 //	attack_records_test.go records that are wrong, and peers that stall
+//	attack_contexts_test.go
+//	                       settings by a web server, captures of expressions, hosts
 //	attack_http_test.go    the HTTP front: framing, Host, headers, URIs
 //
 // What other tests show, and is not repeated there:
@@ -77,16 +79,17 @@ func startAttacked(t *testing.T, more string) *attacked {
 	w.Write("scripts/__pycache__/one.cpython-311.pyc", "\x00\x00"+leak)
 	w.Write("scripts/helper.py", "SECRET_KEY = '"+leak+"'\n")
 	w.Write("files/public.txt", "public\n")
+	w.Write("dispatch.py", "def application_group(environ):\n    return 'dispatched'\n")
 	for name, target := range map[string]string{
 		"scripts/link.py": "one.py", "scripts/out.py": "../secret/evil.py", "scripts/absolute.py": a.evil, "scripts/up": "..", "scripts/root": "/",
-		"files/out.py": "../scripts/one.py", "files/up": "..", "files/absolute.txt": w.Path("secret/plain.txt"), "files/scripts": w.Path("scripts"),
+		"files/out.py": "../scripts/one.py", "files/up": "..", "files/absolute.txt": w.Path("secret/plain.txt"), "files/scripts": w.Path("scripts"), "linked.py": "dispatch.py",
 	} {
 		if err := os.Symlink(target, w.Path(name)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	w.Configure("listen \"http\" {\n  address = \"" + a.address + "\"\n  static \"/static/\" {\n    dir = \"{{.Dir}}/files\"\n  }\n}\n" +
-		group("only", "#64001", 1, 3) + mount("/w/", "scripts/") + mount("/app", "apps/environ.py") + more)
+		group("only", "#64001", 1, 3) + mount("/w/", "scripts/", option("process_group", "only")) + mount("/app", "apps/environ.py", option("process_group", "only")) + more)
 	a.wsgid = w.Start(harness.Options{})
 	status := a.wsgid.AwaitReady("only")
 	a.calm = calm{router: status.RouterPID, workers: status.PIDs("only"), descriptors: map[int]int{}}
