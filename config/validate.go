@@ -100,6 +100,22 @@ func (v *validator) absolute(block hcl.Range, option, path string) bool {
 	return true
 }
 
+// plain checks an absolute path that a process compares to the letter with
+// what it is asked to run: it has no empty segment and none of dots. A slash at
+// the end is no segment.
+func (v *validator) plain(block hcl.Range, option, path string) {
+	if !v.absolute(block, option, path) {
+		return
+	}
+	clean := filepath.Clean(path)
+	if strings.HasSuffix(path, "/") && clean != "/" {
+		clean += "/"
+	}
+	if path != clean {
+		v.add(v.place(block, option), "Path is not plain", "%q has an empty segment, or \".\" or \"..\": a process runs only what the configuration names to the letter. Write it without them: %q.", path, clean)
+	}
+}
+
 // absolutes checks a list of paths.
 func (v *validator) absolutes(block hcl.Range, option string, paths []string) {
 	for _, path := range paths {
