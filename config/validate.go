@@ -107,13 +107,21 @@ func (v *validator) plain(block hcl.Range, option, path string) {
 	if !v.absolute(block, option, path) {
 		return
 	}
+	if clean := plainPath(path); path != clean {
+		v.add(v.place(block, option), "Path is not plain", notPlain, path, clean)
+	}
+}
+
+// notPlain takes the path as it is and as it should be.
+const notPlain = "%q has an empty segment, or \".\" or \"..\": a process runs only what the configuration names to the letter. Write it without them: %q."
+
+// plainPath is path without such segments.
+func plainPath(path string) string {
 	clean := filepath.Clean(path)
 	if strings.HasSuffix(path, "/") && clean != "/" {
 		clean += "/"
 	}
-	if path != clean {
-		v.add(v.place(block, option), "Path is not plain", "%q has an empty segment, or \".\" or \"..\": a process runs only what the configuration names to the letter. Write it without them: %q.", path, clean)
-	}
+	return clean
 }
 
 // absolutes checks a list of paths.
