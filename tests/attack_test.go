@@ -22,6 +22,7 @@ import (
 //	attack_contexts_test.go
 //	                       settings by a web server, captures of expressions, hosts
 //	attack_handler_test.go files that a web server has mapped a URL to
+//	attack_auth_test.go    passwords, and questions of web servers who may come
 //	attack_http_test.go    the HTTP front: framing, Host, headers, URIs
 //
 // What other tests show, and is not repeated there:
@@ -72,6 +73,7 @@ func startAttacked(t *testing.T, more string) *attacked {
 	a.litter("scripts")
 	w.Write("files/public.txt", "public\n")
 	w.Write("dispatch.py", "def application_group(environ):\n    return 'dispatched'\n")
+	w.Write("auth.py", authScript)
 	for name, target := range map[string]string{
 		"files/out.py": "../scripts/one.py", "files/up": "..", "files/absolute.txt": w.Path("secret/plain.txt"), "files/scripts": w.Path("scripts"), "linked.py": "dispatch.py",
 	} {
