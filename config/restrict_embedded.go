@@ -2,7 +2,9 @@ package config
 
 // asksScripts says whether the router's own Python has something to do that is
 // no application.
-func (c *Config) asksScripts() bool { return len(c.DispatchScripts) > 0 }
+func (c *Config) asksScripts() bool {
+	return len(c.DispatchScripts)+len(c.AuthUserScripts)+len(c.AuthGroupScripts)+len(c.AccessScripts) > 0
+}
 
 // restrictEmbedded validates what restrict_embedded leaves without a process.
 func (v *validator) restrictEmbedded() {

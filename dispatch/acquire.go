@@ -7,6 +7,11 @@ import (
 )
 
 const (
+	// goneWait is a wait after which the client is looked for once more when its
+	// request gets a thread: the housekeeper looks every tick only, and no request
+	// of a client that has gone may get to an application. Who has waited less has
+	// hardly had the time to leave, and is spared the system call.
+	goneWait = time.Millisecond
 	// noticeableWait is a wait that the log tells of: whoever uses the site notices it.
 	noticeableWait = time.Second
 	// noticeEvery is how often it does. Where one request waits long, most do.
@@ -97,9 +102,8 @@ func (g *group) await(x *exchange, w *waiter) (*workerConn, *refusal, outcome) {
 	case <-cancel:
 	}
 	c, waits := g.leaveQueue(w, c)
-	if c != nil {
-		// The housekeeper looks every now and then; no request of a client that
-		// has gone may get to an application.
+	waited := time.Since(x.queueStart)
+	if c != nil && waited >= goneWait {
 		if why := x.front.gone(); why != notKilled {
 			x.kill(why)
 		}
@@ -109,7 +113,7 @@ func (g *group) await(x *exchange, w *waiter) (*workerConn, *refusal, outcome) {
 	killed := x.killed
 	x.mu.Unlock()
 	if killed == notKilled && c != nil {
-		g.taken(x, c)
+		g.taken(x, c, waited)
 		return c, nil, answered
 	}
 	if c != nil {
@@ -143,16 +147,14 @@ func (g *group) leaveQueue(w *waiter, c *workerConn) (*workerConn, int) {
 }
 
 // taken counts a request that has waited, and tells of a long wait.
-func (g *group) taken(x *exchange, c *workerConn) {
-	now := time.Now()
-	waited := now.Sub(x.queueStart)
+func (g *group) taken(x *exchange, c *workerConn, waited time.Duration) {
 	g.mu.Lock()
 	c.served++
 	g.requests++
 	waits, requests := g.queue.length, 0
 	if waited >= noticeableWait {
 		g.longWaits++
-		if now.Sub(g.longWaitTold) >= noticeEvery {
+		if now := time.Now(); now.Sub(g.longWaitTold) >= noticeEvery {
 			requests, g.longWaits, g.longWaitTold = g.longWaits, 0, now
 		}
 	}

@@ -20,9 +20,10 @@ type embeddedHost struct {
 	fakeHost
 	t      *testing.T
 	group  fakeGroup
-	broken atomic.Bool  // threads cannot be started
-	held   atomic.Bool  // the lock cannot be had
-	calls  atomic.Int32 // of ServeEmbedded
+	broken atomic.Bool   // threads cannot be started
+	held   atomic.Bool   // the lock cannot be had
+	calls  atomic.Int32  // of ServeEmbedded
+	slow   chan struct{} // closed: they can be started now
 
 	wg      sync.WaitGroup
 	mu      sync.Mutex
@@ -53,6 +54,9 @@ func (h *embeddedHost) Probe() {
 
 func (h *embeddedHost) ServeEmbedded(n int) ([]int, error) {
 	h.calls.Add(1)
+	if h.slow != nil {
+		<-h.slow
+	}
 	if h.broken.Load() {
 		return nil, errors.New("no memory")
 	}
@@ -164,6 +168,34 @@ func TestEmbeddedPreload(t *testing.T) {
 	h.goOn <- struct{}{}
 	if a, err := f.read(); err != nil || a.status() != "200 OK" {
 		t.Errorf("%+v %v", a, err)
+	}
+}
+
+// TestEmbeddedThreadsStartSlowly: requests that wait for them do so in the queue.
+func TestEmbeddedThreadsStartSlowly(t *testing.T) {
+	paths := make(chan string, 3)
+	h := newEmbeddedHost(t, func(q *fakeRequest) {
+		paths <- q.env["PATH_INFO"]
+		echoPath(q)
+	})
+	goOn := make(chan struct{})
+	r := embedding(t, h, func(c *wire.RouterConfig) { c.Embedded.QueueTimeout = 2 * time.Second })
+	h.slow = goOn
+	f, gone := r.front(), r.front()
+	gone.begin("/gone")
+	r.await("waiting", func(s *wire.RouterStatus) bool { return s.Groups[0].Queued == 1 })
+	gone.Close()
+	r.await("giving up", func(s *wire.RouterStatus) bool { return s.Groups[0].Queued == 0 })
+	if a := r.mustGet(f, "/late"); a.status() != "504 Gateway Timeout" {
+		t.Errorf("%+v", a)
+	}
+	close(goOn)
+	r.await("threads", func(s *wire.RouterStatus) bool { return s.Groups[0].Connections == 2 })
+	if a := r.mustGet(f, "/served"); a.status() != "200 OK" {
+		t.Errorf("%+v", a)
+	}
+	if got := <-paths; got != "/served" || len(paths) > 0 || h.calls.Load() != 1 {
+		t.Errorf("%s and %d more were served; threads were started %d times", got, len(paths), h.calls.Load())
 	}
 }
 

@@ -102,6 +102,12 @@ func TestUnavailableGroup(t *testing.T) {
 		t.Errorf("who comes later: %+v", a)
 	}
 	r.wantLog("WSGID-1014")
+	for a := r.mustGet(f, "/"); !strings.Contains(a.header, "Retry-After: 6"); a = r.mustGet(f, "/") {
+		if !strings.Contains(a.header, "Retry-After: 7") {
+			t.Fatalf("while time passes: %+v", a)
+		}
+		time.Sleep(tick)
+	}
 	// An error once a change of the state; the requests are warnings.
 	if n := strings.Count(r.log.String(), "[ERROR]"); n != 1 || !strings.Contains(r.log.String(), "[ERROR] group is not available: group=web reason=\"crash loop\"") {
 		t.Errorf("%d errors", n)

@@ -434,6 +434,30 @@ func TestRestrictEmbedded(t *testing.T) {
 			t.Errorf("the router has loaded Python %s", router.Python)
 		}
 	})
+	t.Run("access script", func(t *testing.T) {
+		w := newWorld(t)
+		w.App("environ.py")
+		openDirectory(t, w, "open")
+		w.Write("access.py", "def allow_access(environ, host):\n    return environ.get('HTTP_X_KEY') == 'right'\n")
+		w.Write("apps/tables.py", "open("+fmt.Sprintf("%q", w.Path("open/tables"))+", 'w').write('read')\n")
+		w.Configure(group("web", "#64001", 1, 2) + "router {\n  restrict_embedded = true\n}\naccess_script \"{{.Dir}}/access.py\" {}\n" +
+			"import_script \"{{.Dir}}/apps/tables.py\" {\n  process_group = \"%{GLOBAL}\"\n}\n" +
+			mount("/chosen", "apps/environ.py", option("process_group", "%{ENV:GROUP}"), option("access_script", "{{.Dir}}/access.py")) +
+			mount("/", "apps/environ.py", option("process_group", "web"), option("access_script", "{{.Dir}}/access.py")))
+		wsgid := w.Start(harness.Options{})
+		apache := w.StartApache(harness.ApacheOptions{Config: "SetEnv GROUP %{GLOBAL}\n" + harness.ProxyPass})
+		awaitFile(t, w.Path("open/tables"))
+		if got := apache.Get("/"); got.Status != 403 {
+			t.Errorf("without the key: %d", got.Status)
+		}
+		if v := look(t, apache.Get("/", "X-Key: right")); v.UID != 64001 {
+			t.Errorf("uid %d", v.UID)
+		}
+		wantError(t, apache.Get("/chosen", "X-Key: right"), 500, "WSGID-1028")
+		if router := wsgid.Status().Router; router.Python == "" || router.Embedded != nil {
+			t.Errorf("router: %+v", router)
+		}
+	})
 	t.Run("mistake", func(t *testing.T) {
 		w := newWorld(t)
 		w.App("environ.py")
