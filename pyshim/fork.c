@@ -61,11 +61,12 @@ static void on_signal(int number)
 /* cpu_time_limit in a service, which has no thread for it. */
 static void on_service_limit(int number)
 {
-	(void)number;
-	if (getpid() == state.pid)
+	if (getpid() == state.pid) {
 		wsgid_status_leave(state.server, "cpu_time_limit", 16, NULL); /* exitreason.CPUTimeLimit */
-	else
-		_exit(1);
+		return;
+	}
+	signal(number, SIG_DFL); /* a child of the application: as without us */
+	raise(number);
 }
 
 static void on_ignored(int number)

@@ -322,11 +322,15 @@ static void *last_resort(void *argument)
 	struct timespec left = {.tv_sec = timeout / 1000, .tv_nsec = timeout % 1000 * 1000000};
 	while (clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) == EINTR)
 		;
+	int running = 0;
+	for (int i = 0; i < atomic_load(&w->server.metered); i++)
+		running += atomic_load(&w->server.meters[i]->request) != NULL;
 	pthread_mutex_lock(&w->lock);
-	int alive = w->alive;
+	if (w->alive && !running) /* it is still being imported */
+		running = 1;
 	pthread_mutex_unlock(&w->lock);
-	if (alive) /* Python cannot be ended under a thread that runs in it */
-		wsgid_logf("warn", NULL, "shutdown_timeout is over, %d requests are cut off", alive);
+	if (running) /* Python cannot be ended under a thread that runs in it */
+		wsgid_logf("warn", NULL, "shutdown_timeout is over, requests are cut off: %d", running);
 	else
 		wsgid_logf("warn", NULL, "shutdown_timeout is over, exit functions are cut off");
 	_exit(0);

@@ -271,6 +271,7 @@ func TestEventsStopping(t *testing.T) {
 			if status := w.wait(); status != 0 {
 				t.Errorf("exit status %d", status)
 			}
+			w.drained()
 			for _, group := range []string{"", "a", "b"} {
 				suffix := fmt.Sprintf("process_stopping [('shutdown_reason', 'script_reload')] '%s'", group)
 				var order []string

@@ -352,7 +352,7 @@ func TestWorkerShutdownTimeout(t *testing.T) {
 	if status := w.wait(); status != 0 {
 		t.Errorf("exit status %d", status)
 	}
-	w.record("requests are cut off")
+	w.record("requests are cut off: 1")
 }
 
 // TestWorkerScoreboard reads what a running request shows.

@@ -38,13 +38,16 @@ func wantUntouched(t *testing.T, wsgid *harness.Wsgid, names ...string) {
 }
 
 // TestInactivityTimeout: a process that has served something and then nothing
-// is replaced; one that has never served, is busy or may idle for longer is not.
+// is replaced, ignore_activity or not; one that has served nothing that counts,
+// is busy or may idle for longer is not.
 func TestInactivityTimeout(t *testing.T) {
 	w := newWorld(t)
 	w.App("overdue.py")
 	const second = `inactivity_timeout = "1s"`
 	w.Configure(group("idle", "#64001", 1, 3, second) + group("busy", "#64001", 1, 3, second) + group("fresh", "#64001", 1, 3, second) +
 		group("long", "#64001", 1, 3, `inactivity_timeout = "1h"`) +
+		mount("/idle/health", "apps/overdue.py", option("process_group", "idle"), "ignore_activity = true") +
+		mount("/fresh/health", "apps/overdue.py", option("process_group", "fresh"), "ignore_activity = true") +
 		mount("/idle", "apps/overdue.py", option("process_group", "idle")) + mount("/busy", "apps/overdue.py", option("process_group", "busy")) +
 		mount("/fresh", "apps/overdue.py", option("process_group", "fresh")) + mount("/long", "apps/overdue.py", option("process_group", "long")))
 	wsgid := w.Start(harness.Options{})
@@ -60,7 +63,15 @@ func TestInactivityTimeout(t *testing.T) {
 	if got := apache.Get("/idle/pid"); got.Status != 200 || string(got.Body) != strconv.Itoa(pid) {
 		t.Errorf("%d %q", got.Status, got.Body)
 	}
-	wsgid.Log.Await(t, "the idle process", harness.Containing("process is to be replaced", "inactivity_timeout"))
+	asked := harness.Containing("process is to be replaced", "inactivity_timeout")
+	for time.Since(begin) < time.Minute && len(wsgid.Log.Find(asked)) == 0 {
+		for _, path := range []string{"/idle/health/pid", "/fresh/health/pid"} {
+			if got := apache.Get(path); got.Status != 200 {
+				t.Errorf("%s: %d %q", path, got.Status, got.Body)
+			}
+		}
+	}
+	wsgid.Log.Await(t, "the idle process", asked)
 	if took := time.Since(begin); took < time.Second {
 		t.Errorf("after %v", took)
 	}
