@@ -57,6 +57,8 @@ func (d *decoder) decodeBlocks(blocks []*hclsyntax.Block) {
 			d.decodeImportScript(block)
 		case "dispatch_script":
 			d.decodeDispatchScript(block)
+		case "auth_user_script", "auth_group_script", "access_script":
+			d.decodeAuthScript(block)
 		case "control":
 			d.decodeControl(block)
 		case "log":

@@ -54,6 +54,9 @@ func documentedBlocks() map[string]documentedBlock {
 		return documentedBlock{open: `listen "` + string(kind) + `" {`, needs: needs, defaults: l, derived: 1, // Kind
 			options: append(sortedKeys(d.listenOptions(&Listener{Kind: kind})), more...)}
 	}
+	authScript := func(name string) documentedBlock {
+		return documentedBlock{open: name + ` "/etc/a.py" {`, options: sortedKeys(d.authScriptOptions(&AuthScript{})), defaults: defaultAuthScript()}
+	}
 	return map[string]documentedBlock{
 		`listen "unix"`: listen(ListenUnix, map[string]string{"path": `"/run/x.sock"`}),
 		`listen "tcp"`:  listen(ListenTCP, map[string]string{"address": `"127.0.0.1:9000"`}),
@@ -70,11 +73,14 @@ func documentedBlocks() map[string]documentedBlock {
 			defaults: defaultScriptAlias()},
 		"handler_script": {open: `handler_script "x" {`, needs: map[string]string{"target": `"/srv/x.wsgi"`},
 			options: sortedKeys(d.scriptAliasOptions(&ScriptAlias{}).without("callable_object")), defaults: defaultScriptAlias(), derived: 1}, // CallableObject
-		"virtual_host":    {open: `virtual_host "h" {`, options: append(sortedKeys(d.virtualHostOptions(&VirtualHost{})), mountBlocks...), defaults: VirtualHost{}},
-		"import_script":   {open: `import_script "/srv/i.py" {`, options: sortedKeys(d.importScriptOptions(&ImportScript{})), defaults: defaultImportScript()},
-		"dispatch_script": {open: `dispatch_script "/etc/d.py" {`, options: sortedKeys(d.dispatchScriptOptions(&DispatchScript{})), defaults: defaultDispatchScript()},
-		"control":         {open: "control {", options: sortedKeys(d.controlOptions(&Control{})), defaults: defaultControl(root), derived: 1}, // Path
-		"log":             {open: "log {", options: sortedKeys(d.logOptions(&Log{})), defaults: defaultLog()},
+		"virtual_host":      {open: `virtual_host "h" {`, options: append(sortedKeys(d.virtualHostOptions(&VirtualHost{})), mountBlocks...), defaults: VirtualHost{}},
+		"import_script":     {open: `import_script "/srv/i.py" {`, options: sortedKeys(d.importScriptOptions(&ImportScript{})), defaults: defaultImportScript()},
+		"dispatch_script":   {open: `dispatch_script "/etc/d.py" {`, options: sortedKeys(d.dispatchScriptOptions(&DispatchScript{})), defaults: defaultDispatchScript()},
+		"auth_user_script":  authScript("auth_user_script"),
+		"auth_group_script": authScript("auth_group_script"),
+		"access_script":     authScript("access_script"),
+		"control":           {open: "control {", options: sortedKeys(d.controlOptions(&Control{})), defaults: defaultControl(root), derived: 1}, // Path
+		"log":               {open: "log {", options: sortedKeys(d.logOptions(&Log{})), defaults: defaultLog()},
 	}
 }
 

@@ -21,6 +21,7 @@ func (d *decoder) listenOptions(l *Listener) options {
 	}
 	if l.Kind != ListenHTTP {
 		known["trust_front_server"] = d.boolean(&l.TrustFrontServer)
+		known["authorizer"] = d.boolean(&l.Authorizer)
 	}
 	if l.Kind == ListenUnix {
 		maps.Copy(known, options{

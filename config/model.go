@@ -36,8 +36,11 @@ type Config struct {
 	ImportScripts []ImportScript
 	// DispatchScripts are those that a context may choose, in file order.
 	DispatchScripts []DispatchScript
-	Control         Control
-	Log             Log
+	// AuthUserScripts, AuthGroupScripts and AccessScripts are those that a
+	// context may choose, in file order.
+	AuthUserScripts, AuthGroupScripts, AccessScripts []AuthScript
+	Control                                          Control
+	Log                                              Log
 }
 
 // ListenerKind is the label of a listen block.
@@ -70,6 +73,8 @@ type Listener struct {
 	// TrustFrontServer (unix, tcp): WSGID_ parameters, which the web server's
 	// configuration sets, count; default false.
 	TrustFrontServer bool
+	// Authorizer (unix, tcp): the web server may ask who is let in.
+	Authorizer bool
 	// Backlog is the listen(2) depth, default 4096.
 	Backlog int
 	// HeaderTimeout, default 20 s: from the first byte to the end of headers

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -47,6 +48,7 @@ type RequestOptions struct {
 	// AllowOverride are the options that the web server's configuration may set
 	// for a request by WSGID_ parameters. Nil: those that wire.Overrides says.
 	AllowOverride []string
+	AuthOptions
 }
 
 // maxPriority: internal/wire has as many lists of waiting requests.
@@ -91,13 +93,13 @@ func (d *decoder) requestOptions(o *RequestOptions) options {
 		"error_override":        d.boolean(&o.ErrorOverride),
 		"accept_path_info":      d.boolean(&o.AcceptPathInfo),
 		"allow_override":        d.list(&o.AllowOverride),
-	}
+	}.with(d.authOptions(&o.AuthOptions))
 }
 
 // inheritRequestOptions gives the options o of a block those values of from
 // that it does not set itself, and says whether it sets any.
 func (v *validator) inheritRequestOptions(block hcl.Range, o, from *RequestOptions) (own bool) {
-	for name, take := range map[string]func(){
+	steps := map[string]func(){
 		"request_buffer":        func() { o.RequestBuffer = from.RequestBuffer },
 		"max_body_bytes":        func() { o.MaxBodyBytes = from.MaxBodyBytes },
 		"pass_authorization":    func() { o.PassAuthorization = from.PassAuthorization },
@@ -112,13 +114,16 @@ func (v *validator) inheritRequestOptions(block hcl.Range, o, from *RequestOptio
 		"error_override":        func() { o.ErrorOverride = from.ErrorOverride },
 		"accept_path_info":      func() { o.AcceptPathInfo = from.AcceptPathInfo },
 		"allow_override":        func() { o.AllowOverride = from.AllowOverride },
-	} {
+	}
+	maps.Copy(steps, o.inheritAuth(&from.AuthOptions))
+	for name, take := range steps {
 		if v.given(block, name) {
 			own = true
 		} else {
 			take()
 		}
 	}
+	v.keepCredentials(block, o)
 	return own
 }
 
@@ -135,6 +140,7 @@ func (v *validator) requestOptions(block hcl.Range, o *RequestOptions) {
 	v.restrictProcess(block, o)
 	v.chosenDispatchScript(block, o)
 	v.allowOverride(block, o)
+	v.authValues(block, &o.AuthOptions)
 	if !v.given(block, "trusted_proxy_headers") {
 		return
 	}

@@ -55,9 +55,11 @@ func (v *validator) validate() {
 	}
 	v.unusedDispatchScripts()
 	v.restrictEmbedded()
+	v.authScripts()
 	v.control(&c.Control)
 	v.log(&c.Log)
 	v.completeness()
+	v.unusedAuthScripts()
 }
 
 // completeness reports blocks without which nothing can be served.

@@ -12,6 +12,7 @@ func (v *validator) router(r *Router) {
 	v.user(r.Range, r.User, r.Group)
 	v.python(r.Range, &r.PythonOptions)
 	v.requestOptions(r.Range, &r.RequestOptions)
+	v.keepCredentials(r.Range, &r.RequestOptions)
 }
 
 // maxGroupName keeps the name usable as part of a socket's name.

@@ -18,6 +18,7 @@ func (v *validator) mounts(list []ScriptAlias, from *RequestOptions) {
 		v.inheritRequestOptions(s.Range, &s.RequestOptions, from)
 		v.scriptAlias(list, i)
 		v.restricted(s)
+		v.guarded(s.Range, &s.AuthOptions)
 	}
 }
 
@@ -43,6 +44,9 @@ func (v *validator) virtualHost(h *VirtualHost) {
 		if v.given(h.Range, "restrict_process") && fixed(s.ProcessGroup) && !slices.Contains(s.RestrictProcess, s.ProcessGroup) && coveredBy(h.ScriptAliases, s, v.compile) == nil {
 			v.warn(v.place(h.Range, "restrict_process"), "Process group is not permitted", "restrict_process permits %s here, and the global %s at %s has the process group %q: its requests are answered with 500 in this virtual host, unless a dispatch script chooses another.",
 				strings.Join(h.RestrictProcess, ", "), s.Title(), s.place(), s.ProcessGroup)
+		}
+		if !v.diags.HasErrors() { // else said already
+			v.guarded(s.Range, &s.AuthOptions)
 		}
 	}
 }

@@ -71,9 +71,10 @@ func (r *Router) deadlockTimeout() time.Duration {
 	if limit <= 0 {
 		limit = defaultDeadlock
 	}
-	for i, s := range r.scripts {
-		if i == 0 || s.config.DeadlockTimeout < limit {
-			limit = s.config.DeadlockTimeout
+	first := true
+	for _, s := range r.scripts {
+		if d := s.config.DeadlockTimeout; d > 0 && (first || d < limit) {
+			limit, first = d, false
 		}
 	}
 	return limit

@@ -30,6 +30,10 @@ type environ struct {
 	contentLength, transferEncoding, uniqueID, remoteAddr                 []byte
 	authorization, redirectAuthorization                                  []byte
 	serverPort, httpHost                                                  []byte
+	remoteHost, serverSignature                                           []byte
+	// What a front server says that asks who is let in.
+	apacheRole, remotePassword []byte
+	authRequest                bool
 	// serverName is SERVER_NAME, or the name of the virtual host.
 	serverName []byte
 
@@ -67,6 +71,7 @@ func (e *environ) parse(params []byte, limits protocol.Limits) error {
 		switch {
 		case !dropped(name):
 			e.add(name, value)
+		case e.noteDropped(name, value):
 		case isSetting(name) && len(e.settings) < maxSettings:
 			e.settings = append(e.settings, pair{name: name, value: value})
 		}
@@ -160,6 +165,35 @@ func (e *environ) note(name, value []byte) (computed bool) {
 	return false
 }
 
+// noteDropped keeps what the router looks at of that which no application sees,
+// and says whether it is that.
+func (e *environ) noteDropped(name, value []byte) bool {
+	switch string(name) {
+	case "REMOTE_HOST":
+		e.remoteHost = value
+	case "SERVER_SIGNATURE":
+		e.serverSignature = value
+	case "REMOTE_PASSWD":
+		e.remotePassword = value
+	case "FCGI_APACHE_ROLE":
+		e.apacheRole = value
+	case "WSGID_AUTH_REQUEST":
+		e.authRequest = len(value) > 0
+	default:
+		return false
+	}
+	return true
+}
+
+// credentials are those of the client: mod_rewrite of Apache hands them over
+// under another name.
+func (e *environ) credentials() []byte {
+	if e.authorization == nil {
+		return e.redirectAuthorization
+	}
+	return e.authorization
+}
+
 // dropped says which parameters no application sees: those mod_wsgi leaves
 // out (behaviour 6.1), the duplicates of body headers, httpoxy's, the front
 // server's own process environment and switches, and names of wsgid.
@@ -175,7 +209,11 @@ func dropped(name []byte) bool {
 	case 'G':
 		return string(name) == "GATEWAY_INTERFACE"
 	case 'R':
-		return string(name) == "REMOTE_HOST" || string(name) == "REMOTE_IDENT" || isOldSetting(name)
+		switch string(name) {
+		case "REMOTE_HOST", "REMOTE_IDENT", "REMOTE_PASSWD":
+			return true
+		}
+		return isOldSetting(name)
 	case 'S':
 		return string(name) == "SERVER_SIGNATURE" || string(name) == "SHLIB_PATH"
 	case 'L':
@@ -183,7 +221,7 @@ func dropped(name []byte) bool {
 	case 'D':
 		return string(name) == "DYLD_LIBRARY_PATH"
 	case 'F':
-		return string(name) == "FCGI_ROLE"
+		return string(name) == "FCGI_ROLE" || string(name) == "FCGI_APACHE_ROLE"
 	case 'W':
 		return isSetting(name)
 	case 'p':

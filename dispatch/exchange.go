@@ -98,6 +98,7 @@ type exchange struct {
 	bodyEnded bool   // the end of the body has been seen
 	idBuf     [64]byte
 	requestID []byte
+	role      protocol.Role // of FastCGI; 0 over HTTP
 	target    target
 	overlay   *mount // target.mount where the web server's configuration sets options; used again
 	route     route
@@ -186,7 +187,13 @@ func (x *exchange) begin() {
 
 // serve answers the request whose PARAMS are given, whatever happens.
 func (x *exchange) serve(params []byte, limits protocol.Limits) outcome {
-	r, o := x.admit(params, limits)
+	if r := x.read(params, limits); r != nil {
+		return x.refuse(r)
+	}
+	if x.env.authRequest || x.role == protocol.Authorizer {
+		return x.authorize()
+	}
+	r, o := x.prepare()
 	if r != nil {
 		return x.refuse(r)
 	}
@@ -196,8 +203,8 @@ func (x *exchange) serve(params []byte, limits protocol.Limits) outcome {
 	return x.forwardRequest()
 }
 
-// admit reads PARAMS and does everything that needs no thread.
-func (x *exchange) admit(params []byte, limits protocol.Limits) (*refusal, outcome) {
+// read takes in PARAMS.
+func (x *exchange) read(params []byte, limits protocol.Limits) *refusal {
 	x.begin()
 	err := x.env.parse(params, limits)
 	x.identify()
@@ -206,9 +213,9 @@ func (x *exchange) admit(params []byte, limits protocol.Limits) (*refusal, outco
 		if errors.Is(err, protocol.ErrTooLarge) {
 			code = errcode.HeaderTooLarge
 		}
-		return refuse(code), answered
+		return refuse(code)
 	}
-	return x.prepare()
+	return nil
 }
 
 // prepare does everything that needs no thread: mapping, body, settings.
@@ -232,9 +239,15 @@ func (x *exchange) prepare() (*refusal, outcome) {
 	if r := x.env.checkBody(); r != nil {
 		return r, answered
 	}
+	credentials := x.env.credentials()
 	if x.target.mount.adjusts {
 		if r := x.target.mount.adjust(&x.env, x.target.pathInfo); r != nil {
 			return r, answered
+		}
+	}
+	if g := x.target.mount.guard; g.enforces() {
+		if r, o := x.enforce(g, credentials); r != nil || o != answered {
+			return r, o
 		}
 	}
 	if r, o := x.collectBody(); r != nil || o != answered {

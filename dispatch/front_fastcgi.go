@@ -98,12 +98,13 @@ func newFastCGIFront(r *Router, l *listener, conn net.Conn) *fastcgiFront {
 	f.x.router, f.x.listener, f.x.front = r, l, f
 	f.limits = protocol.Limits{Total: r.config.Limits.MaxHeaderBytes}
 	f.sc = protocol.NewServerConn(timedConn{fast, &f.x}, protocol.Config{
-		BufferSize:  idleBuffer,
-		Limits:      f.limits,
-		IdleTimeout: r.config.Limits.IdleTimeout,
-		MaxConns:    r.config.Limits.MaxConnections,
-		MaxReqs:     r.config.Limits.MaxConnections,
-		Dropped:     f.x.depart,
+		BufferSize:      idleBuffer,
+		AllowAuthorizer: l.Authorizer,
+		Limits:          f.limits,
+		IdleTimeout:     r.config.Limits.IdleTimeout,
+		MaxConns:        r.config.Limits.MaxConnections,
+		MaxReqs:         r.config.Limits.MaxConnections,
+		Dropped:         f.x.depart,
 	})
 	return f
 }
@@ -121,6 +122,7 @@ func (f *fastcgiFront) run() {
 		}
 		f.req = req
 		f.reqID.Store(uint32(req.ID))
+		f.x.role = req.Role
 		var o outcome
 		if err != nil {
 			o = f.reject(err)
@@ -219,6 +221,9 @@ func (f *fastcgiFront) logEnd(err error) {
 	case errors.Is(err, protocol.ErrInterrupted) && f.x.killedBy() == headTimeout:
 		log.Warn("request parameters did not arrive in time", "listener", f.x.listener.Address, "peer", peerName(f.conn))
 	case errors.Is(err, protocol.ErrInterrupted), errors.Is(err, protocol.ErrIdleTimeout):
+	case errors.Is(err, protocol.ErrUnknownRole):
+		log.Warn("front server asks for a role that is not served here; for authentication the listener needs authorizer = true",
+			"listener", f.x.listener.Address, "peer", peerName(f.conn))
 	case errors.Is(err, protocol.ErrProtocol):
 		log.Warn("front server broke the protocol", "listener", f.x.listener.Address, "peer", peerName(f.conn), "error", err)
 	default:

@@ -23,6 +23,7 @@ type mount struct {
 	fixed   *route // the decision, when nothing in it needs a request but a script
 	// script decides about each request; nil: none does.
 	script *script
+	guard  *guard // who may use it; nil: everybody
 	// proxies is nil where no header of a proxy is looked at; adjusts says that
 	// anything of a request is changed at all.
 	proxies *proxyRules
@@ -84,22 +85,33 @@ func (m *mount) match(path []byte) bool {
 // find maps a normalised URL path: the first mount that matches decides. Only
 // if none does may the front server's own mapping count.
 func (t mountTable) find(e *environ, path []byte) (target, *refusal) {
+	if m, found, r := t.mapped(path); m != nil {
+		return found, r
+	}
+	return t.fromFront(e, path)
+}
+
+// mapped gives the first mount that matches a normalised URL path, and what it
+// makes of it; nil: none matches.
+func (t mountTable) mapped(path []byte) (*mount, target, *refusal) {
 	for _, m := range t {
 		if m.pattern != nil {
 			at, r := m.search(path)
-			if r != nil {
-				return target{}, r
+			if r == nil && at == nil {
+				continue
 			}
-			if at != nil {
-				return m.substitute(path, at)
+			var found target
+			if r == nil {
+				found, r = m.substitute(path, at)
 			}
-			continue
+			return m, found, r
 		}
 		if m.match(path) {
-			return m.resolve(path)
+			found, r := m.resolve(path)
+			return m, found, r
 		}
 	}
-	return t.fromFront(e, path)
+	return nil, target{}, nil
 }
 
 // resolve splits path into script, SCRIPT_NAME and PATH_INFO (mod_wsgi

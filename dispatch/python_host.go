@@ -80,11 +80,18 @@ func callOf(c *ScriptCall) *pyshim.Call {
 	return call
 }
 
-// Evaluate runs the callables of a script.
+// Evaluate asks a script.
 func (h *pythonHost) Evaluate(c *ScriptCall) (ScriptAnswer, error) {
 	call := callOf(c)
 	call.Script, call.ApplicationGroup, call.Params = c.Script, c.ApplicationGroup, c.Params
 	call.RequestID, call.Check, call.KeepLastGood = c.RequestID, c.Check, c.KeepLastGood
+	if question, ok := questions[c.Kind]; ok {
+		a, err := h.host.Ask(call, pyshim.Question{Kind: question, First: c.First, Second: c.Second})
+		if err != nil {
+			return ScriptAnswer{}, scriptError(err)
+		}
+		return ScriptAnswer{Verdict: verdicts[a.Verdict], Text: a.Text, Groups: a.Groups, LoadError: a.LoadError}, nil
+	}
 	d, err := h.host.Dispatch(call)
 	if err != nil {
 		return ScriptAnswer{}, scriptError(err)
@@ -97,6 +104,19 @@ func (h *pythonHost) Evaluate(c *ScriptCall) (ScriptAnswer, error) {
 
 // Interrupt raises an exception in a running call.
 func (h *pythonHost) Interrupt(c *ScriptCall) { h.host.Interrupt(callOf(c)) }
+
+var questions = map[ScriptKind]pyshim.QuestionKind{
+	KindPassword:  pyshim.AskPassword,
+	KindRealmHash: pyshim.AskRealmHash,
+	KindGroups:    pyshim.AskGroups,
+	KindAccess:    pyshim.AskAccess,
+}
+
+var verdicts = map[pyshim.Verdict]Verdict{
+	pyshim.Granted: VerdictGranted,
+	pyshim.Denied:  VerdictDenied,
+	pyshim.Unknown: VerdictUnknown,
+}
 
 var scriptErrorKinds = map[pyshim.ErrorKind]ScriptErrorKind{
 	pyshim.Load:        ScriptLoad,

@@ -19,6 +19,8 @@ type refusal struct {
 	status     int
 	title      string
 	retryAfter time.Duration // 0: no Retry-After
+	more       string        // header lines, each with CR LF
+	quiet      bool          // of interest only when debugging
 	args       []any         // of the log line
 }
 
@@ -55,10 +57,14 @@ func refuse(code errcode.Code, args ...any) *refusal {
 // level is how loud a refusal is in the log: what the client did wrong is
 // quiet, what the administrator must mend is an error.
 func (r *refusal) level() hclog.Level {
+	if r.quiet {
+		return hclog.Debug
+	}
 	switch r.code {
 	case errcode.NoMount, errcode.PathInfoRefused:
 		return hclog.Debug
-	case errcode.BadContentLength, errcode.ChunkedForbidden, errcode.BodyTooLarge, errcode.TransferEncoding:
+	case errcode.BadContentLength, errcode.ChunkedForbidden, errcode.BodyTooLarge, errcode.TransferEncoding,
+		errcode.Unauthenticated, errcode.NotPermitted, errcode.AccessDenied:
 		return hclog.Info
 	case errcode.MalformedParams, errcode.HeaderTooLarge, errcode.ShortBody, errcode.QueueFull,
 		errcode.QueueTimeout, errcode.BodyTimeout, errcode.PeerForbidden, errcode.RouterStopping,
@@ -80,6 +86,7 @@ func (r *refusal) header(n int) string {
 	reason := http.StatusText(r.status)
 	h := fmt.Sprintf("Status: %d %s\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: %d\r\nX-WSGID-Error: %s\r\n",
 		r.status, reason, n, r.code)
+	h += r.more
 	if r.retryAfter > 0 {
 		h += fmt.Sprintf("Retry-After: %d\r\n", int64((r.retryAfter+time.Second-1)/time.Second))
 	}

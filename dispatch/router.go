@@ -42,6 +42,9 @@ type Router struct {
 	order       []*group
 	scripts     []*script          // all that are evaluated here
 	dispatchers map[string]*script // dispatch scripts by path
+	guards      map[string]*script // of authentication and access, by kind and path
+	guard       *guard             // of URLs that no mount and no virtual host has
+	nonces      *nonces
 	listeners   []*listener
 	https       []*httpListener
 	fronts      *frontSet
@@ -102,7 +105,7 @@ func newRouter(ctx context.Context, o Options, conn *wire.Conn, config *wire.Rou
 		r.log.SetLevel(level)
 	}
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
-	r.keeper = newKeeper(r)
+	r.keeper, r.nonces = newKeeper(r), newNonces()
 	var random [5]byte
 	_, _ = rand.Read(random[:]) // never fails (crypto/rand)
 	r.idPrefix = append(hex.AppendEncode(nil, random[:]), '-')
@@ -126,6 +129,9 @@ func (r *Router) start() error {
 		return err
 	}
 	if err := r.fixRoutes(); err != nil {
+		return err
+	}
+	if err := r.placeGuards(); err != nil {
 		return err
 	}
 	if len(r.config.Embedded.Preload) > 0 {
@@ -175,7 +181,7 @@ func (r *Router) addGroup(config wire.Group, embedded bool) {
 // openScripts makes the table of scripts that the configuration declares. A
 // request chooses among these; no other path is ever loaded.
 func (r *Router) openScripts() error {
-	if len(r.config.DispatchScripts) == 0 {
+	if len(r.config.DispatchScripts) == 0 && len(r.config.AuthScripts) == 0 {
 		return nil
 	}
 	host, err := r.embeddedHost()
@@ -187,6 +193,12 @@ func (r *Router) openScripts() error {
 		s := newScript(r, KindDispatch, c, host)
 		r.scripts = append(r.scripts, s)
 		r.dispatchers[c.Path] = s
+	}
+	r.guards = make(map[string]*script)
+	for _, c := range r.config.AuthScripts {
+		s := newScript(r, authKinds[c.Kind], c.Script, host)
+		r.scripts = append(r.scripts, s)
+		r.guards[c.Kind+" "+c.Path] = s
 	}
 	return nil
 }

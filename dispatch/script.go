@@ -49,10 +49,9 @@ func newScript(r *Router, kind ScriptKind, config wire.Script, host ScriptHost) 
 		running: make(map[*runningCall]struct{})}
 }
 
-// evaluate asks the script about x, whose variables stand in x.out, and are all
-// that stands there afterwards. It runs in the interpreter of its own option,
-// else in application, the one that the request was statically decided to use.
-// What c asks, the caller has set.
+// evaluate asks the script about x. It runs in the interpreter of its own
+// option, else in application, the one that the request was statically decided
+// to use. What c asks, the caller has set.
 func (s *script) evaluate(x *exchange, application string, c *ScriptCall) (ScriptAnswer, *refusal, outcome) {
 	x.enter(phaseScript)
 	now := time.Now()
@@ -66,10 +65,7 @@ func (s *script) evaluate(x *exchange, application string, c *ScriptCall) (Scrip
 	if s.config.ApplicationGroup != "" {
 		application = x.env.expand(s.config.ApplicationGroup, scriptGroupValue, x.target.scriptName)
 	}
-	c.Kind, c.Script, c.ApplicationGroup = s.kind, s.config.Path, application
-	variables := len(x.out)
-	x.out = x.appendScriptPairs(x.out)
-	c.Params, c.RequestID = x.out[headLen:], string(x.requestID)
+	c.Script, c.ApplicationGroup, c.RequestID = s.config.Path, application, string(x.requestID)
 	c.Check, c.KeepLastGood = s.config.ScriptReloading, s.config.OnLoadError == wire.LoadErrorLastGood
 	call := &runningCall{x: x, start: time.Now(), deadline: deadline, call: c}
 	s.mu.Lock()
@@ -89,8 +85,10 @@ func (s *script) evaluate(x *exchange, application string, c *ScriptCall) (Scrip
 		s.router.left.Add(-1)
 		return a, nil, left
 	}
-	x.out = x.out[:variables]
 	<-s.slots
+	if err != nil && c.Kind == KindPassword {
+		err = hidden(err, c.Second)
+	}
 	return s.judge(a, err)
 }
 
@@ -107,7 +105,7 @@ func (s *script) enter(deadline time.Time) *refusal {
 	case s.slots <- struct{}{}:
 		return nil
 	case <-t.C:
-		return refuse(errcode.DispatchTimeout, "script", s.config.Path, "reason", "all calls are busy")
+		return refuse(s.kind.code(errcode.DispatchTimeout), "script", s.config.Path, "reason", "all calls are busy")
 	}
 }
 
@@ -119,7 +117,7 @@ func (s *script) judge(a ScriptAnswer, err error) (ScriptAnswer, *refusal, outco
 	}
 	var e *ScriptError
 	if !errors.As(err, &e) {
-		return a, refuse(errcode.DispatchException, "script", s.config.Path, "error", err), answered
+		return a, refuse(s.kind.code(errcode.DispatchException), "script", s.config.Path, "error", err), answered
 	}
 	args := []any{"script", e.Script, "function", e.Function, "line", e.Line, "error", e.Message}
 	if e.Traceback != "" {
@@ -131,17 +129,17 @@ func (s *script) judge(a ScriptAnswer, err error) (ScriptAnswer, *refusal, outco
 		if s.config.OnLoadError == wire.LoadErrorStatic {
 			return ScriptAnswer{}, nil, answered
 		}
-		return a, refuse(errcode.DispatchLoad, args...), answered
+		return a, refuse(s.kind.code(errcode.DispatchLoad), args...), answered
 	case ScriptValue:
-		return a, refuse(errcode.DispatchValue, append(args, "value", e.Value)...), answered
+		return a, refuse(s.kind.code(errcode.DispatchValue), append(args, "value", e.Value)...), answered
 	case ScriptInterrupted:
-		return a, refuse(errcode.DispatchTimeout, args...), answered
+		return a, refuse(s.kind.code(errcode.DispatchTimeout), args...), answered
 	case ScriptInterpreter:
-		return a, refuse(errcode.EmbeddedMissing, args...), answered
+		return a, refuse(s.kind.code(errcode.EmbeddedMissing), args...), answered
 	case ScriptLimit:
-		return a, refuse(errcode.InterpreterLimit, args...), answered
+		return a, refuse(s.kind.code(errcode.InterpreterLimit), args...), answered
 	}
-	return a, refuse(errcode.DispatchException, args...), answered
+	return a, refuse(s.kind.code(errcode.DispatchException), args...), answered
 }
 
 // noteLoad keeps what status shows until the script is mended, and logs the
@@ -169,7 +167,7 @@ func (s *script) look(now time.Time) (oldest time.Duration, err error) {
 	var lost []*exchange
 	defer func() {
 		for _, x := range lost { // outside of the lock: it writes to the client
-			x.abandon(s.config.Path)
+			x.abandon(s)
 		}
 	}()
 	s.mu.Lock()
@@ -195,11 +193,12 @@ func (s *script) look(now time.Time) (oldest time.Duration, err error) {
 	return oldest, nil
 }
 
-// abandon answers for a request whose goroutine is caught in a script. That goroutine touches nothing of it when it ever comes back.
-func (x *exchange) abandon(script string) {
+// abandon answers for a request whose goroutine is caught in a script. That
+// goroutine touches nothing of it when it ever comes back.
+func (x *exchange) abandon(s *script) {
 	x.router.requests.Add(1)
 	x.front.hurry()
-	x.refuse(refuse(errcode.DispatchTimeout, "script", script, "reason", "the call does not come back"))
+	x.refuse(refuse(s.kind.code(errcode.DispatchTimeout), "script", s.config.Path, "reason", "the call does not come back"))
 	x.router.abandoned(x)
 }
 

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"sync/atomic"
 
+	"github.com/wsgid/wsgid/internal/errcode"
 	"github.com/wsgid/wsgid/internal/wire"
 )
 
@@ -39,12 +40,31 @@ type ScriptKind int
 const (
 	// KindDispatch: process_group, application_group, callable_object, each
 	// with the environ.
-	KindDispatch ScriptKind = iota
+	KindDispatch  ScriptKind = iota
+	KindPassword             // check_password, with a user and a password
+	KindRealmHash            // get_realm_hash, with a user and a realm
+	KindGroups               // groups_for_user, with a user
+	KindAccess               // allow_access, with a host
 )
 
 // String is what log and status call such a script.
 func (k ScriptKind) String() string {
-	return [...]string{"dispatch script"}[k]
+	return [...]string{"dispatch script", "auth user script", "auth user script", "auth group script", "access script"}[k]
+}
+
+// code is the one with which a request is refused when such a script fails; of
+// a dispatch script it depends on how. The outcomes are those of mod_wsgi
+// behaviour 5.2.
+func (k ScriptKind) code(dispatch errcode.Code) errcode.Code {
+	switch k {
+	case KindPassword, KindRealmHash:
+		return errcode.AuthFailed
+	case KindGroups:
+		return errcode.GroupsFailed
+	case KindAccess:
+		return errcode.AccessFailed
+	}
+	return dispatch
 }
 
 // ScriptCall is one evaluation of a script.
@@ -53,6 +73,7 @@ type ScriptCall struct {
 	Script           string
 	ApplicationGroup string // interpreter, expanded
 	Params           []byte // name-value pairs: the environ
+	First, Second    []byte // the arguments after environ, but for KindDispatch
 	RequestID        string
 	Check            bool // compare the modification time
 	KeepLastGood     bool // a version that loaded goes on serving
@@ -73,10 +94,25 @@ type ScriptDecision struct {
 
 // ScriptAnswer is what the callables of a script said.
 type ScriptAnswer struct {
-	ScriptDecision // of KindDispatch
+	ScriptDecision         // of KindDispatch
+	Verdict        Verdict // of the others
+	// Text is the user's name that replaces the one given, or the hash.
+	Text   string
+	Groups []string
 	// LoadError says why the file could not be loaded when an older version served.
 	LoadError string
 }
+
+// Verdict is what a script that authenticates or controls access said.
+type Verdict int
+
+// Verdicts.
+const (
+	VerdictNone    Verdict = iota // nothing
+	VerdictGranted                // True, a text or the groups
+	VerdictDenied                 // False
+	VerdictUnknown                // None
+)
 
 // ScriptErrorKind tells the failures of a script apart.
 type ScriptErrorKind int

@@ -47,16 +47,21 @@ func appendRoute(b []byte, r *route, m *mount) []byte {
 	return b
 }
 
-// fixRoutes gives the mounts their scripts, and prepares those whose settings
-// need no request, which is what the request path then uses as it is.
-func (r *Router) fixRoutes() error {
+// allMounts are the mounts of all hosts and the global ones.
+func (r *Router) allMounts() mountTable {
 	all := slices.Clone(r.mounts)
 	if r.hosts != nil {
 		for _, h := range r.hosts.hosts {
 			all = append(all, h.mounts[:h.own]...)
 		}
 	}
-	for _, m := range all {
+	return all
+}
+
+// fixRoutes gives the mounts their scripts, and prepares those whose settings
+// need no request, which is what the request path then uses as it is.
+func (r *Router) fixRoutes() error {
+	for _, m := range r.allMounts() {
 		r.roots = r.roots || m.Root
 		if m.DispatchScript != "" {
 			if m.script = r.dispatchers[m.DispatchScript]; m.script == nil {
@@ -120,7 +125,9 @@ func (x *exchange) resourceName() []byte {
 // chose.
 func (x *exchange) askScript(c *choice) (*refusal, outcome) {
 	s, e, name := x.target.mount.script, &x.env, x.resourceName()
-	call := &ScriptCall{}
+	variables := len(x.out)
+	x.out = x.appendScriptPairs(x.out)
+	call := &ScriptCall{Params: x.out[headLen:]}
 	if x.trace != nil {
 		x.trace.call = call
 	}
@@ -128,6 +135,7 @@ func (x *exchange) askScript(c *choice) (*refusal, outcome) {
 	if r != nil || o != answered {
 		return r, o
 	}
+	x.out = x.out[:variables]
 	if x.trace != nil {
 		x.trace.answer = &d
 	}

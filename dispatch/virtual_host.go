@@ -15,6 +15,8 @@ type virtualHost struct {
 	ports      []int
 	mounts     mountTable // all that can be met here
 	own        int        // how many of them are not the router's
+	guard      *guard     // of URLs that no mount has
+	auth       *wire.Auth // its configuration
 }
 
 // hostTable finds the virtual host of a request. Of several hosts of one name
@@ -31,7 +33,7 @@ func newHostTable(hosts []wire.VirtualHost, mounts mountTable) *hostTable {
 	t := &hostTable{exact: map[string][]*virtualHost{}, below: map[string][]*virtualHost{}}
 	for i := range hosts {
 		c := &hosts[i]
-		h := &virtualHost{serverName: []byte(c.ServerName), ports: c.Ports, mounts: newMountTable(c.Mounts)}
+		h := &virtualHost{serverName: []byte(c.ServerName), ports: c.Ports, auth: c.Auth, mounts: newMountTable(c.Mounts)}
 		if c.Inherited != nil {
 			h.mounts = append(h.mounts, newMountTable(c.Inherited)...)
 		}

@@ -1,4 +1,5 @@
-/* Calling the three callables of a dispatch script. */
+/* Evaluating a script of the router, and calling the three callables of a
+ * dispatch script. */
 #define _GNU_SOURCE
 #include "dispatch_call.h"
 
@@ -7,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "auth_call.h"
 #include "dispatch_environ.h"
 #include "dispatch_error.h"
 #include "errors_stream.h"
@@ -289,30 +291,47 @@ static void settle_exception(const char *script, const char *function, bool inte
 	wsgid_dispatch_describe(result, script);
 }
 
-/* Inside the interpreter. */
-static void run(struct wsgid_interpreter *interpreter, struct wsgid_dispatch_slot *slot, const char *script,
-                struct wsgid_dispatch_cache *cache, PyObject *environ, int flags,
-                struct wsgid_dispatch_result *result)
+/* One evaluation as its caller wants it; nothing is kept. */
+struct evaluation {
+	struct wsgid_dispatch_slot *slot;
+	const char *script, *params, *request_id;
+	size_t script_length, params_length, request_id_length;
+	int flags; /* enum wsgid_dispatch_flags */
+	struct wsgid_question question;
+};
+
+/* The name of the callable that failed. */
+static const char *failed(const struct evaluation *wanted, const struct answers *answers)
+{
+	if (wanted->question.kind != WSGID_ASK_DISPATCH)
+		return wsgid_auth_function(wanted->question.kind);
+	return answers->reached < 3 ? callable_names[answers->reached] : NULL;
+}
+
+/* Inside the interpreter; script is the path with a NUL. */
+static void run(struct wsgid_interpreter *interpreter, const struct evaluation *wanted, const char *script,
+                struct wsgid_dispatch_cache *cache, PyObject *environ, struct wsgid_dispatch_result *result)
 {
 	struct answers answers = { { NULL, NULL, NULL }, 0 };
 	PyObject *type = NULL, *value = NULL, *traceback = NULL, *module;
 	bool broken = false, interrupted;
 
-	if (!slot_begin(slot, interpreter)) {
+	if (!slot_begin(wanted->slot, interpreter)) {
 		result->kind = WSGID_DISPATCH_INTERRUPTED;
 		set_text(&result->message, "interrupted before it began", result);
 		return;
 	}
-	module = load(interpreter, script, flags, &broken, result);
+	module = load(interpreter, script, wanted->flags, &broken, result);
 	py.PyErr_Fetch(&type, &value, &traceback); /* of the import: told after the calls */
-	if (module != NULL)
+	if (module != NULL && wanted->question.kind != WSGID_ASK_DISPATCH)
+		wsgid_auth_ask(py.PyModule_GetDict(module), &wanted->question, environ, result);
+	else if (module != NULL)
 		call_all(module, cache, environ, &answers, result);
-	interrupted = slot_end(slot);
+	interrupted = slot_end(wanted->slot);
 	if (module == NULL && interrupted)
 		result->kind = WSGID_DISPATCH_INTERRUPTED;
 	else if (module != NULL)
-		settle_exception(script, answers.reached < 3 ? callable_names[answers.reached] : NULL, interrupted,
-		                 result);
+		settle_exception(script, failed(wanted, &answers), interrupted, result);
 	py.PyErr_Restore(type, value, traceback);
 	if (result->kind == WSGID_DISPATCH_INTERRUPTED)
 		wsgid_dispatch_describe(result, script);
@@ -327,12 +346,12 @@ static void run(struct wsgid_interpreter *interpreter, struct wsgid_dispatch_slo
 }
 
 /* Prepares the call and runs it; GIL held. */
-static void enter(struct wsgid_interpreter *interpreter, struct wsgid_dispatch_slot *slot, const char *script,
-                  size_t script_length, const char *params, size_t params_length, const char *request_id,
-                  size_t request_id_length, int flags, struct wsgid_dispatch_result *result)
+static void enter(struct wsgid_interpreter *interpreter, const struct evaluation *wanted,
+                  struct wsgid_dispatch_result *result)
 {
 	struct wsgid_dispatch_cache *cache = NULL;
 	struct wsgid_log_context context;
+	size_t request_id_length = wanted->request_id_length;
 	char request[256];
 	const char *path = NULL;
 	PyObject *environ = NULL;
@@ -340,9 +359,12 @@ static void enter(struct wsgid_interpreter *interpreter, struct wsgid_dispatch_s
 	if (wsgid_side_of(interpreter) != NULL)
 		cache = wsgid_dispatch_cache_of(interpreter);
 	if (cache != NULL)
-		path = wsgid_dispatch_path(cache, script, script_length);
-	if (path != NULL)
-		environ = wsgid_dispatch_environ(cache, params, params_length, request_id, request_id_length);
+		path = wsgid_dispatch_path(cache, wanted->script, wanted->script_length);
+	if (path != NULL && wanted->question.kind == WSGID_ASK_DISPATCH)
+		environ = wsgid_dispatch_environ(cache, wanted->params, wanted->params_length, wanted->request_id,
+		                                 request_id_length);
+	else if (path != NULL)
+		environ = wsgid_auth_environ(cache, wanted->params, wanted->params_length);
 	if (environ == NULL) {
 		result->kind = WSGID_DISPATCH_INTERPRETER;
 		wsgid_dispatch_describe(result, "");
@@ -352,23 +374,22 @@ static void enter(struct wsgid_interpreter *interpreter, struct wsgid_dispatch_s
 	}
 	if (request_id_length >= sizeof(request))
 		request_id_length = sizeof(request) - 1;
-	memcpy(request, request_id, request_id_length);
+	memcpy(request, wanted->request_id, request_id_length);
 	request[request_id_length] = 0;
 	memset(&context, 0, sizeof(context));
 	context.application = interpreter->name;
 	context.script = path;
 	context.request = request;
 	wsgid_log_set_request(&context);
-	run(interpreter, slot, path, cache, environ, flags, result);
+	run(interpreter, wanted, path, cache, environ, result);
 	wsgid_streams_flush_thread();
 	wsgid_log_set_request(NULL);
 	Py_DECREF(environ);
 }
 
-void wsgid_dispatch(struct wsgid_dispatch_slot *slot, const char *script, size_t script_length,
-                    const char *group, size_t group_length, const char *params, size_t params_length,
-                    const char *request_id, size_t request_id_length, int flags,
-                    struct wsgid_dispatch_result *result)
+/* Evaluates in the interpreter of group. */
+static void evaluate_in(const char *group, size_t group_length, const struct evaluation *wanted,
+                        struct wsgid_dispatch_result *result)
 {
 	struct wsgid_interpreter *interpreter = wsgid_interpreter_enter(group, group_length);
 
@@ -381,11 +402,34 @@ void wsgid_dispatch(struct wsgid_dispatch_slot *slot, const char *script, size_t
 		                                 : "the interpreter could not be created", result);
 		return;
 	}
-	enter(interpreter, slot, script, script_length, params, params_length, request_id, request_id_length,
-	      flags, result);
+	enter(interpreter, wanted, result);
 	wsgid_interpreter_leave(interpreter);
 	if (wsgid_forked)
 		_exit(0); /* a child of the script that came back here is no second router */
+}
+
+void wsgid_dispatch(struct wsgid_dispatch_slot *slot, const char *script, size_t script_length,
+                    const char *group, size_t group_length, const char *params, size_t params_length,
+                    const char *request_id, size_t request_id_length, int flags,
+                    struct wsgid_dispatch_result *result)
+{
+	const struct evaluation wanted = { slot, script, params, request_id, script_length, params_length,
+		                           request_id_length, flags, { WSGID_ASK_DISPATCH, NULL, NULL, 0, 0 } };
+
+	evaluate_in(group, group_length, &wanted, result);
+}
+
+void wsgid_ask(struct wsgid_dispatch_slot *slot, const char *script, size_t script_length, const char *group,
+               size_t group_length, const char *params, size_t params_length, const char *request_id,
+               size_t request_id_length, int flags, int kind, const char *first, size_t first_length,
+               const char *second, size_t second_length, struct wsgid_dispatch_result *result)
+{
+	const struct evaluation wanted = {
+		slot, script, params, request_id, script_length, params_length, request_id_length, flags,
+		{ (enum wsgid_question_kind)kind, first, second, first_length, second_length }
+	};
+
+	evaluate_in(group, group_length, &wanted, result);
 }
 
 void wsgid_dispatch_free_result(struct wsgid_dispatch_result *result)

@@ -1,5 +1,5 @@
-/* One evaluation of a dispatch script in the router (mod_wsgi behaviour 5.1).
- * The whole interface between Go and C: plain values, texts that the caller
+/* One evaluation in the router of a dispatch script (mod_wsgi behaviour 5.1), or
+ * of one that authenticates or controls access (5.2). The whole interface between Go and C: plain values, texts that the caller
  * frees. No GIL held by the caller of any function here. */
 #ifndef WSGID_DISPATCH_CALL_H
 #define WSGID_DISPATCH_CALL_H
@@ -21,6 +21,31 @@ enum wsgid_dispatch_kind {
 	WSGID_DISPATCH_LIMIT,       /* one interpreter more than max_interpreters */
 };
 
+/* Which callables of a script are called. */
+enum wsgid_question_kind {
+	WSGID_ASK_DISPATCH,   /* process_group, application_group, callable_object(environ) */
+	WSGID_ASK_PASSWORD,   /* check_password(environ, user, password) */
+	WSGID_ASK_REALM_HASH, /* get_realm_hash(environ, user, realm) */
+	WSGID_ASK_GROUPS,     /* groups_for_user(environ, user) */
+	WSGID_ASK_ACCESS,     /* allow_access(environ, host) */
+};
+
+/* What a script is asked; the texts, not NUL-terminated, are the arguments
+ * after environ. Not kept. */
+struct wsgid_question {
+	enum wsgid_question_kind kind;
+	const char *first, *second;
+	size_t first_length, second_length;
+};
+
+/* The answer to every question but WSGID_ASK_DISPATCH. */
+enum wsgid_verdict {
+	WSGID_VERDICT_NONE,    /* there was no answer */
+	WSGID_VERDICT_GRANTED, /* True, or a text or the groups in overrides[0] */
+	WSGID_VERDICT_DENIED,  /* False */
+	WSGID_VERDICT_UNKNOWN, /* None */
+};
+
 /* What one callable answered. */
 struct wsgid_override {
 	bool set;                           /* else None, or there is no such callable */
@@ -34,8 +59,11 @@ struct wsgid_override {
 struct wsgid_dispatch_result {
 	int kind;                     /* enum wsgid_dispatch_kind */
 	int line;                     /* in the script, 0 unknown */
+	int verdict;                  /* enum wsgid_verdict */
 	bool allocated;               /* something is to be freed */
-	struct wsgid_override overrides[3]; /* process group, application group, callable object */
+	/* Process group, application group, callable object; or first the user's
+	 * name, the hash, or the groups with a NUL after each. */
+	struct wsgid_override overrides[3];
 	char *load_error;             /* OK, but the last good version served: why */
 	char *function;               /* name of the callable */
 	char *message;
@@ -63,6 +91,12 @@ void wsgid_dispatch(struct wsgid_dispatch_slot *slot, const char *script, size_t
                     const char *group, size_t group_length, const char *params, size_t params_length,
                     const char *request_id, size_t request_id_length, int flags,
                     struct wsgid_dispatch_result *result);
+
+/* The same for a script that authenticates or controls access: asks it question. */
+void wsgid_ask(struct wsgid_dispatch_slot *slot, const char *script, size_t script_length, const char *group,
+               size_t group_length, const char *params, size_t params_length, const char *request_id,
+               size_t request_id_length, int flags, int kind, const char *first, size_t first_length,
+               const char *second, size_t second_length, struct wsgid_dispatch_result *result);
 
 /* Raises wsgid.DispatchTimeout in the call that runs in slot; a call that has
  * not begun yet ends at once when it does. From any thread; waits for the GIL. */

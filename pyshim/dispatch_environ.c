@@ -1,4 +1,4 @@
-/* Building the environ of a dispatch script: most names and many values are
+/* Building the environ of the router's scripts: most names and many values are
  * those of the call before, so their objects are kept. */
 #include "dispatch_environ.h"
 
@@ -263,16 +263,26 @@ static bool is(const char *name, size_t length, const char *what, size_t what_le
 	return length == what_length && memcmp(name, what, length) == 0;
 }
 
-/* Adds one pair, and its copy under mod_wsgi's own name where there is one. */
-static int put(struct wsgid_dispatch_cache *cache, PyObject *dict, const char *name, size_t name_length,
-               const char *value, size_t value_length)
+/* Whether the variable tells of the client's TLS connection. */
+static bool of_tls(const char *name, size_t length)
+{
+	return is(name, length, "HTTPS", 5) || (length > 4 && memcmp(name, "SSL_", 4) == 0);
+}
+
+/* Adds one pair. Without tls, to the environ of a dispatch script: with a copy
+ * under mod_wsgi's own name where there is one. With tls, to that of an
+ * authentication script: what tells of the TLS connection goes there. */
+static int put(struct wsgid_dispatch_cache *cache, PyObject *dict, PyObject *tls, const char *name,
+               size_t name_length, const char *value, size_t value_length)
 {
 	struct kept *entry = find(cache, name, name_length);
 	PyObject *object, *also = NULL;
 
-	if (is(name, name_length, "SCRIPT_NAME", 11))
+	if (tls != NULL && of_tls(name, name_length))
+		return put_once(tls, NULL, name, name_length, value, value_length);
+	if (tls == NULL && is(name, name_length, "SCRIPT_NAME", 11))
 		also = cache->key_script_name;
-	else if (is(name, name_length, "PATH_INFO", 9))
+	else if (tls == NULL && is(name, name_length, "PATH_INFO", 9))
 		also = cache->key_path_info;
 	if (entry == NULL || value_length > VALUE_LIMIT) {
 		if (also != NULL && put_once(dict, also, NULL, 0, value, value_length) != 0)
@@ -285,7 +295,9 @@ static int put(struct wsgid_dispatch_cache *cache, PyObject *dict, const char *n
 	return py.PyDict_SetItem(dict, entry->key, object);
 }
 
-static int put_pairs(struct wsgid_dispatch_cache *cache, PyObject *dict, const char *params, size_t length)
+/* Adds all pairs of params: put says where to. 0, or -1 with an exception. */
+static int put_pairs(struct wsgid_dispatch_cache *cache, PyObject *dict, PyObject *tls, const char *params,
+                     size_t length)
 {
 	const unsigned char *at = (const unsigned char *)params, *end = at + length;
 
@@ -297,12 +309,21 @@ static int put_pairs(struct wsgid_dispatch_cache *cache, PyObject *dict, const c
 			py.PyErr_SetString(py.PyExc_ValueError, "malformed FastCGI parameters");
 			return -1;
 		}
-		if (put(cache, dict, (const char *)at, name_length, (const char *)at + name_length,
+		if (put(cache, dict, tls, (const char *)at, name_length, (const char *)at + name_length,
 		        value_length) != 0)
 			return -1;
 		at += name_length + value_length;
 	}
 	return 0;
+}
+
+/* What both kinds of environ have. 0, or -1 with an exception. */
+static int put_common(struct wsgid_dispatch_cache *cache, PyObject *dict)
+{
+	if (py.PyDict_SetItem(dict, cache->key_process_group, cache->empty) != 0 ||
+	    py.PyDict_SetItem(dict, cache->key_application_group, cache->application_group) != 0)
+		return -1;
+	return py.PyDict_SetItem(dict, cache->key_errors, cache->errors);
 }
 
 PyObject *wsgid_dispatch_environ(struct wsgid_dispatch_cache *cache, const char *params, size_t params_length,
@@ -312,11 +333,24 @@ PyObject *wsgid_dispatch_environ(struct wsgid_dispatch_cache *cache, const char 
 
 	if (dict == NULL)
 		return NULL;
-	if (put_pairs(cache, dict, params, params_length) != 0 ||
-	    py.PyDict_SetItem(dict, cache->key_process_group, cache->empty) != 0 ||
-	    py.PyDict_SetItem(dict, cache->key_application_group, cache->application_group) != 0 ||
-	    py.PyDict_SetItem(dict, cache->key_errors, cache->errors) != 0 ||
+	if (put_pairs(cache, dict, NULL, params, params_length) != 0 || put_common(cache, dict) != 0 ||
 	    put_once(dict, cache->key_request_id, NULL, 0, request_id, request_id_length) != 0)
 		wsgid_py_clear(&dict);
+	return dict;
+}
+
+PyObject *wsgid_auth_environ(struct wsgid_dispatch_cache *cache, const char *params, size_t params_length)
+{
+	PyObject *dict = py.PyDict_New(), *tls = py.PyDict_New();
+	PyObject *module = py.PyImport_ImportModule("wsgid.authentication"), *done = NULL;
+
+	if (dict != NULL && tls != NULL && module != NULL &&
+	    put_pairs(cache, dict, tls, params, params_length) == 0 && put_common(cache, dict) == 0)
+		done = py.PyObject_CallMethod(module, "complete", "OO", dict, tls);
+	if (done == NULL)
+		wsgid_py_clear(&dict);
+	Py_XDECREF(done);
+	Py_XDECREF(module);
+	Py_XDECREF(tls);
 	return dict;
 }

@@ -1,4 +1,4 @@
-/* The environ of dispatch scripts. */
+/* The environ of the router's scripts. */
 #ifndef WSGID_DISPATCH_ENVIRON_H
 #define WSGID_DISPATCH_ENVIRON_H
 
@@ -23,8 +23,14 @@ void wsgid_dispatch_set_load_error(struct wsgid_dispatch_cache *cache, const cha
 /* The path with a NUL, kept; NULL without memory or with a NUL inside. */
 const char *wsgid_dispatch_path(struct wsgid_dispatch_cache *cache, const char *path, size_t length);
 
-/* A new dict, or NULL with an exception (ValueError: malformed pairs). GIL held. */
+/* The environ of a dispatch script: a new dict, or NULL with an exception
+ * (ValueError: malformed pairs). GIL held. */
 PyObject *wsgid_dispatch_environ(struct wsgid_dispatch_cache *cache, const char *params, size_t params_length,
                                  const char *request_id, size_t request_id_length);
+
+/* The environ of a script that authenticates or controls access (mod_wsgi
+ * behaviour 5.2). HTTPS and SSL_ variables do not stand in it: they are what its
+ * mod_ssl. functions know. Same results. */
+PyObject *wsgid_auth_environ(struct wsgid_dispatch_cache *cache, const char *params, size_t params_length);
 
 #endif

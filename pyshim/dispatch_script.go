@@ -11,7 +11,8 @@ import (
 	"unsafe"
 )
 
-// Call is one evaluation of a dispatch script. It may be used for one Dispatch.
+// Call is one evaluation of a script of the router. It may be used for one
+// Dispatch or Ask.
 type Call struct {
 	Script           string
 	ApplicationGroup string // interpreter, expanded
@@ -72,7 +73,7 @@ func (k ErrorKind) String() string {
 	return fmt.Sprintf("kind %d", int(k))
 }
 
-// ScriptError says why a dispatch script gave no decision.
+// ScriptError says why a script gave no answer.
 type ScriptError struct {
 	Kind      ErrorKind
 	Script    string
@@ -84,7 +85,7 @@ type ScriptError struct {
 }
 
 func (e *ScriptError) Error() string {
-	text := "dispatch script " + e.Script
+	text := "script " + e.Script
 	if e.Line > 0 {
 		text += fmt.Sprintf(" line %d", e.Line)
 	}
@@ -125,12 +126,11 @@ func (h *Host) giveSlot(s *slot) {
 	h.mu.Unlock()
 }
 
-// Dispatch runs the callables. It blocks in C until they return; Interrupt
-// ends it. The error is a *ScriptError.
-func (h *Host) Dispatch(c *Call) (Decision, error) {
+// begin gives the call its C side, which end takes back.
+func (h *Host) begin(c *Call) (*slot, error) {
 	s := h.takeSlot()
 	if s == nil {
-		return Decision{}, &ScriptError{Kind: Interpreter, Script: c.Script, Message: "no memory"}
+		return nil, &ScriptError{Kind: Interpreter, Script: c.Script, Message: "no memory"}
 	}
 	C.wsgid_dispatch_slot_reset(s.c)
 	c.mu.Lock()
@@ -140,6 +140,22 @@ func (h *Host) Dispatch(c *Call) (Decision, error) {
 	if early {
 		C.wsgid_dispatch_interrupt(s.c)
 	}
+	s.result = C.struct_wsgid_dispatch_result{}
+	return s, nil
+}
+
+// end waits for interrupts that still use the C side, and takes it back.
+func (h *Host) end(c *Call) {
+	c.mu.Lock()
+	s := c.slot
+	c.slot = nil
+	c.mu.Unlock()
+	c.interrupts.Wait()
+	h.giveSlot(s)
+}
+
+// flags are enum wsgid_dispatch_flags.
+func (c *Call) flags() C.int {
 	flags := C.int(0)
 	if c.Check {
 		flags |= C.WSGID_DISPATCH_CHECK
@@ -147,17 +163,29 @@ func (h *Host) Dispatch(c *Call) (Decision, error) {
 	if c.KeepLastGood {
 		flags |= C.WSGID_DISPATCH_KEEP_GOOD
 	}
-	s.result = C.struct_wsgid_dispatch_result{}
+	return flags
+}
+
+// Dispatch runs the callables. It blocks in C until they return; Interrupt
+// ends it. The error is a *ScriptError.
+func (h *Host) Dispatch(c *Call) (Decision, error) {
+	s, err := h.begin(c)
+	if err != nil {
+		return Decision{}, err
+	}
+	defer h.end(c)
 	C.wsgid_dispatch(s.c, chars(c.Script), C.size_t(len(c.Script)), chars(c.ApplicationGroup),
-		C.size_t(len(c.ApplicationGroup)), (*C.char)(unsafe.Pointer(unsafe.SliceData(c.Params))),
-		C.size_t(len(c.Params)), chars(c.RequestID), C.size_t(len(c.RequestID)), flags, &s.result)
-	c.mu.Lock()
-	c.slot = nil
-	c.mu.Unlock()
-	c.interrupts.Wait()
-	decision, err := s.read(c.Script)
-	h.giveSlot(s)
-	return decision, err
+		C.size_t(len(c.ApplicationGroup)), bytesOf(c.Params), C.size_t(len(c.Params)),
+		chars(c.RequestID), C.size_t(len(c.RequestID)), c.flags(), &s.result)
+	defer s.free()
+	if err := s.failure(c.Script); err != nil {
+		return Decision{}, err
+	}
+	r := &s.result
+	return Decision{
+		ProcessGroup: override(&r.overrides[0]), ApplicationGroup: override(&r.overrides[1]),
+		CallableObject: override(&r.overrides[2]), LoadError: C.GoString(r.load_error),
+	}, nil
 }
 
 // Interrupt raises an exception in the script that c runs; one that has not
@@ -178,26 +206,23 @@ func (h *Host) Interrupt(c *Call) {
 	C.wsgid_dispatch_interrupt(s.c)
 }
 
-// read turns the result into Go values and frees what C allocated.
-func (s *slot) read(script string) (Decision, error) {
+// free frees what C allocated for the result.
+func (s *slot) free() {
+	if s.result.allocated {
+		C.wsgid_dispatch_free_result(&s.result)
+	}
+}
+
+// failure is why there is no answer, or nil.
+func (s *slot) failure(script string) error {
 	r := &s.result
-	if r.allocated {
-		defer C.wsgid_dispatch_free_result(r)
+	if r.kind == C.WSGID_DISPATCH_OK {
+		return nil
 	}
-	if r.kind != C.WSGID_DISPATCH_OK {
-		return Decision{}, &ScriptError{
-			Kind: ErrorKind(r.kind), Script: script, Line: int(r.line), Function: C.GoString(r.function),
-			Message: C.GoString(r.message), Traceback: C.GoString(r.traceback), Value: C.GoString(r.value),
-		}
+	return &ScriptError{
+		Kind: ErrorKind(r.kind), Script: script, Line: int(r.line), Function: C.GoString(r.function),
+		Message: C.GoString(r.message), Traceback: C.GoString(r.traceback), Value: C.GoString(r.value),
 	}
-	d := Decision{
-		ProcessGroup: override(&r.overrides[0]), ApplicationGroup: override(&r.overrides[1]),
-		CallableObject: override(&r.overrides[2]),
-	}
-	if r.load_error != nil {
-		d.LoadError = C.GoString(r.load_error)
-	}
-	return d, nil
 }
 
 func override(o *C.struct_wsgid_override) Override {
@@ -210,6 +235,9 @@ func override(o *C.struct_wsgid_override) Override {
 	}
 	return Override{Set: true, Value: string(unsafe.Slice((*byte)(unsafe.Pointer(from)), int(o.length)))}
 }
+
+// bytesOf is the slice without a copy; C is told its length.
+func bytesOf(b []byte) *C.char { return (*C.char)(unsafe.Pointer(unsafe.SliceData(b))) }
 
 // chars is the text without a copy and without a NUL; C is told its length.
 func chars(s string) *C.char { return (*C.char)(unsafe.Pointer(unsafe.StringData(s))) }

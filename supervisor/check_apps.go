@@ -55,7 +55,7 @@ type AppReport struct {
 
 // CheckApps imports every application of the configuration whose process group
 // and application group are fixed, the import scripts that are no services, and
-// the dispatch scripts, each in a process of its own that runs as the group's
+// the router's scripts, each in a process of its own that runs as the group's
 // user with the group's Python, environment and limits, and ends with the
 // import. done is called with each report. The configuration must be one that
 // New takes.
@@ -157,6 +157,13 @@ func (s *Supervisor) checkedApps() []checkedApp {
 			application = ""
 		}
 		add(checkedApp{group: embedded, embedded: true, application: application, script: d.Path})
+	}
+	for _, a := range authScriptsOf(s.config) {
+		application, fixed := config.FixedApplication(a.ApplicationGroup)
+		if !fixed {
+			application = ""
+		}
+		add(checkedApp{group: embedded, embedded: true, application: application, script: a.Path})
 	}
 	return apps
 }

@@ -155,11 +155,13 @@ func (p *plan) routerConfig(cfg *config.Config, version string) *wire.RouterConf
 		})
 	}
 	w.Mounts = wireMounts(cfg.ScriptAliases)
+	w.AuthScripts, w.Auth = authScriptsOf(cfg), authOf(&cfg.Router.AuthOptions)
 	for i := range cfg.VirtualHosts {
 		h := &cfg.VirtualHosts[i]
 		w.VirtualHosts = append(w.VirtualHosts, wire.VirtualHost{
 			ServerName: h.ServerName(), Names: append([]string{h.Name}, h.ServerAlias...), Ports: h.Ports,
 			Mounts: wireMounts(h.ScriptAliases), Inherited: wireMounts(h.Inherited),
+			Auth: authOf(&h.AuthOptions),
 		})
 	}
 	for _, d := range cfg.DispatchScripts {
@@ -187,6 +189,7 @@ func wireMounts(mounts []config.ScriptAlias) []wire.Mount {
 			RestrictProcess: restricted(m.RestrictProcess), DispatchScript: m.DispatchScript, Priority: m.Priority,
 			IgnoreActivity: m.IgnoreActivity, ErrorOverride: m.ErrorOverride, RefusePathInfo: !m.AcceptPathInfo,
 			AllowOverride: m.Overrides(),
+			Auth:          authOf(&m.AuthOptions),
 		})
 	}
 	return told
@@ -198,6 +201,7 @@ func (l *listenerPlan) wire(fd int) wire.Listener {
 		Kind: wire.ListenerKind(c.Kind), FD: fd, Address: c.Address, AllowedUIDs: l.allowed,
 		HeaderTimeout: c.HeaderTimeout, BodyTimeout: c.BodyTimeout, IdleTimeout: c.IdleTimeout,
 		TrustFrontServer: c.TrustFrontServer,
+		Authorizer:       c.Authorizer,
 	}
 	if c.Kind == config.ListenUnix {
 		w.Address = c.Path

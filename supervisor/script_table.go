@@ -72,7 +72,7 @@ func restricted(names []string) []string {
 func embeddedOf(cfg *config.Config) wire.Embedded {
 	interpreters := interpretersOf(cfg, global, &cfg.Router.PythonOptions)
 	embedded := wire.Embedded{
-		Needed:          len(cfg.DispatchScripts) > 0,
+		Needed:          len(cfg.DispatchScripts) > 0 || len(authScriptsOf(cfg)) > 0,
 		Python:          cfg.Router.Python,
 		PythonHome:      cfg.Router.PythonHome,
 		PythonPath:      interpreters.pythonPath,

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -39,6 +40,7 @@ memory, and for a failure the traceback and what is probably wrong.`,
 			}
 			if !asJSON {
 				summarize(cmd.OutOrStdout(), c)
+				hintCredentials(cmd.OutOrStdout(), c)
 			}
 			if !apps {
 				return nil
@@ -72,4 +74,16 @@ func summarize(w io.Writer, c *config.Config) {
 		fmt.Fprint(w, ", "+count(n, "dispatch script"))
 	}
 	fmt.Fprintln(w)
+}
+
+// hintCredentials tells what a configuration cannot see: Apache holds back what
+// auth_type needs.
+func hintCredentials(w io.Writer, c *config.Config) {
+	fastcgi := slices.ContainsFunc(c.Listeners, func(l config.Listener) bool { return l.Kind != config.ListenHTTP })
+	for _, s := range c.Mounts() {
+		if fastcgi && s.Enforced() {
+			fmt.Fprintln(w, "wsgid asks for passwords itself (auth_type): Apache passes the Authorization header on only with CGIPassAuth On.")
+			return
+		}
+	}
 }

@@ -27,8 +27,8 @@ func newRoutes() *cobra.Command {
 		Long: `Reads the configuration and shows its mounts in the order in which they are
 tried, those of virtual hosts first, regular expressions marked with ~, with the
 process group, application group and callable object that serve them before a
-dispatch script is asked, and what nobody can reach, what is not there and which
-process groups nothing uses. Mistakes and warnings are shown as by wsgid check.
+dispatch script is asked, who may use them, what nobody can reach, what is not
+there and which process groups nothing uses. Mistakes and warnings are shown as by wsgid check.
 It starts nothing.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -58,6 +58,7 @@ It starts nothing.`,
 type routes struct {
 	Mounts   []route   `json:"mounts"`
 	Deciders []decider `json:"dispatch_scripts,omitempty"` // which are asked for each request
+	Access   []access  `json:"access,omitempty"`           // who may use them
 	Static   []static  `json:"static,omitempty"`           // files, before any mount
 	Unused   []string  `json:"unused_groups,omitempty"`    // process groups that no request can reach
 	Chosen   []string  `json:"chosen_groups,omitempty"`    // process groups that only a dispatch script or request chooses
@@ -94,7 +95,7 @@ type static struct {
 
 // routesOf collects the routes of a configuration.
 func routesOf(c *config.Config) *routes {
-	r := &routes{Mounts: []route{}, Deciders: decidersOf(c), RestrictEmbedded: c.Router.RestrictEmbedded}
+	r := &routes{Mounts: []route{}, Deciders: decidersOf(c), Access: accessOf(c), RestrictEmbedded: c.Router.RestrictEmbedded}
 	for _, l := range c.Listeners {
 		for _, s := range l.Static {
 			r.Static = append(r.Static, static{l.Address, s.Prefix, s.Dir})
@@ -265,6 +266,7 @@ func (r *routes) remarks() []string {
 			add("There is no %s, the target of %s (%s).", m.Missing, shownURL(m.Match, m.URL), filepath.Base(m.Place))
 		}
 	}
+	all = append(all, accessRemarks(r.Access)...)
 	if r.RestrictEmbedded {
 		add("No application runs in the router: restrict_embedded.")
 	}

@@ -55,6 +55,14 @@ const (
 	ExecForbidden     Code = 1033
 	PathInfoRefused   Code = 1034
 	DirectoryClosed   Code = 1037
+
+	Unauthenticated    Code = 1041
+	NotPermitted       Code = 1042
+	AccessDenied       Code = 1043
+	AuthFailed         Code = 1044
+	GroupsFailed       Code = 1045
+	AccessFailed       Code = 1046
+	NothingToAuthorize Code = 1047
 )
 
 // Refusals of a worker.
@@ -112,6 +120,13 @@ func All() []Entry {
 		{ExecForbidden, 403, "the file is not permitted to run"},
 		{PathInfoRefused, 404, "nothing is behind the script"},
 		{DirectoryClosed, 403, "a directory of scripts cannot be entered"},
+		{Unauthenticated, 401, "authentication required"},
+		{NotPermitted, 401, "user not permitted here"},
+		{AccessDenied, 403, "access denied"},
+		{AuthFailed, 500, "authentication failed to work"},
+		{GroupsFailed, 401, "groups of the user are not known"},
+		{AccessFailed, 403, "access check failed to work"},
+		{NothingToAuthorize, 500, "nothing is configured to decide about this URL"},
 		{ScriptForbidden, 403, "script not permitted for this process group"},
 		{ScriptMissing, 404, "script not found"},
 		{ScriptImport, 500, "script failed to import"},

@@ -14,6 +14,10 @@ type RouterConfig struct {
 	VirtualHosts []VirtualHost `json:"virtual_hosts,omitempty"`
 	// DispatchScripts are those that a mount or a request may name.
 	DispatchScripts []Script `json:"dispatch_scripts,omitempty"`
+	// AuthScripts are those that an Auth may name. Auth holds for URLs that no
+	// mount and no virtual host has.
+	AuthScripts []AuthScript `json:"auth_scripts,omitempty"`
+	Auth        *Auth        `json:"auth,omitempty"`
 	// FoldCase: %{RESOURCE} is in lower case (case_sensitivity = false).
 	FoldCase bool     `json:"fold_case,omitempty"`
 	Embedded Embedded `json:"embedded"`
@@ -46,6 +50,8 @@ type Listener struct {
 	AllowedClients []string `json:"allowed_clients,omitempty"`
 	// TrustFrontServer: WSGID_ parameters count.
 	TrustFrontServer bool `json:"trust_front_server,omitempty"`
+	// Authorizer, FastCGI only: the front server may ask who is let in.
+	Authorizer bool `json:"authorizer,omitempty"`
 	// Static directories, HTTP only, tried before the mounts, first match wins.
 	Static []Static `json:"static,omitempty"`
 	// HeaderTimeout, BodyTimeout, IdleTimeout: HTTP: from the first byte of a
@@ -88,6 +94,8 @@ type VirtualHost struct {
 	// hold in this host; nil: RouterConfig.Mounts.
 	Mounts    []Mount `json:"mounts,omitempty"`
 	Inherited []Mount `json:"inherited,omitempty"`
+	// Auth holds for URLs that no mount has.
+	Auth *Auth `json:"auth,omitempty"`
 }
 
 // Mount binds URLs to a script file or to a directory of scripts.
@@ -146,6 +154,8 @@ type Mount struct {
 	// AllowOverride are options (of Overrides) that the web server's
 	// configuration may set for a request.
 	AllowOverride []string `json:"allow_override,omitempty"`
+	// Auth says who may use it; nil: everybody.
+	Auth *Auth `json:"auth,omitempty"`
 }
 
 // Priorities is how many there are.

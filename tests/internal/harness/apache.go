@@ -42,7 +42,7 @@ const HandlerProxy = `
 const Handler = `SetHandler "proxy:unix:{{.Socket}}|fcgi://wsgid/"`
 
 var apacheModules = []string{
-	"mpm_event", "authz_core", "authz_host", "authz_user", "authz_groupfile", "authn_core", "authn_file", "auth_basic", "auth_digest",
+	"mpm_event", "authz_core", "authz_host", "authz_user", "authz_groupfile", "authn_core", "authn_file", "authnz_fcgi", "auth_basic", "auth_digest",
 	"alias", "dir", "env", "headers", "proxy", "proxy_fcgi", "rewrite", "setenvif",
 	"socache_shmcb", "ssl",
 }

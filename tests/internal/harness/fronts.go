@@ -1,8 +1,10 @@
 package harness
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 )
 
@@ -10,13 +12,24 @@ import (
 // in front of the world's socket.
 func (w *World) StartNginx() *Client {
 	w.T.Helper()
+	return w.StartNginxWith(`location / {
+      include /etc/nginx/fastcgi_params;
+      fastcgi_pass wsgid;
+      fastcgi_keep_conn on;
+    }`)
+}
+
+// StartNginxWith starts nginx with these locations; upstream wsgid is the
+// world's socket.
+func (w *World) StartNginxWith(locations string) *Client {
+	w.T.Helper()
 	return w.startFront("nginx", func(port int) (argv []string) {
 		w.must(os.MkdirAll(w.Path("nginx"), 0o755))
 		user := ""
 		if os.Getuid() == 0 {
 			user = "user www-data;\n"
 		}
-		path := w.Write("nginx/nginx.conf", user+w.Expand(strings.ReplaceAll(`
+		path := w.Write("nginx/nginx.conf", user+w.Expand(strings.ReplaceAll(strings.ReplaceAll(`
 daemon off;
 worker_processes 1;
 pid {{.Dir}}/nginx/nginx.pid;
@@ -33,20 +46,22 @@ http {
   upstream wsgid { server unix:{{.Socket}}; keepalive 16; }
   server {
     listen 127.0.0.1:PORT;
-    location / {
-      include /etc/nginx/fastcgi_params;
-      fastcgi_pass wsgid;
-      fastcgi_keep_conn on;
-    }
+    LOCATIONS
   }
 }
-`, "PORT", fmt.Sprint(port))))
+`, "LOCATIONS", locations), "PORT", fmt.Sprint(port))))
 		return []string{Need(w.T, "nginx"), "-c", path, "-e", "stderr"}
 	})
 }
 
 // StartLighttpd starts lighttpd with a prefix match in front of the world's socket.
 func (w *World) StartLighttpd() *Client {
+	w.T.Helper()
+	return w.StartLighttpdWith(`"/" => (( "socket" => "{{.Socket}}", "check-local" => "disable", "fix-root-scriptname" => "enable" ))`)
+}
+
+// StartLighttpdWith starts lighttpd with this in fastcgi.server.
+func (w *World) StartLighttpdWith(servers string) *Client {
 	w.T.Helper()
 	return w.startFront("lighttpd", func(port int) (argv []string) {
 		w.must(os.MkdirAll(w.Path("lighttpd/docs"), 0o755))
@@ -55,14 +70,14 @@ func (w *World) StartLighttpd() *Client {
 			user = "server.username = \"www-data\"\nserver.groupname = \"www-data\"\n"
 			w.must(os.Chown(w.Path("lighttpd"), 33, 33))
 		}
-		path := w.Write("lighttpd/lighttpd.conf", user+w.Expand(strings.ReplaceAll(`
+		path := w.Write("lighttpd/lighttpd.conf", user+w.Expand(strings.ReplaceAll(strings.ReplaceAll(`
 server.modules = ( "mod_fastcgi" )
 server.bind = "127.0.0.1"
 server.port = PORT
 server.document-root = "{{.Dir}}/lighttpd/docs"
 server.upload-dirs = ( "{{.Dir}}/lighttpd" )
-fastcgi.server = ( "/" => (( "socket" => "{{.Socket}}", "check-local" => "disable", "fix-root-scriptname" => "enable" )) )
-`, "PORT", fmt.Sprint(port))))
+fastcgi.server = ( SERVERS )
+`, "SERVERS", servers), "PORT", fmt.Sprint(port))))
 		return []string{Need(w.T, "lighttpd"), "-D", "-f", path}
 	})
 }
@@ -85,6 +100,33 @@ func (w *World) StartCaddy() *Client {
 }`, "PORT", fmt.Sprint(port))))
 		return []string{Need(w.T, "caddy"), "run", "--config", path}
 	})
+}
+
+// StartCaddyWith starts Caddy with these lines of a Caddyfile for its site.
+func (w *World) StartCaddyWith(site string) *Client {
+	w.T.Helper()
+	return w.startFront("caddy", func(port int) []string { return w.caddyfile(port, site) })
+}
+
+// caddyfile turns a Caddyfile into JSON, for the reason above.
+func (w *World) caddyfile(port int, site string) (argv []string) {
+	w.T.Helper()
+	caddy := Need(w.T, "caddy")
+	source := w.Write("caddy/Caddyfile", w.Expand(fmt.Sprintf("http://127.0.0.1:%d {\n%s\n}\n", port, site)))
+	adapt := exec.Command(caddy, "adapt", "--config", source, "--adapter", "caddyfile")
+	var complaints strings.Builder
+	adapt.Stderr = &complaints
+	out, err := adapt.Output()
+	if err != nil {
+		w.T.Fatalf("caddy adapt: %v: %s", err, complaints.String())
+	}
+	var config map[string]any
+	w.must(json.Unmarshal(out, &config))
+	config["admin"] = map[string]any{"disabled": true, "config": map[string]any{"persist": false}}
+	config["storage"] = map[string]any{"module": "file_system", "root": w.Path("caddy")}
+	out, err = json.Marshal(config)
+	w.must(err)
+	return []string{caddy, "run", "--config", w.Write("caddy/caddy.json", string(out))}
 }
 
 // startFront starts a server on a free port, with another one when the port
