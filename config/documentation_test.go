@@ -200,7 +200,7 @@ func countDefaults(model reflect.Value) int {
 }
 
 // documentedRange is a range in the description of a number or size.
-var documentedRange = regexp.MustCompile(`\b([0-9]+)(?: (KiB|MiB|GiB))? to ([0-9]+)(?: (KiB|MiB|GiB))?\b`)
+var documentedRange = regexp.MustCompile(`(?:^|[ (])(-?[0-9]+)(?: (KiB|MiB|GiB))? to ([0-9]+)(?: (KiB|MiB|GiB))?\b`)
 
 // TestDocumentedRanges: the bounds that the page gives are those of the code,
 // and 0 is refused exactly where the page says so.

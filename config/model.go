@@ -162,7 +162,12 @@ type DaemonProcess struct {
 	// MaximumRequestsJitter, are served by a process before it is replaced.
 	MaximumRequests, MaximumRequestsJitter int
 	RestartInterval                        time.Duration // for which a process lives; 0: for ever
-	InactivityTimeout                      time.Duration // idle after a request; 0: no limit
+	// DisplayName is argv[0]; "%{GROUP}" is "(wsgi:NAME)"; empty: wsgid.
+	DisplayName       string
+	CPUPriority       int           // as of nice(1), default 0: unchanged
+	CPUTimeLimit      time.Duration // of processor time, whole seconds; 0: no limit
+	EvictionTimeout   time.Duration // GracefulTimeout after SIGUSR1; 0: the same
+	InactivityTimeout time.Duration // idle after a request; 0: no limit
 	// RequestTimeout × (1 + ln Threads) is how long a request may run; 0: for
 	// ever. Then RequestTimeout is raised in it for InterruptTimeout; if that is
 	// over, or 0, the process is replaced.

@@ -15,6 +15,8 @@ func (v *validator) byFile(s *ScriptAlias) {
 	switch {
 	case s.Root && (!filepath.IsAbs(s.Target) || filepath.Clean(s.Target) == "/"):
 		v.add(s.Range, "Wrong directory", "The label of script_root is the absolute path of the directory of scripts, not \"/\"; %q is not.", s.Target)
+	case s.Root && plainPath(s.Target) != s.Target:
+		v.add(s.Range, "Path is not plain", notPlain, s.Target, plainPath(s.Target))
 	case !s.Root && s.Directory && v.given(s.Range, "target"):
 		v.add(v.place(s.Range, "target"), "Target is a directory", "handler_script %q is one script for all files: name a file.", s.Handler)
 	}

@@ -100,6 +100,30 @@ func (v *validator) absolute(block hcl.Range, option, path string) bool {
 	return true
 }
 
+// plain checks an absolute path that a process compares to the letter with
+// what it is asked to run: it has no empty segment and none of dots. A slash at
+// the end is no segment.
+func (v *validator) plain(block hcl.Range, option, path string) {
+	if !v.absolute(block, option, path) {
+		return
+	}
+	if clean := plainPath(path); path != clean {
+		v.add(v.place(block, option), "Path is not plain", notPlain, path, clean)
+	}
+}
+
+// notPlain takes the path as it is and as it should be.
+const notPlain = "%q has an empty segment, or \".\" or \"..\": a process runs only what the configuration names to the letter. Write it without them: %q."
+
+// plainPath is path without such segments.
+func plainPath(path string) string {
+	clean := filepath.Clean(path)
+	if strings.HasSuffix(path, "/") && clean != "/" {
+		clean += "/"
+	}
+	return clean
+}
+
 // absolutes checks a list of paths.
 func (v *validator) absolutes(block hcl.Range, option string, paths []string) {
 	for _, path := range paths {

@@ -3,6 +3,7 @@ package config
 import (
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -30,6 +31,7 @@ func (v *validator) daemonProcess(i int) {
 		v.add(v.place(p.Range, "supplementary_groups"), "Cannot switch groups", "wsgid is not started as root but as %s, so it cannot set supplementary groups: start it as root or take the option out.", v.identity.userName())
 	}
 	v.positive(p.Range, "shutdown_timeout", p.ShutdownTimeout, "a request that hangs would keep wsgid from stopping")
+	v.processor(p)
 	if p.MaximumRequestsJitter > 0 && p.MaximumRequests == 0 {
 		v.add(v.place(p.Range, "maximum_requests_jitter"), "Option without effect", "maximum_requests_jitter is added to maximum_requests, and that is 0: no limit. Add maximum_requests, such as maximum_requests = 1000.")
 	}
@@ -47,6 +49,21 @@ func (v *validator) daemonProcess(i int) {
 		if v.given(p.Range, option.name) && (option.value == "" || strings.ContainsAny(option.value, " \t/")) {
 			v.add(v.place(p.Range, option.name), "Wrong locale", "Option %q is the name of a locale, such as \"C.UTF-8\"; %q is none.", option.name, option.value)
 		}
+	}
+}
+
+// processor validates what a group may have of the processor, and its name there.
+func (v *validator) processor(p *DaemonProcess) {
+	if p.CPUPriority < 0 && !v.identity.Root() {
+		v.add(v.place(p.Range, "cpu_priority"), "Not permitted", "wsgid is not started as root but as %s, who may only lower the priority of processes: 0 to 19.", v.identity.userName())
+	}
+	if p.CPUTimeLimit%time.Second != 0 {
+		v.add(v.place(p.Range, "cpu_time_limit"), "Wrong value", "cpu_time_limit is a number of whole seconds: the kernel counts no others.")
+	}
+	if len(p.DisplayName) > 255 || strings.ContainsFunc(p.DisplayName, unicode.IsControl) {
+		v.add(v.place(p.Range, "display_name"), "Wrong value", "display_name is at most 255 bytes without control characters.")
+	} else if name := p.DisplayName; name != "%{GROUP}" && strings.HasPrefix(name, "%{") {
+		v.add(v.place(p.Range, "display_name"), "Wrong value", "display_name is \"%%{GROUP}\", which is (wsgi:%s), or a text; %q is another expansion.", p.Name, name)
 	}
 }
 

@@ -37,7 +37,7 @@ func (v *validator) scriptAlias(mounts []ScriptAlias, i int) {
 	}
 	v.order(mounts, i)
 	if !s.Root && v.given(s.Range, "target") {
-		v.absolute(s.Range, "target", s.Target)
+		v.plain(s.Range, "target", s.Target)
 	}
 	v.processGroup(s.Range, s.ProcessGroup, v.config.servingGroups())
 	v.applicationGroup(s.Range, s.ApplicationGroup)

@@ -96,6 +96,9 @@ func (x *exchange) applySettings() *refusal {
 	}
 	m := x.overlay
 	*m = *from
+	if x.trace != nil {
+		x.trace.overlaid = from
+	}
 	m.fixed = nil
 	changed := false
 	for i, s := range settings {

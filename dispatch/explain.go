@@ -20,6 +20,7 @@ import (
 // trace is what a made-up request leaves on its way, which is that of a real
 // one up to the point where a thread would be looked for.
 type trace struct {
+	overlaid         *mount // what exchange.overlay is a copy of
 	static, decision *choice
 	call             *ScriptCall
 	answer           *ScriptAnswer
@@ -35,7 +36,7 @@ type explainFront struct {
 
 // explain sends a made-up request on its way and answers when it has arrived.
 func (r *Router) explain(id uint64, q *wire.Question) {
-	params, length, err := q2params(q, r.config.Version)
+	params, length, err := madeUpParams(q, r.config.Version)
 	if err != nil {
 		r.send(&wire.Message{Type: wire.TypeExplained, ID: id, Error: err.Error()})
 		return
@@ -61,9 +62,9 @@ func (r *Router) explain(id uint64, q *wire.Question) {
 	}()
 }
 
-// q2params makes the parameters that a front server would send, and says how
+// madeUpParams makes the parameters that a front server would send, and says how
 // long the body is.
-func q2params(q *wire.Question, version string) (params []byte, body int64, err error) {
+func madeUpParams(q *wire.Question, version string) (params []byte, body int64, err error) {
 	target, err := url.ParseRequestURI(q.URI)
 	if err != nil {
 		return nil, 0, fmt.Errorf("the uri is no request target: %w", err)
@@ -133,6 +134,9 @@ func (x *exchange) explanation() *wire.Explanation {
 	w.Script, w.ScriptName, w.PathInfo = shown(x.target.script), shown(x.target.scriptName), shown(x.target.pathInfo)
 	if x.target.mount == x.overlay {
 		for _, p := range x.env.settings {
+			if isMark(p.name) {
+				continue
+			}
 			if option := strings.ToLower(strings.TrimPrefix(string(p.name), settingPrefix)); len(p.value) > 0 && !slices.Contains(w.Overridden, option) {
 				w.Overridden = append(w.Overridden, option)
 			}
@@ -155,8 +159,7 @@ func (x *exchange) explanation() *wire.Explanation {
 
 // explainMount says which mounts were tried, by trying them again.
 func (x *exchange) explainMount(w *wire.Explanation) {
-	mounts := x.router.mounts
-	own := 0
+	mounts, own := x.router.mounts, 0
 	if r := x.trace.refusal; r != nil && (r.code == errcode.MalformedParams || r.code == errcode.HeaderTooLarge || r.code == errcode.BadHost) {
 		return
 	}
@@ -170,22 +173,41 @@ func (x *exchange) explainMount(w *wire.Explanation) {
 		}
 		return wire.MountIndex{Host: -1, Index: i - own}
 	}
-	for i, m := range mounts {
-		w.Tried = append(w.Tried, name(i))
-		if m.takes(x.path) {
-			at := name(i)
-			w.Mount = &at
-			return
+	chosen := x.target.mount
+	if chosen != nil && chosen == x.overlay {
+		chosen = x.trace.overlaid
+	}
+	taken := -1
+	if !x.mappedBefore(mounts, chosen) {
+		taken = slices.IndexFunc(mounts, func(m *mount) bool { return m.takes(x.path) })
+		for i, m := range mounts {
+			if !m.Root && m.Handler == "" { // these have no URL
+				w.Tried = append(w.Tried, name(i))
+			}
+			if i == taken {
+				break
+			}
 		}
 	}
-	file := frontFile(x.env.scriptFilename)
-	for i, m := range mounts {
-		if x.target.mount != nil && file != "" && m.frontTarget(&x.env, file) != nil {
-			at := name(i)
-			w.Mount, w.ByFront = &at, true
-			return
-		}
+	if chosen != nil && (taken < 0 || mounts[taken] != chosen) {
+		taken, w.ByFront = slices.Index(mounts, chosen), true
 	}
+	if taken >= 0 {
+		at := name(taken)
+		w.Mount = &at
+	}
+}
+
+// mappedBefore says whether the web server's own mapping came before the URL.
+func (x *exchange) mappedBefore(mounts mountTable, chosen *mount) bool {
+	if chosen != nil {
+		return chosen.Root || chosen.Handler != ""
+	}
+	if !x.listener.TrustFrontServer {
+		return false
+	}
+	root, _ := mounts.rootOf(&x.env, x.path)
+	return root != nil || x.env.mark(handlerParameter) != ""
 }
 
 // takes says whether the table stops at this mount.

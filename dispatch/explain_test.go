@@ -55,6 +55,8 @@ func TestExplain(t *testing.T) {
 		small.MaxBodyBytes, small.AllowOverride = 10, []string{"callable_object"}
 		pattern.Match = true
 		c.Mounts = append([]wire.Mount{plain, small, pattern}, c.Mounts...)
+		report := wire.Mount{Handler: "report", Target: "/srv/report.py", ProcessGroup: "web", CallableObject: "handle_request"}
+		c.Mounts = append(c.Mounts, report)
 		own := fileMount("/own", "/srv/own.wsgi", "web")
 		c.VirtualHosts = []wire.VirtualHost{{Names: []string{"a.test"}, Mounts: []wire.Mount{own}}}
 	})
@@ -120,6 +122,11 @@ func TestExplain(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	if e := r.explain(wire.Question{URI: "/small", Parameters: setting}).Explanation; e.Decision.CallableObject != "application" || e.Overridden != nil {
+		t.Errorf("%+v", e)
+	}
+	handled := parameters("WSGID_HANDLER", "report", "SCRIPT_FILENAME", "/srv/docs/page.report")
+	if e := r.explain(wire.Question{URI: "/page.report", Parameters: handled, Listener: trusted}).Explanation; e.Refusal != nil || len(e.Tried) != 0 ||
+		*e.Mount != index(-1, 4) || !e.ByFront || e.Script != "/srv/report.py" || e.Decision.CallableObject != "handle_request" {
 		t.Errorf("%+v", e)
 	}
 	if m := r.explain(wire.Question{URI: "no path"}); m.Explanation != nil || m.Error == "" {

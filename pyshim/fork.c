@@ -16,7 +16,13 @@
 #include "connection.h"
 #include "deadline.h"
 #include "patience.h"
+#include "status.h"
 #include "watch.h"
+
+enum { HANDLED = 5 };
+
+/* Signals that the main thread is told of. */
+static const int handled[HANDLED] = {SIGTERM, SIGHUP, SIGXCPU, SIGUSR1, SIGUSR2};
 
 static struct {
 	struct wsgid_server *server;
@@ -25,12 +31,13 @@ static struct {
 	int signal_fd;
 	pid_t pid; /* of the worker itself */
 	atomic_ullong arrived; /* signals that nobody has asked for yet */
-	struct sigaction terminate, interrupt, hangup, user; /* as Python left them */
+	/* As Python left them: those of handled, and of SIGINT. */
+	struct sigaction before[HANDLED], interrupt;
 } state = {.signal_fd = -1};
 
 bool wsgid_forked;
 
-/* SIGTERM, SIGHUP and SIGUSR2. */
+/* Those of handled. */
 static void on_signal(int number)
 {
 	uint64_t one = 1;
@@ -38,7 +45,9 @@ static void on_signal(int number)
 	if (getpid() != state.pid) {
 		/* A forked child that in_child has not reached yet: the event
 		 * descriptor is still the worker's. Do what plain Python would. */
-		sigaction(number, number == SIGTERM ? &state.terminate : number == SIGHUP ? &state.hangup : &state.user, NULL);
+		for (int i = 0; i < HANDLED; i++)
+			if (handled[i] == number)
+				sigaction(number, &state.before[i], NULL);
 		raise(number);
 		errno = saved;
 		return;
@@ -47,6 +56,16 @@ static void on_signal(int number)
 	if (write(state.signal_fd, &one, sizeof one) < 0)
 		errno = 0; /* it is readable already */
 	errno = saved;
+}
+
+/* cpu_time_limit in a service, which has no thread for it. */
+static void on_service_limit(int number)
+{
+	(void)number;
+	if (getpid() == state.pid)
+		wsgid_status_leave(state.server, "cpu_time_limit", 16, NULL); /* exitreason.CPUTimeLimit */
+	else
+		_exit(1);
 }
 
 static void on_ignored(int number)
@@ -67,10 +86,9 @@ static void in_child(void)
 	 * scoreboard and status channel would lie. */
 	wsgid_watch_forked();
 	if (state.loop) {
-		sigaction(SIGTERM, &state.terminate, NULL);
+		for (int i = 0; i < HANDLED; i++)
+			sigaction(handled[i], &state.before[i], NULL);
 		sigaction(SIGINT, &state.interrupt, NULL);
-		sigaction(SIGHUP, &state.hangup, NULL);
-		sigaction(SIGUSR2, &state.user, NULL);
 		close(state.listen_fd);
 		close(state.signal_fd);
 		wsgid_loop_forked(state.loop);
@@ -107,16 +125,12 @@ static int handle_one(int number, void (*handler)(int), struct sigaction *before
 	return sigaction(number, &action, before);
 }
 
-static int handle(struct sigaction *terminate, struct sigaction *interrupt, struct sigaction *hangup)
-{
-	if (handle_one(SIGTERM, on_signal, terminate) < 0 || handle_one(SIGINT, on_ignored, interrupt) < 0)
-		return -1;
-	return handle_one(SIGHUP, on_signal, hangup);
-}
-
 void wsgid_fork_handle_signals(void)
 {
-	handle(NULL, NULL, NULL);
+	handle_one(SIGTERM, on_signal, NULL);
+	handle_one(SIGHUP, on_signal, NULL);
+	handle_one(SIGXCPU, on_signal, NULL);
+	handle_one(SIGINT, on_ignored, NULL);
 }
 
 int wsgid_fork_prepare(struct wsgid_server *server, struct wsgid_loop *loop, int listen_fd)
@@ -125,13 +139,17 @@ int wsgid_fork_prepare(struct wsgid_server *server, struct wsgid_loop *loop, int
 	state.listen_fd = listen_fd;
 	state.server = server;
 	state.pid = getpid();
-	if (!loop)
+	if (!loop) {
+		handle_one(SIGXCPU, on_service_limit, NULL);
 		return pthread_atfork(NULL, NULL, in_child) ? -1 : 0;
+	}
 	state.signal_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (state.signal_fd < 0)
 		return -1;
-	if (handle(&state.terminate, &state.interrupt, &state.hangup) < 0 ||
-	    handle_one(SIGUSR2, on_signal, &state.user) < 0)
+	for (int i = 0; i < HANDLED; i++)
+		if (handle_one(handled[i], on_signal, &state.before[i]) < 0)
+			return -1;
+	if (handle_one(SIGINT, on_ignored, &state.interrupt) < 0)
 		return -1;
 	return pthread_atfork(NULL, NULL, in_child) ? -1 : 0;
 }

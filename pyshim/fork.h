@@ -15,20 +15,20 @@ extern bool wsgid_forked;
  * router). 0 or -1. */
 int wsgid_fork_watch(void);
 
-/* Installs the handlers of SIGTERM, SIGINT, SIGHUP and SIGUSR2 and the fork handler.
+/* Installs the handlers of SIGTERM, SIGINT, SIGHUP, SIGXCPU, SIGUSR1 and SIGUSR2 and the fork handler.
  * After Python has started, which installs handlers of its own. 0 or -1. A
  * service has no loop: its signals are Python's. */
 int wsgid_fork_prepare(struct wsgid_server *server, struct wsgid_loop *loop, int listen_fd);
 
-/* Installs the handlers but that of SIGUSR2 again: what a preloaded script did
+/* Installs the handlers but those of SIGUSR1 and SIGUSR2 again: what a preloaded script did
  * with signal.signal would have to run on the main thread, which does not run
- * Python. SIGUSR2 is left to whoever wanted it (faulthandler.register). */
+ * Python. Those two are left to whoever wanted it (faulthandler.register). */
 void wsgid_fork_handle_signals(void);
 
 /* SIGTERM came; what wsgid_fork_signals says stays. */
 bool wsgid_fork_terminated(void);
 
-/* Readable when one of SIGTERM, SIGHUP and SIGUSR2 has come. */
+/* Readable when one of them but SIGINT has come. */
 int wsgid_fork_signal_fd(void);
 /* Which ones came since the last call: bit by signal number. */
 unsigned long long wsgid_fork_signals(void);

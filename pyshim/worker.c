@@ -267,9 +267,20 @@ static bool admitted(struct worker *w)
 		unsigned long long signals = wsgid_fork_signals();
 		if (signals & 1ULL << SIGTERM)
 			return false;
-		wsgid_process_signals(signals);
+		wsgid_process_signals(signals & (1ULL << SIGHUP | 1ULL << SIGUSR2));
 	}
 	return true;
+}
+
+/* What signals other than SIGTERM ask for. */
+static void heed(struct worker *w, unsigned long long signals)
+{
+	const unsigned long long evict = 1ULL << SIGUSR1, limit = 1ULL << SIGXCPU;
+	if (signals & limit && wsgid_status_leave(&w->server, "cpu_time_limit", 16, NULL)) /* exitreason.CPUTimeLimit */
+		wsgid_logf("warn", NULL, "cpu_time_limit is used up, process wants to be replaced");
+	if (signals & evict)
+		wsgid_status_relieve(&w->server, "eviction_signal");
+	wsgid_process_signals(signals & ~(evict | limit));
 }
 
 /* Waits for SIGTERM and keeps the time of loop and requests. Ends the process when the
@@ -299,7 +310,7 @@ static void wait_for_stop(struct worker *w)
 		unsigned long long signals = wsgid_fork_signals();
 		if (signals & 1ULL << SIGTERM)
 			break;
-		wsgid_process_signals(signals);
+		heed(w, signals);
 	}
 }
 

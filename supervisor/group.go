@@ -208,13 +208,19 @@ func (g *group) beginDrain(p *process) (retired <-chan struct{}) {
 }
 
 func (g *group) endDrain(p *process, retired <-chan struct{}) {
-	timer := time.NewTimer(g.config.GracefulTimeout)
+	option, grace := "graceful_timeout", g.config.GracefulTimeout
+	p.mu.Lock()
+	if p.retireReason == exitreason.EvictionSignal && g.config.EvictionTimeout > 0 {
+		option, grace = "eviction_timeout", g.config.EvictionTimeout
+	}
+	p.mu.Unlock()
+	timer := time.NewTimer(grace)
 	defer timer.Stop()
 	select {
 	case <-retired:
 	case <-p.drained:
 	case <-timer.C:
-		p.log.Warn("requests still run, ending the process", "graceful_timeout", g.config.GracefulTimeout.String())
+		p.log.Warn("requests still run, ending the process", option, grace.String())
 	case <-p.done:
 		return
 	case <-g.end:

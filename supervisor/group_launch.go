@@ -19,11 +19,18 @@ func (g *group) launch(retried map[scriptKey]bool, trial bool) (*launch, error) 
 		return nil, err
 	}
 	c := g.config
-	spec := &launch{identity: g.identity, env: env, stdin: g.socket}
+	spec := &launch{identity: g.identity, env: env, stdin: g.socket, name: displayName(c)}
 	b := &spec.block
 	b.Set("role", "worker")
 	setIdentity(b, g.identity)
 	b.SetInt("umask", int64(c.Umask))
+	if c.CPUPriority != 0 {
+		b.SetInt("nice", int64(c.CPUPriority))
+	}
+	if limit := int64(c.CPUTimeLimit / time.Second); limit > 0 {
+		b.SetInt("cpu_time_limit", limit)
+		b.SetInt("cpu_time_killed", limit+1+int64((c.GracefulTimeout+c.ShutdownTimeout)/time.Second))
+	}
 	if c.Home != "" {
 		b.Set("chdir", c.Home)
 		b.Set("home", c.Home)
@@ -79,6 +86,14 @@ func (g *group) launch(retried map[scriptKey]bool, trial bool) (*launch, error) 
 	b.Set("reload_on_error", string(c.ReloadOnError))
 	b.SetList("watch", c.Watch)
 	return spec, nil
+}
+
+// displayName is what ps shows of the group's processes; empty: the usual.
+func displayName(c *config.DaemonProcess) string {
+	if c.DisplayName == "%{GROUP}" {
+		return "(wsgi:" + c.Name + ")"
+	}
+	return c.DisplayName
 }
 
 // maximumRequests is after how many requests the next process is to be

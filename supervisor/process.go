@@ -214,7 +214,8 @@ func parseEvent(packet string) map[string]string {
 // retireReason believes only reasons for which a worker can retire.
 func retireReason(text string) exitreason.Reason {
 	for _, reason := range []exitreason.Reason{exitreason.Reload, exitreason.RequestTimeout, exitreason.MaximumRequests, exitreason.InactivityTimeout,
-		exitreason.DeadlockTimeout} {
+		exitreason.DeadlockTimeout,
+		exitreason.CPUTimeLimit, exitreason.EvictionSignal} {
 		if text == reason.String() {
 			return reason
 		}

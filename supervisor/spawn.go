@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"os"
@@ -68,6 +69,7 @@ type launch struct {
 	identity identity
 	block    boot.Block // without descriptors; launcher.start adds them
 	env      []string
+	name     string   // argv[0], as ps shows it; empty: wsgid
 	stdin    *os.File // nil: /dev/null
 	files    []named
 }
@@ -131,7 +133,7 @@ func (l *launcher) start(spec *launch) (*child, error) {
 	l.spawner.do(func() {
 		err = l.reaper.starting(func() (int, error) {
 			c.started = time.Now()
-			c.process, err = os.StartProcess(l.executable, []string{"wsgid"}, &os.ProcAttr{
+			c.process, err = os.StartProcess(l.executable, []string{cmp.Or(spec.name, "wsgid")}, &os.ProcAttr{
 				Dir: "/", Env: env, Files: files,
 				// A session from the first instruction on, so that it can always be
 				// killed as a group; the signal covers the time until the

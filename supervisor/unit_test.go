@@ -101,6 +101,7 @@ func TestExitReason(t *testing.T) {
 		{"killed by us while the kernel kills others", exitFacts{state: killed, killed: true, oom: true}, exitreason.Crash},
 		{"crashed while the kernel kills others", exitFacts{state: segv, oom: true}, exitreason.Crash},
 		{"killed by us", exitFacts{state: killed, intent: exitreason.ShutdownTimeout, oom: true}, exitreason.ShutdownTimeout},
+		{"killed by the kernel for its processor time", exitFacts{state: killed, intent: exitreason.CPUTimeLimit}, exitreason.CPUTimeLimit},
 		{"too slow", exitFacts{state: killed, intent: exitreason.StartupTimeout}, exitreason.StartupTimeout},
 	}
 	for _, test := range tests {

@@ -98,7 +98,7 @@ func TestAttackRequestLines(t *testing.T) {
 		"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "\x01\x01\x00\x01\x00\x08\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00", long,
 		"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\nGET /app HTTP/1.1\r\nHost: x\r\n\r\n",
 	} {
-		got := rawExchange(t, a.address, request)
+		got := rawBytes(t, a.address, request)
 		a.harmless(t, fmt.Sprintf("%.60q", request), got)
 		if strings.Contains(got, "HTTP/1.1 5") && !strings.Contains(got, "HTTP/1.1 501") && !strings.Contains(got, "HTTP/1.1 505") {
 			t.Errorf("%.60q: %.300q", request, got)
@@ -118,7 +118,7 @@ func TestAttackRequestLines(t *testing.T) {
 		{"Caddy", a.StartCaddy().Base},
 	} {
 		for host, name := range hosts {
-			got := rawExchange(t, strings.TrimPrefix(front.base, "http://"), "GET /app HTTP/1.1\r\nHost: "+host+"\r\n\r\n")
+			got := rawBytes(t, strings.TrimPrefix(front.base, "http://"), "GET /app HTTP/1.1\r\nHost: "+host+"\r\n\r\n")
 			what := fmt.Sprintf("%s, host %.60q", front.name, host)
 			a.harmless(t, what, got)
 			head, body, _ := strings.Cut(got, "\r\n\r\n")
@@ -133,8 +133,8 @@ func TestAttackRequestLines(t *testing.T) {
 	a.unharmed(t)
 }
 
-// rawExchange sends bytes and the end of input, and reads until the server hangs up.
-func rawExchange(t *testing.T, address, request string) string {
+// rawBytes sends bytes and the end of input, and reads until the server hangs up.
+func rawBytes(t *testing.T, address, request string) string {
 	t.Helper()
 	conn, err := net.Dial("tcp", address)
 	if err != nil {

@@ -19,6 +19,10 @@ import (
 //	attack_params_test.go  parameters and headers that pretend: spoofed, repeated,
 //	                       malformed, oversize, from a FastCGI peer and from clients
 //	attack_records_test.go records that are wrong, and peers that stall
+//	attack_contexts_test.go
+//	                       settings by a web server, captures of expressions, hosts
+//	attack_handler_test.go files that a web server has mapped a URL to
+//	attack_auth_test.go    passwords, and questions of web servers who may come
 //	attack_http_test.go    the HTTP front: framing, Host, headers, URIs
 //
 // What other tests show, and is not repeated there:
@@ -60,33 +64,25 @@ func startAttacked(t *testing.T, more string) *attacked {
 	a := &attacked{World: w, address: freeAddress(t)}
 	w.App("environ.py")
 	openDirectory(t, w, "secret")
-	openDirectory(t, w, "scripts")
 	evil, err := os.ReadFile(filepath.Join(harness.Apps(), "evil.py"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	a.evil = w.Write("secret/evil.py", "# "+leak+"\n"+string(evil))
 	w.Write("secret/plain.txt", leak+"\n")
-	script := fmt.Sprintf("# %s\nimport sys\nsys.path.insert(0, %q)\nfrom environ import application\n", leak, w.Path("apps"))
-	for _, name := range []string{"one.py", "sub/two.py"} {
-		w.Write("scripts/"+name, script)
-	}
-	for _, name := range besides {
-		w.Write("scripts/"+name, leak+" = (\n") // no Python at all
-	}
-	w.Write("scripts/__pycache__/one.cpython-311.pyc", "\x00\x00"+leak)
-	w.Write("scripts/helper.py", "SECRET_KEY = '"+leak+"'\n")
+	a.litter("scripts")
 	w.Write("files/public.txt", "public\n")
+	w.Write("dispatch.py", "def application_group(environ):\n    return 'dispatched'\n")
+	w.Write("auth.py", authScript)
 	for name, target := range map[string]string{
-		"scripts/link.py": "one.py", "scripts/out.py": "../secret/evil.py", "scripts/absolute.py": a.evil, "scripts/up": "..", "scripts/root": "/",
-		"files/out.py": "../scripts/one.py", "files/up": "..", "files/absolute.txt": w.Path("secret/plain.txt"), "files/scripts": w.Path("scripts"),
+		"files/out.py": "../scripts/one.py", "files/up": "..", "files/absolute.txt": w.Path("secret/plain.txt"), "files/scripts": w.Path("scripts"), "linked.py": "dispatch.py",
 	} {
 		if err := os.Symlink(target, w.Path(name)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	w.Configure("listen \"http\" {\n  address = \"" + a.address + "\"\n  static \"/static/\" {\n    dir = \"{{.Dir}}/files\"\n  }\n}\n" +
-		group("only", "#64001", 1, 3) + mount("/w/", "scripts/") + mount("/app", "apps/environ.py") + more)
+		group("only", "#64001", 1, 3) + mount("/w/", "scripts/", option("process_group", "only")) + mount("/app", "apps/environ.py", option("process_group", "only")) + more)
 	a.wsgid = w.Start(harness.Options{})
 	status := a.wsgid.AwaitReady("only")
 	a.calm = calm{router: status.RouterPID, workers: status.PIDs("only"), descriptors: map[int]int{}}
@@ -106,6 +102,28 @@ func startAttacked(t *testing.T, more string) *attacked {
 	}
 	return a
 }
+
+// litter makes a directory of scripts with all that lies about in such ones.
+func (a *attacked) litter(dir string) {
+	a.T.Helper()
+	script := fmt.Sprintf("# %s\nimport sys\nsys.path.insert(0, %q)\nfrom environ import application\n", leak, a.Path("apps"))
+	for _, name := range scriptNames {
+		a.Write(dir+"/"+name, script)
+	}
+	for _, name := range besides {
+		a.Write(dir+"/"+name, leak+" = (\n") // no Python at all
+	}
+	a.Write(dir+"/__pycache__/one.cpython-311.pyc", "\x00\x00"+leak)
+	a.Write(dir+"/helper.py", "SECRET_KEY = '"+leak+"'\n")
+	for name, target := range map[string]string{"link.py": "one.py", "out.py": "../secret/evil.py", "absolute.py": a.evil, "up": "..", "root": "/"} {
+		if err := os.Symlink(target, a.Path(dir+"/"+name)); err != nil {
+			a.T.Fatal(err)
+		}
+	}
+}
+
+// scriptNames are the scripts of such a directory, which answer with their environ.
+var scriptNames = []string{"one.py", "sub/two.py"}
 
 // besides is what editors, tools and people leave beside a script.
 var besides = []string{
@@ -168,8 +186,13 @@ func (a *attacked) harmless(t *testing.T, what, answer string) {
 	}
 	if _, rest, found := strings.Cut(answer, `"SCRIPT_FILENAME": "`); found {
 		file, _, _ := strings.Cut(rest, `"`)
-		clean := filepath.Clean(file)
-		if file != clean || clean != a.Path("apps/environ.py") && !slices.Contains([]string{"one.py", "link.py", "sub/two.py"}, strings.TrimPrefix(clean, a.Path("scripts")+"/")) {
+		known := file == a.Path("apps/environ.py")
+		for _, dir := range []string{"scripts", "rooted"} {
+			for _, name := range append([]string{"link.py"}, scriptNames...) {
+				known = known || file == a.Path(dir+"/"+name)
+			}
+		}
+		if !known {
 			t.Errorf("%s: %s ran", what, file)
 		}
 	}

@@ -189,7 +189,7 @@ virtual_host "own.test" {
 	if len(d.Tried) != 7 || d.Mount == nil || d.Mount.Title != `script_alias "/app"` || !strings.HasPrefix(d.Mount.Place, w.Path("wsgid.hcl")+":") {
 		t.Errorf("tried %v, mount %+v", d.Tried, d.Mount)
 	}
-	// As text, and as an ordinary user, whose router is his own.
+	// As text.
 	code, out, errs := w.CLI("dispatch", "test", "--config", w.Path("wsgid.hcl"), "--uri", "/app/raises")
 	for _, line := range []string{"path          /app/raises", `no match      script_alias "/first", ` + w.Path("wsgid.hcl"), "refused       500 WSGID-1017", "no way", `output        evaluated as ` + router} {
 		if code != 1 || !strings.Contains(out, line) {

@@ -285,6 +285,26 @@ func TestDispatchInterpreter(t *testing.T) {
 	}
 }
 
+// TestDispatchInterpreterOfTheRequest: without application_group the script runs
+// in the interpreter that the request was statically decided to use, one of its
+// own for each, expanded.
+func TestDispatchInterpreterOfTheRequest(t *testing.T) {
+	w := newWorld(t)
+	w.App("environ.py")
+	w.Write("dispatch.py", "calls = 0\ndef application_group(environ):\n    global calls\n    calls += 1\n    return '%s call %d' % (environ['mod_wsgi.application_group'], calls)\n")
+	w.Configure(group("a", "#64001", 1, 4) + "dispatch_script \"{{.Dir}}/dispatch.py\" {}\n" +
+		mount("/main", "apps/environ.py") + mount("/", "apps/environ.py", option("application_group", "%{HOST}")))
+	w.Start(harness.Options{})
+	apache := w.StartApache(harness.ApacheOptions{Config: canonical + harness.ProxyPass})
+	for call := 1; call <= 2; call++ {
+		for host, path := range map[string]string{"one.test": "/", "two.test": "/", "": "/main"} {
+			if got, want := look(t, apache.Get(path, "Host: "+host)).env("mod_wsgi.application_group"), fmt.Sprintf("%s call %d", host, call); got != want {
+				t.Errorf("it ran %q, want %q", got, want)
+			}
+		}
+	}
+}
+
 // TestDispatchTimeout: a script over dispatch_timeout is a 504 with the stack
 // in the log, and the router goes on.
 func TestDispatchTimeout(t *testing.T) {

@@ -132,7 +132,9 @@ func TestProxyFCGIClientLeaves(t *testing.T) {
 		default:
 			q.reply(plainHead + "other")
 		}
-	}, "", group("only", "#64001", 1, 1)+mount("/silent", "apps/gate.py")+mount("/flush/streams", "apps/endless.py"), "gate.py", "endless.py")
+	}, "", group("only", "#64001", 1, 1)+group("limited", "#64002", 1, 1, `request_timeout = "1s"`)+
+		mount("/silent", "apps/gate.py", option("process_group", "only"))+mount("/limited", "apps/gate.py", option("process_group", "limited"))+
+		mount("/flush/streams", "apps/endless.py", option("process_group", "only")), "gate.py", "endless.py")
 
 	t.Run("backend silent", func(t *testing.T) {
 		ctx, leave := context.WithCancel(t.Context())
@@ -147,7 +149,15 @@ func TestProxyFCGIClientLeaves(t *testing.T) {
 		<-arrived
 		begin(fmt.Sprintf("/silent?started=%s&gate=%s", s.world.Path("open/started"), s.world.Path("open/gate")))
 		awaitFile(t, s.world.Path("open/started"))
+		limited := make(chan struct{})
+		go func() {
+			defer close(limited)
+			// It may have its 504 before it leaves.
+			_, _ = s.apache.Try(ctx, "GET", fmt.Sprintf("/limited?started=%s&gate=%s", s.world.Path("open/limited"), s.world.Path("open/gate")), nil)
+		}()
+		awaitFile(t, s.world.Path("open/limited"))
 		leave()
+		<-limited
 		for range 2 {
 			if err := <-gone; err == nil {
 				t.Error("the client was answered before it left")
@@ -163,6 +173,14 @@ func TestProxyFCGIClientLeaves(t *testing.T) {
 		if first, second := <-events, <-events; first != "answered" || second != "hung up" {
 			t.Errorf("%s, then %s", first, second)
 		}
+		// The time limit is wsgid's own.
+		s.wsgid.AwaitStatus("request_timeout has ended the request that has one", func(status harness.Status) error {
+			if limited, only := status.Group("limited"), status.Group("only"); limited.ThreadsBusy != 0 || only.ThreadsBusy != 1 {
+				return fmt.Errorf("%d and %d busy", limited.ThreadsBusy, only.ThreadsBusy)
+			}
+			return nil
+		})
+		s.wsgid.Log.Await(t, "the time limit", harness.Containing("WSGID-1120"))
 		s.world.Write("open/gate", "")
 		s.wsgid.AwaitIdle()
 	})

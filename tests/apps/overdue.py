@@ -1,4 +1,4 @@
-"""Requests that take too long; /pid answers. ?started names a file that gets a line for each run, ?for are seconds."""
+"""Requests that take too long; /pid answers. ?started names a file that gets a line for each run, ?for are seconds, of /burns of processor time of the process."""
 
 import ctypes
 import os
@@ -31,8 +31,11 @@ def application(environ, start_response):
             pass
     if path == "/keeps_gil":
         ctypes.PyDLL(None).pause()  # PyDLL keeps the GIL
-    end = time.monotonic() + float(query.get("for", ["0"])[0])
+    began = time.monotonic()
+    end = began + float(query.get("for", ["0"])[0])
     while path == "/works" and time.monotonic() < end:
+        pass
+    while path == "/burns" and sum(os.times()[:2]) < end - began:
         pass
     if path == "/sleeps":
         time.sleep(float(query["for"][0]))
