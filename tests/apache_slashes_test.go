@@ -70,7 +70,7 @@ func TestAbsoluteURI(t *testing.T) {
 	w.Start(harness.Options{})
 	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
 	for name, server := range map[string]string{"apache": strings.TrimPrefix(apache.Base, "http://"), "http": address} {
-		v := look(t, rawExchange(t, server, "GET http://other.test:81/name/abs?q HTTP/1.1\r\nHost: ignored\r\nConnection: close\r\n\r\n"))
+		v := look(t, rawResponse(t, server, "GET http://other.test:81/name/abs?q HTTP/1.1\r\nHost: ignored\r\nConnection: close\r\n\r\n"))
 		for key, want := range map[string]string{"SCRIPT_NAME": "/name", "PATH_INFO": "/abs", "QUERY_STRING": "q",
 			"REQUEST_URI": "http://other.test:81/name/abs?q", "HTTP_HOST": "other.test:81"} {
 			if got := v.env(key); got != want {
@@ -80,8 +80,8 @@ func TestAbsoluteURI(t *testing.T) {
 	}
 }
 
-// rawExchange sends a request as it is written and reads the response.
-func rawExchange(t *testing.T, server, request string) *harness.Response {
+// rawResponse sends a request as it is written and reads the response.
+func rawResponse(t *testing.T, server, request string) *harness.Response {
 	t.Helper()
 	conn, err := net.Dial("tcp", server)
 	if err != nil {

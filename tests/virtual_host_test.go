@@ -134,12 +134,12 @@ func TestVirtualHostWithoutHost(t *testing.T) {
 	for _, c := range []struct{ base, at string }{
 		{apache.Base, "named"}, {"http://" + address, "address"}, {nginx.Base, "any"}, {caddy.Base, "any"},
 	} {
-		v := look(t, rawExchange(t, strings.TrimPrefix(c.base, "http://"), "GET /own HTTP/1.0\r\n\r\n"))
+		v := look(t, rawResponse(t, strings.TrimPrefix(c.base, "http://"), "GET /own HTTP/1.0\r\n\r\n"))
 		if got := v.env("mod_wsgi.application_group"); got != c.at {
 			t.Errorf("%s: served in %q, want %q", c.base, got, c.at)
 		}
 	}
 	for _, name := range []string{"a..b", "h:abc", "h:99999", "[::1", "a_b:"} {
-		wantError(t, rawExchange(t, address, "GET /own HTTP/1.1\r\nHost: "+name+"\r\nConnection: close\r\n\r\n"), 400, "WSGID-1027")
+		wantError(t, rawResponse(t, address, "GET /own HTTP/1.1\r\nHost: "+name+"\r\nConnection: close\r\n\r\n"), 400, "WSGID-1027")
 	}
 }

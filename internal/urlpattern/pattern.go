@@ -77,9 +77,6 @@ func (p *Pattern) Groups() int {
 	return len(p.backtracking.GetGroupNumbers()) - 1
 }
 
-// Linear says whether matching takes linear time.
-func (p *Pattern) Linear() bool { return p.linear != nil }
-
 // Covers says whether it is certain that the expression matches every path that
 // begins with prefix, because it matches prefix and nothing in it depends on
 // what follows.
