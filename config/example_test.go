@@ -45,6 +45,12 @@ func TestExampleVirtualHosts(t *testing.T) {
 	}
 }
 
+func TestExampleContexts(t *testing.T) {
+	if result := Read("../examples/contexts.hcl", root); len(result.Diagnostics) > 0 {
+		t.Fatal(result.Diagnostics)
+	}
+}
+
 // TestExampleScripts runs the scripts of the examples as a server would.
 func TestExampleScripts(t *testing.T) {
 	const driver = `

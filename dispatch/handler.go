@@ -40,18 +40,18 @@ func (x *exchange) mapRequest(mounts mountTable) (target, *refusal) {
 	if !x.listener.TrustFrontServer || !x.router.roots && len(e.settings) == 0 {
 		return mounts.find(e, x.path)
 	}
+	may := false
+	if value := e.mark(execParameter); value != "" {
+		if err := setTruth(&may, value, true); err != nil {
+			return target{}, refuse(errcode.WrongSetting, "parameter", execParameter, "value", value, "reason", err.Error())
+		}
+	}
 	if handler := e.mark(handlerParameter); handler != "" {
 		return mounts.handled(e, x.path, handler)
 	}
 	m, file := mounts.rootOf(e, x.path)
 	if m == nil {
 		return mounts.find(e, x.path)
-	}
-	may := false
-	if value := e.mark(execParameter); value != "" {
-		if err := setTruth(&may, value, true); err != nil {
-			return target{}, refuse(errcode.WrongSetting, "parameter", execParameter, "value", value, "reason", err.Error())
-		}
 	}
 	if may {
 		return m.run(e, file)
@@ -106,7 +106,11 @@ func (m *mount) run(e *environ, file string) (target, *refusal) {
 	if r != nil {
 		return target{}, r
 	}
-	if rest := []byte(file[end:]); len(rest) > 0 {
+	rest := []byte(file[end:])
+	if bytes.HasSuffix(e.scriptFilename, []byte("/")) {
+		rest = append(rest, '/') // frontFile has none
+	}
+	if len(rest) > 0 {
 		// The web server has not split the path, as nginx does not by itself.
 		if !bytes.HasSuffix(name, rest) || len(info) > 0 {
 			return target{}, refuse(errcode.ScriptNotFound, "path", file, "directory", dir)

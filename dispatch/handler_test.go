@@ -71,6 +71,7 @@ func TestScriptRoot(t *testing.T) {
 		{"/single", "/x", "/scripts/one.py", exec, "scripts/one.py|/single|/x|scripts/one.py|application|"},
 		// The web server has not split the path.
 		{"/s/one.py/x/y", "", "/scripts/one.py/x/y", exec, "scripts/one.py|/s/one.py|/x/y|scripts/one.py|application|"},
+		{"/s/one.py/", "", "/scripts/one.py/", exec, "scripts/one.py|/s/one.py|/|scripts/one.py|application|"},
 		{"/s/other", "", "/scripts/one.py/x/y", exec, "WSGID-1023"},
 		// A name as it is, and as Apache 2.4.60 to 2.4.62 write it.
 		{"/s/a b.py", "", "proxy:fcgi://h/scripts/a b.py", exec, "scripts/a b.py|/s/a b.py||scripts/a b.py|application|"},
@@ -85,6 +86,7 @@ func TestScriptRoot(t *testing.T) {
 		{"/s/one.py", "", "/scripts/one.py", "Off", "WSGID-1033"},
 		{"/s/missing.py", "", "/scripts/missing.py", none, "WSGID-1033"},
 		{"/s/one.py", "", "/scripts/one.py", "maybe", "WSGID-1031"},
+		{"/app/x", "", "/elsewhere/one.py", "maybe", "WSGID-1031"},
 		{"/s/missing.py", "", "/scripts/missing.py", exec, "WSGID-1023"},
 		{"/s/sub/", "", "/scripts/sub/", exec, "WSGID-1022"},
 		{"/s/sub", "", "/scripts/sub", exec, "WSGID-1022"},
@@ -164,6 +166,40 @@ func TestByFileWithoutTrust(t *testing.T) {
 		got := r.mustGet(f, "/", "SCRIPT_NAME", c.name, "PATH_INFO", "", "SCRIPT_FILENAME", c.file, "WSGID_EXEC_CGI", "1", "WSGID_HANDLER", "markdown")
 		if right := got.body == c.want || strings.Contains(got.header, "X-WSGID-Error: "+c.want); !right {
 			t.Errorf("%+v: %s%s", c, got.header, got.body)
+		}
+	}
+}
+
+// A virtual host's script roots and handlers come before the global ones.
+func TestByFileInVirtualHost(t *testing.T) {
+	socket, dir := shortDir(t), t.TempDir()
+	g := newFakeGroup(t, socket, "web", func(q *fakeRequest) {
+		q.body()
+		q.reply(q.env["WSGID_APPLICATION_GROUP"] + "|" + filepath.Base(q.env["WSGID_SCRIPT"]))
+	})
+	g.start(100, 2)
+	if err := os.WriteFile(filepath.Join(dir, "one.py"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	mounts := func(application string) []wire.Mount {
+		root, handler := fileMount("", dir, "web"), fileMount("", "/srv/"+application+".py", "web")
+		root.Root, root.Directory, root.ApplicationGroup = true, true, application
+		handler.Handler, handler.ApplicationGroup = "markdown", application
+		return []wire.Mount{root, handler}
+	}
+	config := baseConfig(wire.Group{Name: "web", Socket: g.socket})
+	config.Mounts = mounts("global")
+	config.VirtualHosts = []wire.VirtualHost{{ServerName: "own.test", Names: []string{"own.test"}, Mounts: mounts("own")}, {Names: []string{"plain.test"}}}
+	config.Listeners = []wire.Listener{{Kind: wire.ListenUnix, TrustFrontServer: true}}
+	r := startRouter(t, config, nil)
+	r.process("web", 100, 2, wire.ProcessReady)
+	f := r.front()
+	for host, want := range map[string]string{"own.test": "own", "plain.test": "global", "other.test": "global"} {
+		if got := r.mustGet(f, "/one.py", "HTTP_HOST", host, "SCRIPT_FILENAME", dir+"/one.py", "WSGID_EXEC_CGI", "1"); got.body != want+"|one.py" {
+			t.Errorf("script root of %s: %s%s", host, got.header, got.body)
+		}
+		if got := r.mustGet(f, "/a.md", "HTTP_HOST", host, "SCRIPT_FILENAME", "/docs/a.md", "WSGID_HANDLER", "markdown"); got.body != want+"|"+want+".py" {
+			t.Errorf("handler of %s: %s%s", host, got.header, got.body)
 		}
 	}
 }

@@ -53,6 +53,13 @@ Alias "/untrusted" "{{.Dir}}/tenant"
   SetEnv WSGID_PROCESS_GROUP a
   SetEnvIf Request_URI "/x$" WSGID_APPLICATION_GROUP=location
 </Location>
+<Location "/apps/one.wsgi/global">
+  SetEnv WSGID_PROCESS_GROUP "%{GLOBAL}"
+</Location>
+<Location "/apps/two.wsgi/proxied">
+  ProxyPass "unix:{{.Dir}}/trusted.sock|fcgi://trusted/"
+  SetEnv WSGID_APPLICATION_GROUP proxied
+</Location>
 <Location "/untrusted">
   ` + harness.Handler + `
 </Location>
@@ -64,15 +71,17 @@ RewriteRule ^/moved$ /apps/two.wsgi/moved [PT]
 		application, app string
 	}
 	for url, want := range map[string]decided{
-		"/apps/one.wsgi":        {64002, "", "application"},
-		"/apps/one.wsgi?late":   {64002, "late", "application"},
-		"/apps/two.wsgi":        {64002, "files", "application"},
-		"/apps/three.wsgi":      {64001, "", "application"},
-		"/apps/three.wsgi/x":    {64001, "location", "application"},
-		"/moved":                {64002, "files", "application"},
-		"/tenant/one.wsgi":      {64001, "", "other_application"},
-		"/untrusted/one.wsgi":   {64001, "", "application"},
-		"/untrusted/two.wsgi/x": {64001, "", "application"},
+		"/apps/one.wsgi":         {64002, "", "application"},
+		"/apps/one.wsgi?late":    {64002, "late", "application"},
+		"/apps/two.wsgi":         {64002, "files", "application"},
+		"/apps/three.wsgi":       {64001, "", "application"},
+		"/apps/three.wsgi/x":     {64001, "location", "application"},
+		"/moved":                 {64002, "files", "application"},
+		"/tenant/one.wsgi":       {64001, "", "other_application"},
+		"/apps/one.wsgi/global":  {wsgid.Status().Router.UID, "", "application"},
+		"/apps/two.wsgi/proxied": {64001, "proxied", "application"}, // ProxyPass: no Directory, no Files
+		"/untrusted/one.wsgi":    {64001, "", "application"},
+		"/untrusted/two.wsgi/x":  {64001, "", "application"},
 	} {
 		v := look(t, apache.Get(url, "WSGID-Process-Group: a", "WSGID_PROCESS_GROUP: a", "REDIRECT_WSGID_PROCESS_GROUP: a", "Wsgid-Callable-Object: x"))
 		if got := (decided{v.UID, v.env("mod_wsgi.application_group"), v.Entry}); got != want {

@@ -34,6 +34,7 @@ Alias "/alias/" "{{.Dir}}/aliased/"
 Alias "/plain/" "{{.Dir}}/scripts/"
 Alias "/untrusted/" "{{.Dir}}/scripts/"
 Alias "/closed/" "{{.Dir}}/closed/"
+Alias "/removed/" "{{.Dir}}/scripts/"
 <DirectoryMatch "^{{.Dir}}/(scripts|aliased)">
   ` + trustedHandler + `
   DirectoryIndex index.py
@@ -47,6 +48,10 @@ Alias "/closed/" "{{.Dir}}/closed/"
 <Location "/untrusted/">
   ` + harness.Handler + `
   SetEnv WSGID_EXEC_CGI 1
+</Location>
+<Location "/removed/">
+  SetEnv WSGID_EXEC_CGI 1
+  ProxyFCGISetEnvIf true !WSGID_EXEC_CGI
 </Location>
 <Location "/closed/">
   SetEnv WSGID_EXEC_CGI off
@@ -81,9 +86,43 @@ Alias "/closed/" "{{.Dir}}/closed/"
 		}
 	}
 	wantError(t, apache.Get("/closed/one.py"), 403, "WSGID-1033")
+	wantError(t, apache.Get("/removed/one.py"), 403, "WSGID-1033")
 	wsgid.Log.Await(t, "the refusal", harness.Containing("WSGID-1033", "does not set WSGID_EXEC_CGI"))
 	wsgid.Log.Await(t, "the refusal", harness.Containing("WSGID-1033", "no trust_front_server"))
 	wantError(t, apache.Get("/plain/one.py", "WSGID-EXEC-CGI: 1", "WSGID_EXEC_CGI: 1"), 403, "WSGID-1033")
+}
+
+// TestScriptRootForms: every way in which Apache gives files of a directory to
+// wsgid and says that they may run.
+func TestScriptRootForms(t *testing.T) {
+	handler := strings.TrimSpace(strings.TrimPrefix(trustedHandler, "SetHandler"))
+	for name, config := range map[string]string{
+		"AddHandler": "<Directory \"{{.Dir}}/scripts\">\n  AddHandler " + handler + " .py\n  SetEnv WSGID_EXEC_CGI On\n</Directory>\n",
+		"FilesMatch": "<FilesMatch \"\\.py$\">\n  " + trustedHandler + "  SetEnvIf Request_URI .py WSGID_EXEC_CGI=1\n</FilesMatch>\n",
+		"Location":   "<Location \"/scripts\">\n  " + trustedHandler + "  SetEnv WSGID_EXEC_CGI true\n</Location>\n",
+		"GENERIC":    "<Directory \"{{.Dir}}/scripts\">\n  ProxyFCGIBackendType GENERIC\n  " + trustedHandler + "  SetEnv WSGID_EXEC_CGI 1\n</Directory>\n",
+		"late":       "<Directory \"{{.Dir}}/scripts\">\n  " + trustedHandler + "  SetEnv WSGID_EXEC_CGI Off\n  ProxyFCGISetEnvIf true WSGID_EXEC_CGI 1\n</Directory>\n",
+		".htaccess":  "AccessFileName .htaccess\n<Directory \"{{.Dir}}/scripts\">\n  AllowOverride FileInfo\n</Directory>\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			byFile(w, "scripts")
+			w.Write("scripts/.htaccess", w.Expand(trustedHandler+"SetEnv WSGID_EXEC_CGI 1\n"))
+			w.Configure(trusted + group("only", "#64001", 1, 2) + "script_root \"{{.Dir}}/scripts\" {}\n")
+			w.Start(harness.Options{})
+			apache := w.StartApache(harness.ApacheOptions{Config: "LoadModule mime_module /usr/lib/apache2/modules/mod_mime.so\nTypesConfig /dev/null\n" +
+				trustedProxy + "Alias \"/scripts\" \"{{.Dir}}/scripts\"\n" + config})
+			for _, url := range []string{"/scripts/one.py", "/scripts/sub/two.py", "/scripts/a%20b.py"} {
+				v := look(t, apache.Get(url))
+				if want := strings.ReplaceAll(url, "%20", " "); v.env("SCRIPT_NAME") != want || v.env("SCRIPT_FILENAME") != w.Dir+want || v.env("PATH_INFO") != "" {
+					t.Errorf("%s: %s, %s, %s", url, v.env("SCRIPT_NAME"), v.env("SCRIPT_FILENAME"), v.env("PATH_INFO"))
+				}
+			}
+			if v := look(t, apache.Get("/scripts/one.py/x")); v.env("SCRIPT_NAME") != "/scripts/one.py" || v.env("PATH_INFO") != "/x" {
+				t.Errorf("path info: %s, %s", v.env("SCRIPT_NAME"), v.env("PATH_INFO"))
+			}
+		})
+	}
 }
 
 // TestHandlerScript: files of another kind are served by a script, which finds
