@@ -51,7 +51,7 @@ func Explain(ctx context.Context, cfg *config.Config, options Options, question 
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, c.kill)
 	defer stop()
-	limit := time.AfterFunc(explainLimit(cfg), c.kill)
+	limit := time.AfterFunc(s.explainLimit(), c.kill)
 	defer limit.Stop()
 	output := &appOutput{}
 	raw := scriptOutput{output: output}
@@ -72,7 +72,7 @@ func Explain(ctx context.Context, cfg *config.Config, options Options, question 
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case gone && c.wasKilled():
-		explained.Ended = "no decision within " + explainLimit(cfg).String()
+		explained.Ended = "no decision within " + s.explainLimit().String()
 	case gone && c.state != nil:
 		explained.Ended = "the process ended while it decided: " + c.state.String()
 	case gone:
@@ -111,11 +111,14 @@ func (s *Supervisor) throwAway() *wire.RouterConfig {
 	return &w
 }
 
-// explainLimit is how long the answer may take.
-func explainLimit(cfg *config.Config) time.Duration {
+// explainLimit is how long the answer may take: no script is asked twice.
+func (s *Supervisor) explainLimit() time.Duration {
 	limit := explainMargin
-	for i := range cfg.DispatchScripts {
-		limit = max(limit, explainMargin+cfg.DispatchScripts[i].Timeout)
+	for _, script := range s.plan.wire.DispatchScripts {
+		limit += script.Timeout
+	}
+	for _, script := range s.plan.wire.AuthScripts {
+		limit += script.Timeout
 	}
 	return limit
 }

@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -204,6 +205,40 @@ virtual_host "own.test" {
 	}
 }
 
+// TestDispatchTestAuthentication: what wsgid itself enforces is decided as in a
+// live request, and the password is not in what the verb shows.
+func TestDispatchTestAuthentication(t *testing.T) {
+	w := newWorld(t)
+	w.App("environ.py")
+	w.Write("auth.py", "def check_password(environ, user, password):\n    print('asked for', user)\n    return user == 'alice' and password == 'opensesame'\n")
+	w.Write("dispatch.py", "def process_group(environ):\n    return 'b' if environ.get('REMOTE_USER') == 'alice' else None\n")
+	w.Configure(group("a", "#64001", 1, 4) + group("b", "#64002", 1, 4) + "auth_user_script \"{{.Dir}}/auth.py\" {}\ndispatch_script \"{{.Dir}}/dispatch.py\" {}\n" +
+		mount("/", "apps/environ.py", option("process_group", "a"), option("auth_type", "basic"), option("auth_name", "here"),
+			option("auth_user_script", "{{.Dir}}/auth.py"), `require = ["valid-user"]`))
+	w.Start(harness.Options{})
+	apache := w.StartApache(harness.ApacheOptions{Config: "<Location />\n  CGIPassAuth On\n</Location>\n" + harness.ProxyPass})
+	for _, user := range []string{"", "alice:opensesame", "alice:wrong", "bob:opensesame"} {
+		var headers, args []string
+		if user != "" {
+			headers = append(headers, "Authorization: Basic "+base64.StdEncoding.EncodeToString([]byte(user)))
+			args = append(args, "--header", headers[0])
+		}
+		live := apache.Get("/", headers...)
+		told := dispatchTest(t, w, live.Status != 200, append(args, "--uri", "/")...)
+		switch {
+		case live.Status != 200:
+			if told.Refusal == nil || told.Refusal.Status != live.Status || told.Refusal.Code != live.Header.Get("X-Wsgid-Error") {
+				t.Errorf("%q: told %+v, and live %d %s", user, told.Refusal, live.Status, live.Header.Get("X-Wsgid-Error"))
+			}
+		case told.Decision == nil || told.Decision.ProcessGroup != "b" || look(t, live).env("mod_wsgi.process_group") != "b":
+			t.Errorf("%q: told %+v", user, told.Decision)
+		}
+		if shown := fmt.Sprintf("%+v", told); strings.Contains(shown, "opensesame") {
+			t.Errorf("the password is shown: %s", shown)
+		}
+	}
+}
+
 // TestDispatchTestEnds: a script that ends its process, or never returns, ends
 // the verb with a sentence.
 func TestDispatchTestEnds(t *testing.T) {
@@ -231,7 +266,7 @@ def process_group(environ):
     if path == "/hold":
         ctypes.PyDLL(None).open(%q.encode(), os.O_RDONLY)
 `, w.Path("open/never"), w.Path("open/never")))
-	w.Configure(trusted + group("a", "#64001", 1, 1) + "dispatch_script \"{{.Dir}}/dispatch.py\" {\n  dispatch_timeout = \"300ms\"\n  concurrency = 1\n}\n" +
+	w.Configure(trusted + group("a", "#64001", 1, 1) + "dispatch_script \"{{.Dir}}/dispatch.py\" {\n  dispatch_timeout = \"2s\"\n  concurrency = 1\n}\n" +
 		mount("/", "apps/environ.py", `allow_override = ["callable_object"]`))
 	for path, want := range map[string]string{
 		"/exit": "exit status 3", "/null": "the process ended while it decided", "/loop": "WSGID-1020", "/stuck": "WSGID-1020", "/hold": "WSGID-1020",

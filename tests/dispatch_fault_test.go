@@ -102,7 +102,7 @@ def process_group(environ):
     if environ["PATH_INFO"] == "/stuck":
         open(OPEN + "/never")  # a fifo without a writer: it waits in the kernel
     return "b"
-`, "concurrency = 4", `dispatch_timeout = "200ms"`)
+`, "concurrency = 4", `dispatch_timeout = "2s"`)
 	if err := syscall.Mkfifo(w.Path("open/never"), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +144,7 @@ def process_group(environ):
         libc = ctypes.PyDLL(None)  # PyDLL keeps the lock
         libc.open((OPEN + "/never").encode(), os.O_RDONLY)
     return "b"
-`, `dispatch_timeout = "200ms"`, `deadlock_timeout = "8s"`)
+`, `dispatch_timeout = "2s"`, `deadlock_timeout = "10s"`)
 	if err := syscall.Mkfifo(w.Path("open/never"), 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -75,7 +75,7 @@ func TestDispatchLevels(t *testing.T) {
 // of its own mounts and no others.
 func TestDispatchLevelsApart(t *testing.T) {
 	w := newWorld(t)
-	levels(w, "500ms")
+	levels(w, "2s")
 	w.Write("dispatch.py", "def process_group(environ):\n    return 'b'\n")
 	w.Write("own.py", "raise RuntimeError('broken on purpose')\n")
 	wsgid := w.Start(harness.Options{})

@@ -177,9 +177,7 @@ func settingsOf(result config.Result, host *config.VirtualHost, s *config.Script
 		{Name: "process_group", Value: strconv.Quote(s.ProcessGroup)}, {Name: "application_group", Value: strconv.Quote(s.ApplicationGroup)},
 		{Name: "callable_object", Value: strconv.Quote(s.CallableObject)}, {Name: "script_reloading", Value: strconv.FormatBool(s.ScriptReloading)},
 	}
-	for field, value := range reflect.ValueOf(s.RequestOptions).Fields() {
-		all = append(all, option{Name: optionName(field.Name), Value: optionValue(value)})
-	}
+	all = appendOptions(all, reflect.ValueOf(s.RequestOptions))
 	for i := range all {
 		o := &all[i]
 		if at, ok := result.Place(o.Name, around...); ok {
@@ -200,6 +198,19 @@ func settingsOf(result config.Result, host *config.VirtualHost, s *config.Script
 				}
 			}
 		}
+	}
+	return all
+}
+
+// appendOptions appends the fields of a block's model, those of what is embedded
+// in it included.
+func appendOptions(all []option, model reflect.Value) []option {
+	for field, value := range model.Fields() {
+		if field.Anonymous {
+			all = appendOptions(all, value)
+			continue
+		}
+		all = append(all, option{Name: optionName(field.Name), Value: optionValue(value)})
 	}
 	return all
 }
