@@ -83,12 +83,15 @@ func TestAttackSpoof(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			base := start().Base
-			for _, name := range append(slices.Clone(noticed), internal...) {
+			for i, name := range append(slices.Clone(noticed), internal...) {
 				if name == "CONTENT_LENGTH" || name == "HTTP_TRANSFER_ENCODING" || name == "HTTP_HOST" {
 					continue // a header of that name frames the request
 				}
-				for _, header := range []string{name, strings.ReplaceAll(name, "_", "-"), strings.ReplaceAll(strings.ToLower(name), "_", "-"), "HTTP-" + name, "Redirect-" + name} {
-					for _, value := range values[4:8] {
+				for j, header := range []string{name, strings.ReplaceAll(name, "_", "-"), strings.ReplaceAll(strings.ToLower(name), "_", "-"), "HTTP-" + name, "Redirect-" + name} {
+					for k, value := range values[4:8] {
+						if !turn(i+j+k, 3) {
+							continue
+						}
 						got := rawHTTP(t, base, "GET /app HTTP/1.1\r\nHost: x\r\n"+header+": "+value+"\r\nConnection: close\r\n\r\n")
 						a.harmless(t, header, got)
 						head, _, _ := strings.Cut(got, "\r\n")
@@ -164,9 +167,12 @@ func TestAttackValues(t *testing.T) {
 		"%", "%{GLOBAL}", "%{ENV:PATH}", "%{ENV:", "{}", "${x}", "$(id)", "`id`", "'; DROP TABLE", "<script>", "[::1]:99999", "[", "a:b:c", "@", "h:-1", ":", "::ffff:1.2.3.4%eth0",
 		"chunked, chunked", "Chunked", "identity", "https://x@y:z/", "*", "CONNECT", "GET / HTTP/1.1\r\n\r\n",
 	}
-	for _, path := range []string{"/app", "/trusting", "/expanding"} {
-		for _, name := range noticed {
+	for i, path := range []string{"/app", "/trusting", "/expanding"} {
+		for j, name := range noticed {
 			for number, value := range values {
+				if !turn(i+j+number, 3) {
+					continue
+				}
 				texts := []string{"REQUEST_METHOD", "POST", "REQUEST_URI", path, "SCRIPT_NAME", path, "REMOTE_ADDR", "10.0.0.1"}
 				if name == "SCRIPT_NAME" || name == "PATH_INFO" {
 					value = path + value
