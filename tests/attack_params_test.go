@@ -3,10 +3,12 @@ package tests
 import (
 	"bytes"
 	"fmt"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/wsgid/wsgid/tests/internal/harness"
 )
@@ -240,5 +242,40 @@ func TestAttackSizes(t *testing.T) {
 			t.Errorf("%s: %d %.300q %v, want %d", row.name, answer.status(), answer.stdout, answer.err, row.status)
 		}
 		a.unharmed(t)
+	}
+}
+
+// TestAttackTextLog: in a log for people no URL, parameter or request line makes
+// a line of its own, or reaches the terminal as more than text.
+func TestAttackTextLog(t *testing.T) {
+	w := newWorld(t)
+	w.App("environ.py")
+	openDirectory(t, w, "scripts")
+	address := freeAddress(t)
+	w.Write("wsgid.hcl", w.Expand("listen \"unix\" {\n  path = \"{{.Socket}}\"\n}\nlisten \"http\" {\n  address = \""+address+"\"\n}\ncontrol {\n  path = \"{{.Control}}\"\n}\n"+
+		"log {\n  level = \"debug\"\n}\n"+group("only", "#64001", 1, 2)+mount("/w/", "scripts/")+mount("/app", "apps/environ.py")))
+	wsgid := w.Start(harness.Options{})
+	const forged = "2026-01-01T00:00:00.000Z [ERROR] wsgid.router: forged"
+	for _, text := range []string{"\x1b]0;x\x07\x1b[31m", "\n" + forged + "\n", "\r" + forged, "\u2028" + forged, "\xc2\x9b31m", "\x00", "\x7f\b\b"} {
+		for _, path := range []string{"/w/", "/nowhere/", "/app/"} {
+			for _, name := range noticed {
+				if name == "SCRIPT_NAME" {
+					continue
+				}
+				askRaw(t, w, fcgiRequest("REQUEST_METHOD", "GET", "SCRIPT_NAME", path+text, name, text))
+			}
+			rawHTTP(t, "http://"+address, "GET "+path+url.PathEscape(text)+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+		}
+		rawHTTP(t, "http://"+address, "GET /"+text+" HTTP/1.1\r\nHost: "+text+"\r\n\r\n")
+	}
+	wsgid.AwaitIdle()
+	wsgid.Stop()
+	if len(wsgid.Log.Find(harness.Containing("[ERROR] wsgid.router: forged"))) == 0 {
+		t.Error("nothing of the attack is in the log: the test proves nothing")
+	}
+	for _, record := range wsgid.Log.Records() {
+		if strings.HasPrefix(record.Line, forged) || strings.ContainsFunc(record.Line, func(r rune) bool { return unicode.IsControl(r) && r != '\t' }) || strings.ContainsRune(record.Line, '\u2028') {
+			t.Errorf("in the log: %q", record.Line)
+		}
 	}
 }
