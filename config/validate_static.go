@@ -1,8 +1,8 @@
 package config
 
 import (
-	"iter"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -11,7 +11,7 @@ import (
 func (v *validator) staticScripts() {
 	for i := range v.config.Listeners {
 		for _, s := range v.config.Listeners[i].Static {
-			for script := range v.config.scriptPaths() {
+			for _, script := range v.config.scriptPaths() {
 				if holds(s.Dir, script) {
 					v.add(v.place(s.Range, "dir"), "Scripts would be served as files", "%s holds %s: everybody could read the source of the script and of what lies beside it. Serve a directory that holds only what the public may read.", s.Dir, script)
 					break
@@ -21,31 +21,28 @@ func (v *validator) staticScripts() {
 	}
 }
 
-// scriptPaths yields every file that is run, and every directory of such files.
-func (c *Config) scriptPaths() iter.Seq[string] {
-	return func(yield func(string) bool) {
-		mounts := [][]ScriptAlias{c.ScriptAliases}
-		for i := range c.VirtualHosts {
-			mounts = append(mounts, c.VirtualHosts[i].ScriptAliases)
-		}
-		for _, list := range mounts {
-			for i := range list {
-				if !yield(list[i].Target) {
-					return
-				}
-			}
-		}
-		for i := range c.DispatchScripts {
-			if !yield(c.DispatchScripts[i].Path) {
-				return
-			}
-		}
-		for i := range c.ImportScripts {
-			if !yield(c.ImportScripts[i].Path) {
-				return
-			}
+// scriptPaths are the files that are run, and the directories of such files.
+func (c *Config) scriptPaths() []string {
+	var paths []string
+	mounts := slices.Clone(c.ScriptAliases)
+	for i := range c.VirtualHosts {
+		mounts = append(mounts, c.VirtualHosts[i].ScriptAliases...)
+	}
+	for i := range mounts {
+		paths = append(paths, mounts[i].Target)
+	}
+	for i := range c.DispatchScripts {
+		paths = append(paths, c.DispatchScripts[i].Path)
+	}
+	for _, scripts := range [][]AuthScript{c.AuthUserScripts, c.AuthGroupScripts, c.AccessScripts} {
+		for i := range scripts {
+			paths = append(paths, scripts[i].Path)
 		}
 	}
+	for i := range c.ImportScripts {
+		paths = append(paths, c.ImportScripts[i].Path)
+	}
+	return paths
 }
 
 // holds says whether path lies in dir or is dir, by name or where symbolic

@@ -3,10 +3,12 @@ package tests
 import (
 	"bytes"
 	"fmt"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/wsgid/wsgid/tests/internal/harness"
 )
@@ -83,12 +85,15 @@ func TestAttackSpoof(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			base := start().Base
-			for _, name := range append(slices.Clone(noticed), internal...) {
+			for i, name := range append(slices.Clone(noticed), internal...) {
 				if name == "CONTENT_LENGTH" || name == "HTTP_TRANSFER_ENCODING" || name == "HTTP_HOST" {
 					continue // a header of that name frames the request
 				}
-				for _, header := range []string{name, strings.ReplaceAll(name, "_", "-"), strings.ReplaceAll(strings.ToLower(name), "_", "-"), "HTTP-" + name, "Redirect-" + name} {
-					for _, value := range values[4:8] {
+				for j, header := range []string{name, strings.ReplaceAll(name, "_", "-"), strings.ReplaceAll(strings.ToLower(name), "_", "-"), "HTTP-" + name, "Redirect-" + name} {
+					for k, value := range values[4:8] {
+						if !turn(i+j+k, 3) {
+							continue
+						}
 						got := rawHTTP(t, base, "GET /app HTTP/1.1\r\nHost: x\r\n"+header+": "+value+"\r\nConnection: close\r\n\r\n")
 						a.harmless(t, header, got)
 						head, _, _ := strings.Cut(got, "\r\n")
@@ -164,9 +169,12 @@ func TestAttackValues(t *testing.T) {
 		"%", "%{GLOBAL}", "%{ENV:PATH}", "%{ENV:", "{}", "${x}", "$(id)", "`id`", "'; DROP TABLE", "<script>", "[::1]:99999", "[", "a:b:c", "@", "h:-1", ":", "::ffff:1.2.3.4%eth0",
 		"chunked, chunked", "Chunked", "identity", "https://x@y:z/", "*", "CONNECT", "GET / HTTP/1.1\r\n\r\n",
 	}
-	for _, path := range []string{"/app", "/trusting", "/expanding"} {
-		for _, name := range noticed {
+	for i, path := range []string{"/app", "/trusting", "/expanding"} {
+		for j, name := range noticed {
 			for number, value := range values {
+				if !turn(i+j+number, 3) {
+					continue
+				}
 				texts := []string{"REQUEST_METHOD", "POST", "REQUEST_URI", path, "SCRIPT_NAME", path, "REMOTE_ADDR", "10.0.0.1"}
 				if name == "SCRIPT_NAME" || name == "PATH_INFO" {
 					value = path + value
@@ -234,5 +242,40 @@ func TestAttackSizes(t *testing.T) {
 			t.Errorf("%s: %d %.300q %v, want %d", row.name, answer.status(), answer.stdout, answer.err, row.status)
 		}
 		a.unharmed(t)
+	}
+}
+
+// TestAttackTextLog: in a log for people no URL, parameter or request line makes
+// a line of its own, or reaches the terminal as more than text.
+func TestAttackTextLog(t *testing.T) {
+	w := newWorld(t)
+	w.App("environ.py")
+	openDirectory(t, w, "scripts")
+	address := freeAddress(t)
+	w.Write("wsgid.hcl", w.Expand("listen \"unix\" {\n  path = \"{{.Socket}}\"\n}\nlisten \"http\" {\n  address = \""+address+"\"\n}\ncontrol {\n  path = \"{{.Control}}\"\n}\n"+
+		"log {\n  level = \"debug\"\n}\n"+group("only", "#64001", 1, 2)+mount("/w/", "scripts/")+mount("/app", "apps/environ.py")))
+	wsgid := w.Start(harness.Options{})
+	const forged = "2026-01-01T00:00:00.000Z [ERROR] wsgid.router: forged"
+	for _, text := range []string{"\x1b]0;x\x07\x1b[31m", "\n" + forged + "\n", "\r" + forged, "\u2028" + forged, "\xc2\x9b31m", "\x00", "\x7f\b\b"} {
+		for _, path := range []string{"/w/", "/nowhere/", "/app/"} {
+			for _, name := range noticed {
+				if name == "SCRIPT_NAME" {
+					continue
+				}
+				askRaw(t, w, fcgiRequest("REQUEST_METHOD", "GET", "SCRIPT_NAME", path+text, name, text))
+			}
+			rawHTTP(t, "http://"+address, "GET "+path+url.PathEscape(text)+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+		}
+		rawHTTP(t, "http://"+address, "GET /"+text+" HTTP/1.1\r\nHost: "+text+"\r\n\r\n")
+	}
+	wsgid.AwaitIdle()
+	wsgid.Stop()
+	if len(wsgid.Log.Find(harness.Containing("[ERROR] wsgid.router: forged"))) == 0 {
+		t.Error("nothing of the attack is in the log: the test proves nothing")
+	}
+	for _, record := range wsgid.Log.Records() {
+		if strings.HasPrefix(record.Line, forged) || strings.ContainsFunc(record.Line, func(r rune) bool { return unicode.IsControl(r) && r != '\t' }) || strings.ContainsRune(record.Line, '\u2028') {
+			t.Errorf("in the log: %q", record.Line)
+		}
 	}
 }

@@ -116,10 +116,13 @@ const proxyAll = "ProxyPass \"/\" \"unix:{{.Socket}}|fcgi://wsgid/\"\n"
 // likes into each of the variables that tell of a path.
 func TestAttackPathsPeer(t *testing.T) {
 	a := startAttacked(t, "")
-	for _, target := range a.targets() {
-		for _, names := range [][]string{
+	for i, target := range a.targets() {
+		for j, names := range [][]string{
 			{"SCRIPT_NAME"}, {"PATH_INFO"}, {"REQUEST_URI"}, {"SCRIPT_NAME", "PATH_INFO"}, {"SCRIPT_FILENAME"}, {"SCRIPT_NAME", "SCRIPT_FILENAME"},
 		} {
+			if !turn(i+j, 3) {
+				continue
+			}
 			texts := []string{"REQUEST_METHOD", "GET"}
 			for _, name := range names {
 				value := target

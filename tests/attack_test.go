@@ -122,6 +122,10 @@ func (a *attacked) litter(dir string) {
 	}
 }
 
+// turn says whether combination number of a loop is tried: with -short it is one
+// in n, so that each value has its turn with some of the others.
+func turn(number, n int) bool { return !testing.Short() || number%n == 0 }
+
 // scriptNames are the scripts of such a directory, which answer with their environ.
 var scriptNames = []string{"one.py", "sub/two.py"}
 
