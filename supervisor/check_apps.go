@@ -111,7 +111,7 @@ type checkedApp struct {
 
 // checkedApps lists what can be imported without a request, each once.
 func (s *Supervisor) checkedApps() []checkedApp {
-	embedded := s.embeddedAsGroup()
+	embedded := s.embeddedAsGroup(s.plan.router)
 	var apps []checkedApp
 	seen := map[checkedApp]bool{}
 	add := func(app checkedApp) {
@@ -151,12 +151,16 @@ func (s *Supervisor) checkedApps() []checkedApp {
 			}
 		}
 	}
+	dispatcher := embedded
+	if s.plan.helper != nil {
+		dispatcher = s.embeddedAsGroup(*s.plan.helper)
+	}
 	for _, d := range s.config.DispatchScripts {
 		application, fixed := config.FixedApplication(d.ApplicationGroup)
 		if !fixed {
 			application = ""
 		}
-		add(checkedApp{group: embedded, embedded: true, application: application, script: d.Path})
+		add(checkedApp{group: dispatcher, embedded: true, application: application, script: d.Path})
 	}
 	for _, a := range authScriptsOf(s.config) {
 		application, fixed := config.FixedApplication(a.ApplicationGroup)
@@ -168,8 +172,9 @@ func (s *Supervisor) checkedApps() []checkedApp {
 	return apps
 }
 
-// embeddedAsGroup is a group that runs as the router does, with its Python.
-func (s *Supervisor) embeddedAsGroup() *group {
+// embeddedAsGroup is a group that has the router's Python, and runs as the
+// router or the dispatch helper does.
+func (s *Supervisor) embeddedAsGroup(id identity) *group {
 	r := &s.config.Router
 	return &group{
 		groupPlan: groupPlan{
@@ -177,7 +182,7 @@ func (s *Supervisor) embeddedAsGroup() *group {
 				Name: global, Threads: 1, Umask: 0o022, Lang: "C.UTF-8", NoNewPrivileges: true,
 				StartupTimeout: time.Minute, PythonOptions: r.PythonOptions,
 			},
-			identity: s.plan.router, scripts: ownership{-1, -1},
+			identity: id, scripts: ownership{-1, -1},
 			interpreters: interpretersOf(s.config, global, &r.PythonOptions),
 		},
 		router: s.plan.router, launcher: s.launcher,
