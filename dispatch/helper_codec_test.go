@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -18,10 +19,40 @@ import (
 	"github.com/wsgid/wsgid/protocol"
 )
 
-// TestHelperCodec: what goes in comes out.
+// fill gives everything below v a value, so that nothing can be left out.
+func fill(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fill(v.Field(i))
+		}
+	case reflect.String:
+		v.SetString("text\xe9")
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int:
+		v.SetInt(1)
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		for i := range v.Len() {
+			fill(v.Index(i))
+		}
+	case reflect.Uint8:
+		v.SetUint('x')
+	default:
+		panic("what is a " + v.Type().String())
+	}
+}
+
+// TestHelperCodec: what goes in comes out, all of it.
 func TestHelperCodec(t *testing.T) {
-	call := &ScriptCall{Kind: KindDispatch, Script: "/etc/d.py", ApplicationGroup: "x", Params: pairsOf("A", "1", "B", strings.Repeat("x", 300)),
-		RequestID: "r-1", Check: true, KeepLastGood: true}
+	call := new(ScriptCall)
+	for field, value := range reflect.ValueOf(call).Elem().Fields() {
+		if field.Name != "Handle" && field.Name != "Deadline" { // these stay where they are
+			fill(value)
+		}
+	}
+	call.Kind = KindDispatch
 	frame := appendCall([]byte("used before"), call, 1500*time.Millisecond)
 	if int(binary.BigEndian.Uint32(frame)) != len(frame)-frameHeader {
 		t.Errorf("frame of %d bytes says %d", len(frame), binary.BigEndian.Uint32(frame))
@@ -36,11 +67,9 @@ func TestHelperCodec(t *testing.T) {
 	if _, _, probe, err := parseCall(appendCall(nil, nil, 0)[frameHeader:]); err != nil || !probe {
 		t.Error("a probe did not come through", err)
 	}
-	for _, answer := range []ScriptAnswer{
-		{},
-		{LoadError: "SyntaxError"},
-		{ScriptDecision: ScriptDecision{ProcessGroup: text("b"), ApplicationGroup: text(""), CallableObject: text("f\xe9")}},
-	} {
+	var full ScriptAnswer
+	fill(reflect.ValueOf(&full).Elem())
+	for _, answer := range []ScriptAnswer{{}, full, {ScriptDecision: ScriptDecision{ApplicationGroup: text("")}}} {
 		got, err := parseAnswer(appendAnswer(nil, &answer, nil)[frameHeader:], "/etc/d.py")
 		if diff := cmp.Diff(answer, got); err != nil || diff != "" {
 			t.Error(err, diff)
