@@ -1,11 +1,11 @@
 package dispatch
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/wsgid/wsgid/protocol"
@@ -56,12 +56,19 @@ func appendCall(b []byte, c *ScriptCall, left time.Duration) []byte {
 	if c.KeepLastGood {
 		b = protocol.AppendPair(b, "keep", "")
 	}
+	if c.First != nil {
+		b = protocol.AppendPair(b, "first", c.First)
+	}
+	if c.Second != nil {
+		b = protocol.AppendPair(b, "second", c.Second)
+	}
 	return endFrame(protocol.AppendPair(b, "environ", c.Params))
 }
 
-// framePairs iterates over a frame of at most limit bytes.
+// framePairs iterates over a frame of at most limit bytes. A user may be in
+// thousands of groups.
 func framePairs(frame []byte, limit int) protocol.Pairs {
-	return protocol.NewPairs(frame, protocol.Limits{Total: limit, Pairs: 64, Name: 32, Value: limit})
+	return protocol.NewPairs(frame, protocol.Limits{Total: limit, Pairs: 1 << 16, Name: 32, Value: limit})
 }
 
 // parseCall decodes what appendCall encoded, without the frame's length. The
@@ -95,6 +102,10 @@ func parseCall(frame []byte) (c *ScriptCall, left time.Duration, probe bool, err
 			c.Check = true
 		case "keep":
 			c.KeepLastGood = true
+		case "first":
+			c.First = value
+		case "second":
+			c.Second = value
 		case "environ":
 			c.Params = value
 		default:
@@ -117,6 +128,15 @@ func appendAnswer(b []byte, a *ScriptAnswer, err error) []byte {
 		b = appendOverride(b, "process_group", a.ProcessGroup)
 		b = appendOverride(b, "application_group", a.ApplicationGroup)
 		b = appendOverride(b, "callable_object", a.CallableObject)
+		if a.Verdict != VerdictNone {
+			b = protocol.AppendPair(b, "verdict", strconv.Itoa(int(a.Verdict)))
+		}
+		if a.Text != "" {
+			b = protocol.AppendPair(b, "text", a.Text)
+		}
+		for _, group := range a.Groups {
+			b = protocol.AppendPair(b, "group", group)
+		}
 		if a.LoadError != "" {
 			b = protocol.AppendPair(b, "load_error", endOf(a.LoadError))
 		}
@@ -154,8 +174,9 @@ func endOf(text string) string {
 }
 
 // parseAnswer decodes an answer, whoever wrote it, without the frame's length.
-// A decision holds no NUL, as one of pyshim holds none: it goes into the
-// parameters of a worker.
+// No text in it holds a NUL, as those of pyshim hold none: they go into the
+// parameters of a worker. What they mean, and whether they may be what they
+// are, is judged like the answers of this process's own Python.
 func parseAnswer(frame []byte, script string) (ScriptAnswer, error) {
 	var a ScriptAnswer
 	e := ScriptError{Script: script}
@@ -174,6 +195,14 @@ func parseAnswer(frame []byte, script string) (ScriptAnswer, error) {
 			a.ApplicationGroup, err = parseOverride(value)
 		case "callable_object":
 			a.CallableObject, err = parseOverride(value)
+		case "verdict":
+			a.Verdict, err = parseVerdict(value)
+		case "text":
+			a.Text, err = parseText(value)
+		case "group":
+			var group string
+			group, err = parseText(value)
+			a.Groups = append(a.Groups, group)
 		case "load_error":
 			a.LoadError = string(value)
 		case "error":
@@ -206,11 +235,23 @@ func parseAnswer(frame []byte, script string) (ScriptAnswer, error) {
 }
 
 func parseOverride(value []byte) (Override, error) {
-	o := Override{Set: true, Value: string(value)}
-	if strings.IndexByte(o.Value, 0) >= 0 {
-		return Override{}, errAnswer
+	text, err := parseText(value)
+	return Override{Set: true, Value: text}, err
+}
+
+func parseText(value []byte) (string, error) {
+	if bytes.IndexByte(value, 0) >= 0 {
+		return "", errAnswer
 	}
-	return o, nil
+	return string(value), nil
+}
+
+func parseVerdict(value []byte) (Verdict, error) {
+	verdict, err := strconv.Atoi(string(value))
+	if err != nil || verdict <= int(VerdictNone) || verdict > int(VerdictUnknown) {
+		return VerdictNone, errAnswer
+	}
+	return Verdict(verdict), nil
 }
 
 // parseKind takes the kinds that a script can cause.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -151,23 +152,20 @@ func (s *Supervisor) checkedApps() []checkedApp {
 			}
 		}
 	}
-	dispatcher := embedded
+	scripts := slices.Clone(s.plan.wire.DispatchScripts)
+	for _, a := range s.plan.wire.AuthScripts {
+		scripts = append(scripts, a.Script)
+	}
+	evaluator := embedded
 	if s.plan.helper != nil {
-		dispatcher = s.embeddedAsGroup(*s.plan.helper)
+		evaluator = s.embeddedAsGroup(*s.plan.helper)
 	}
-	for _, d := range s.config.DispatchScripts {
-		application, fixed := config.FixedApplication(d.ApplicationGroup)
+	for _, script := range scripts {
+		application, fixed := config.FixedApplication(script.ApplicationGroup)
 		if !fixed {
 			application = ""
 		}
-		add(checkedApp{group: dispatcher, embedded: true, application: application, script: d.Path})
-	}
-	for _, a := range authScriptsOf(s.config) {
-		application, fixed := config.FixedApplication(a.ApplicationGroup)
-		if !fixed {
-			application = ""
-		}
-		add(checkedApp{group: embedded, embedded: true, application: application, script: a.Path})
+		add(checkedApp{group: evaluator, embedded: true, application: application, script: script.Path})
 	}
 	return apps
 }

@@ -270,3 +270,21 @@ func TestDispatchHelperCannotStart(t *testing.T) {
 		t.Errorf("%d %s%s", code, out, errs)
 	}
 }
+
+// TestDispatchHelperIsChecked: check --apps imports scripts as the helper's user.
+func TestDispatchHelperIsChecked(t *testing.T) {
+	harness.NeedRoot(t)
+	w := newWorld(t)
+	twoGroups(w, helperBlock+"auth_user_script \"{{.Dir}}/auth.py\" {}\n")
+	w.Write("dispatch.py", "def process_group(environ):\n    return None\n")
+	w.Write("auth.py", "def check_password(environ, user, password):\n    return True\n")
+	code, reports := checkAppsOf(t, w)
+	for _, script := range []string{"dispatch.py", "auth.py"} {
+		if r := reports[script]; r.UID != 64005 || r.Error != "" {
+			t.Errorf("%s: %+v", script, r)
+		}
+	}
+	if code != 0 || reports["apps/environ.py"].UID != 64001 {
+		t.Errorf("status %d, %+v", code, reports)
+	}
+}
