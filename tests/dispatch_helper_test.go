@@ -271,12 +271,13 @@ func TestDispatchHelperCannotStart(t *testing.T) {
 	}
 }
 
-// TestDispatchHelperIsChecked: check --apps imports scripts as the helper's user.
-func TestDispatchHelperIsChecked(t *testing.T) {
+// TestDispatchHelperIsTried: check --apps and dispatch test run scripts as the
+// helper's user, not as the router's.
+func TestDispatchHelperIsTried(t *testing.T) {
 	harness.NeedRoot(t)
 	w := newWorld(t)
 	twoGroups(w, helperBlock+"auth_user_script \"{{.Dir}}/auth.py\" {}\n")
-	w.Write("dispatch.py", "def process_group(environ):\n    return None\n")
+	w.Write("dispatch.py", "import os\ndef process_group(environ):\n    return environ.get('HTTP_X_GROUP')\ndef application_group(environ):\n    return str(os.getuid())\n")
 	w.Write("auth.py", "def check_password(environ, user, password):\n    return True\n")
 	code, reports := checkAppsOf(t, w)
 	for _, script := range []string{"dispatch.py", "auth.py"} {
@@ -286,5 +287,16 @@ func TestDispatchHelperIsChecked(t *testing.T) {
 	}
 	if code != 0 || reports["apps/environ.py"].UID != 64001 {
 		t.Errorf("status %d, %+v", code, reports)
+	}
+	d := dispatchTest(t, w, false, "--uri", "/")
+	if d.Dispatch == nil || d.Dispatch.User != "64005" || d.Decision == nil || d.Decision.ApplicationGroup != "64005" {
+		t.Errorf("dispatch test: %+v, %+v", d.Dispatch, d.Decision)
+	}
+	if d := dispatchTest(t, w, true, "--uri", "/", "--header", "X-Group: %{GLOBAL}"); d.Refusal == nil || d.Refusal.Code != "WSGID-1005" {
+		t.Errorf("into the router: %+v", d.Refusal)
+	}
+	code, out, _ := w.CLI("dispatch", "test", "--config", w.Path("wsgid.hcl"), "--uri", "/")
+	if code != 0 || !strings.Contains(out, "of the dispatch helper, user 64005") {
+		t.Errorf("%d %s", code, out)
 	}
 }
