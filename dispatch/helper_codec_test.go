@@ -161,7 +161,9 @@ func TestHelperServesOnlyTheRouter(t *testing.T) {
 // taken is a decision or an error that a script can cause.
 func FuzzHelperAnswer(f *testing.F) {
 	for _, frame := range hostileAnswers {
-		f.Add([]byte(frame))
+		if len(frame) < 4096 { // a large one is mutated for ever
+			f.Add([]byte(frame))
+		}
 	}
 	f.Add(appendAnswer(nil, &ScriptAnswer{LoadError: "x", ScriptDecision: ScriptDecision{ProcessGroup: text("b")}}, nil))
 	f.Add(appendAnswer(nil, nil, &ScriptError{Kind: ScriptRaised, Message: "m", Line: 3}))
@@ -190,6 +192,23 @@ func FuzzHelperAnswer(f *testing.F) {
 			}
 		case !errors.Is(err, errAnswer):
 			t.Error(err)
+		}
+	})
+}
+
+// FuzzHelperCall: what the helper takes for a call can be said again.
+func FuzzHelperCall(f *testing.F) {
+	f.Add(appendCall(nil, &ScriptCall{Script: "/etc/d.py", Params: pairsOf("A", "1"), Check: true}, time.Second)[frameHeader:])
+	f.Add(appendCall(nil, &ScriptCall{Kind: KindPassword, First: []byte("u"), Second: []byte("p")}, -time.Second)[frameHeader:])
+	f.Add(appendCall(nil, nil, 0)[frameHeader:])
+	f.Fuzz(func(t *testing.T, data []byte) {
+		call, left, probe, err := parseCall(data)
+		if err != nil || probe {
+			return
+		}
+		again, leftAgain, _, err := parseCall(appendCall(nil, call, left)[frameHeader:])
+		if diff := cmp.Diff(call, again, cmpopts.IgnoreFields(ScriptCall{}, "Handle"), cmpopts.EquateEmpty()); err != nil || left != leftAgain || diff != "" {
+			t.Error(err, left, leftAgain, diff)
 		}
 	})
 }
