@@ -47,9 +47,11 @@ func serveCalls(t *testing.T, path string, host ScriptEvaluator, router int) {
 	})
 }
 
+// helper tells the router about the helper and returns when it knows.
 func (r *running) helper(state *wire.HelperState) {
 	r.t.Helper()
 	r.send(&wire.Message{Type: wire.TypeHelper, Helper: state})
+	r.query()
 }
 
 // rawHelper is a helper that does with each connection what it likes. Its
