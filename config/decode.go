@@ -55,6 +55,8 @@ func (d *decoder) decodeBlocks(blocks []*hclsyntax.Block) {
 			d.decodeVirtualHost(block)
 		case "import_script":
 			d.decodeImportScript(block)
+		case "dispatch":
+			d.decodeDispatch(block)
 		case "dispatch_script":
 			d.decodeDispatchScript(block)
 		case "auth_user_script", "auth_group_script", "access_script":

@@ -86,6 +86,9 @@ func defaultScriptAlias() ScriptAlias {
 
 func defaultImportScript() ImportScript { return ImportScript{ApplicationGroup: "%{GLOBAL}"} }
 
+// defaultDispatch: the user is found by the supervisor.
+func defaultDispatch() Dispatch { return Dispatch{Isolation: IsolationNone} }
+
 func defaultDispatchScript() DispatchScript {
 	return DispatchScript{
 		Default:         true,

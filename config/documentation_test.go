@@ -76,6 +76,7 @@ func documentedBlocks() map[string]documentedBlock {
 		"virtual_host":      {open: `virtual_host "h" {`, options: append(sortedKeys(d.virtualHostOptions(&VirtualHost{})), mountBlocks...), defaults: VirtualHost{}},
 		"import_script":     {open: `import_script "/srv/i.py" {`, options: sortedKeys(d.importScriptOptions(&ImportScript{})), defaults: defaultImportScript()},
 		"dispatch_script":   {open: `dispatch_script "/etc/d.py" {`, options: sortedKeys(d.dispatchScriptOptions(&DispatchScript{})), defaults: defaultDispatchScript()},
+		"dispatch":          {open: "dispatch {", options: sortedKeys(d.dispatchOptions(&Dispatch{})), defaults: defaultDispatch()},
 		"auth_user_script":  authScript("auth_user_script"),
 		"auth_group_script": authScript("auth_group_script"),
 		"access_script":     authScript("access_script"),
@@ -131,7 +132,7 @@ var documentedValue = regexp.MustCompile("^(?:`(\"[^\"]*\")`|([0-9]+)|([0-9]+) s
 var inWords = []string{
 	"none", "not set", "all", "those [below](#settings-by-the-web-server)", "anybody", "Python's own",
 	"false, unless `interpreter_options` says so", "true, unless `interpreter_options` says otherwise", "whoever the mode lets in", "those of the user", "the user's primary group",
-	"the system's `python3`", "`www-data` where it exists, else `nobody`", "the router's", "the router's user", "the router's group",
+	"the system's `python3`", "`www-data` where it exists, else `nobody`", "the router's", "the router's user", "the router's group", "`nobody`",
 	"the user that started wsgid", "the group that started wsgid", "the one that the request was going to use",
 	"that of the `dispatch_script` block with `default = true`",
 	"the only `daemon_process`; with none `%{GLOBAL}`; with several it is required",

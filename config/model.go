@@ -34,6 +34,8 @@ type Config struct {
 	VirtualHosts []VirtualHost
 	// ImportScripts are imported when processes start, in file order.
 	ImportScripts []ImportScript
+	// Dispatch is the one dispatch block, nil if there is none.
+	Dispatch *Dispatch
 	// DispatchScripts are those that a context may choose, in file order.
 	DispatchScripts []DispatchScript
 	// AuthUserScripts, AuthGroupScripts and AccessScripts are those that a

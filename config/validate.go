@@ -55,6 +55,9 @@ func (v *validator) validate() {
 	}
 	v.unusedDispatchScripts()
 	v.restrictEmbedded()
+	if c.Dispatch != nil {
+		v.dispatch(c.Dispatch)
+	}
 	v.authScripts()
 	v.control(&c.Control)
 	v.log(&c.Log)

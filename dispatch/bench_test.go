@@ -32,6 +32,11 @@ func benchChild(role string) {
 	switch role {
 	case "worker":
 		benchWorker(os.Getenv("WSGID_BENCH_SOCKET"))
+	case "helper":
+		if err := benchHelper(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 	case "client":
 		n, _ := strconv.Atoi(os.Getenv("WSGID_BENCH_REQUESTS"))
 		conns, _ := strconv.Atoi(os.Getenv("WSGID_BENCH_CONNS"))

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,23 +15,36 @@ const (
 	defaultDeadlock = 300 * time.Second
 )
 
-// lookAtPython is the housekeeper's part for the Python of this process: calls
-// of scripts past their deadline, and the lock of the interpreter
-// that nobody can get any more.
+// lookAtPython is the housekeeper's part for Python: calls of scripts past
+// their deadline, and an interpreter's lock that nobody can get any more. It
+// ends this process, or has the dispatch helper replaced, whichever it is.
 func (r *Router) lookAtPython(now time.Time) {
-	var busy time.Duration
+	var scripts, applications time.Duration
 	var err error
 	for _, s := range r.scripts {
 		oldest, lost := s.look(now)
-		busy, err = max(busy, oldest), errors.Join(err, lost)
+		scripts, err = max(scripts, oldest), errors.Join(err, lost)
 	}
 	for _, g := range r.order {
 		if g.embedded {
-			busy = max(busy, g.busyFor(now))
+			applications = max(applications, g.busyFor(now))
 		}
 	}
-	if err == nil && (busy > probeAfter || r.probing.Load() != 0) {
-		err = r.probe(now)
+	if r.helper != nil {
+		if err == nil {
+			err = r.helper.prober.look(now, scripts, r.deadlockTimeout(r.scripts), func() ScriptEvaluator { return r.helper })
+		}
+		if err != nil {
+			r.helper.giveUp(err)
+		}
+		err, scripts = nil, 0
+	}
+	if err == nil {
+		watched := r.scripts
+		if r.helper != nil {
+			watched = nil
+		}
+		err = r.prober.look(now, max(scripts, applications), r.deadlockTimeout(watched), r.startedHost)
 	}
 	if err != nil {
 		r.log.Error("router has to be replaced", "error", err)
@@ -38,41 +52,58 @@ func (r *Router) lookAtPython(now time.Time) {
 	}
 }
 
-// probe asks for Python's lock beside everything else, one question at a time
-// and one a second.
-func (r *Router) probe(now time.Time) error {
-	limit := r.deadlockTimeout()
-	if since := r.probing.Load(); since != 0 {
+// startedHost is the Python of this process, nil while there is none.
+func (r *Router) startedHost() ScriptEvaluator {
+	if !r.hostMu.TryLock() {
+		return nil // it is being started
+	}
+	defer r.hostMu.Unlock()
+	if r.host == nil {
+		return nil
+	}
+	return r.host
+}
+
+// prober asks for the lock of a Python beside everything else, one question at
+// a time and one a second. It is the housekeeper's, but for since.
+type prober struct {
+	since atomic.Int64 // start of a question that is under way, ns, or 0
+	last  time.Time    // when the last one began
+}
+
+// look asks if Python has been busy for long. The error says that the question
+// has not been answered for limit; 0: it may take for ever.
+func (p *prober) look(now time.Time, busy, limit time.Duration, of func() ScriptEvaluator) error {
+	if since := p.since.Load(); since != 0 {
 		if held := now.Sub(time.Unix(0, since)); limit > 0 && held > limit {
 			return fmt.Errorf("python's interpreter lock could not be had for %s", held.Round(time.Second))
 		}
 		return nil
 	}
-	if !r.hostMu.TryLock() {
-		return nil // Python is being started
-	}
-	host := r.host
-	r.hostMu.Unlock()
-	if host == nil || now.Sub(r.probed) < probeAfter {
+	if busy <= probeAfter || now.Sub(p.last) < probeAfter {
 		return nil
 	}
-	r.probed = now
-	r.probing.Store(now.UnixNano())
+	host := of()
+	if host == nil {
+		return nil
+	}
+	p.last = now
+	p.since.Store(now.UnixNano())
 	go func() { // not waited for: it may never come back
 		host.Probe()
-		r.probing.Store(0)
+		p.since.Store(0)
 	}()
 	return nil
 }
 
-// deadlockTimeout is that of the least patient script.
-func (r *Router) deadlockTimeout() time.Duration {
+// deadlockTimeout is that of the least patient of scripts.
+func (r *Router) deadlockTimeout(scripts []*script) time.Duration {
 	limit := r.config.Embedded.DeadlockTimeout
 	if limit <= 0 {
 		limit = defaultDeadlock
 	}
 	first := true
-	for _, s := range r.scripts {
+	for _, s := range scripts {
 		if d := s.config.DeadlockTimeout; d > 0 && (first || d < limit) {
 			limit, first = d, false
 		}

@@ -49,13 +49,13 @@ type Router struct {
 	https       []*httpListener
 	fronts      *frontSet
 	keeper      *keeper
+	helper      *helperHost // evaluates the scripts; nil: this process does
 	startHost   func(wire.Embedded) (ScriptHost, error)
 
 	hostMu  sync.Mutex
 	host    ScriptHost
 	hostErr error
-	probing atomic.Int64 // start of a probe that is under way, ns, or 0
-	probed  time.Time    // when the last probe began; the housekeeper's
+	prober  prober // of host
 
 	wait      sync.WaitGroup // everything but front connections
 	frontWait sync.WaitGroup
@@ -184,7 +184,7 @@ func (r *Router) openScripts() error {
 	if len(r.config.DispatchScripts) == 0 && len(r.config.AuthScripts) == 0 {
 		return nil
 	}
-	host, err := r.embeddedHost()
+	host, err := r.evaluator()
 	if err != nil {
 		return err
 	}
@@ -201,6 +201,17 @@ func (r *Router) openScripts() error {
 		r.guards[c.Kind+" "+c.Path] = s
 	}
 	return nil
+}
+
+// evaluator is the Python that scripts run in.
+func (r *Router) evaluator() (ScriptEvaluator, error) {
+	if r.config.HelperSocket == "" {
+		return r.embeddedHost()
+	}
+	r.helper = newHelperHost(r.config.HelperSocket, r.log, func(m *wire.Replace) {
+		r.send(&wire.Message{Type: wire.TypeReplace, Replace: m})
+	})
+	return r.helper, nil
 }
 
 // background runs fn in a goroutine that the router waits for at its end.
@@ -272,6 +283,8 @@ func (r *Router) handle(m *wire.Message) {
 		if g := r.groups[m.Group.Name]; g != nil {
 			g.setState(m.Group)
 		}
+	case m.Type == wire.TypeHelper && m.Helper != nil && r.helper != nil:
+		r.helper.update(m.Helper)
 	case m.Type == wire.TypeStop:
 		var grace time.Duration
 		if m.Stop != nil {
@@ -356,6 +369,9 @@ func (r *Router) end() {
 		x.kill(graceOver)
 		x.front.interrupt()
 	})
+	if r.helper != nil {
+		r.helper.close()
+	}
 	r.waitForFronts()
 	r.cancel(nil)
 	for _, h := range r.https {

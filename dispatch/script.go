@@ -22,7 +22,7 @@ type script struct {
 	router *Router
 	kind   ScriptKind
 	config wire.Script
-	host   ScriptHost
+	host   ScriptEvaluator
 	slots  chan struct{} // one element a call inside Python
 
 	calls     atomic.Uint64
@@ -43,7 +43,7 @@ type runningCall struct {
 	writtenOff  bool
 }
 
-func newScript(r *Router, kind ScriptKind, config wire.Script, host ScriptHost) *script {
+func newScript(r *Router, kind ScriptKind, config wire.Script, host ScriptEvaluator) *script {
 	return &script{router: r, kind: kind, config: config, host: host,
 		slots:   make(chan struct{}, max(1, config.Concurrency)),
 		running: make(map[*runningCall]struct{})}
@@ -67,6 +67,7 @@ func (s *script) evaluate(x *exchange, application string, c *ScriptCall) (Scrip
 	}
 	c.Script, c.ApplicationGroup, c.RequestID = s.config.Path, application, string(x.requestID)
 	c.Check, c.KeepLastGood = s.config.ScriptReloading, s.config.OnLoadError == wire.LoadErrorLastGood
+	c.Deadline = deadline
 	call := &runningCall{x: x, start: time.Now(), deadline: deadline, call: c}
 	s.mu.Lock()
 	s.running[call] = struct{}{}
@@ -138,6 +139,12 @@ func (s *script) judge(a ScriptAnswer, err error) (ScriptAnswer, *refusal, outco
 		return a, refuse(s.kind.code(errcode.EmbeddedMissing), args...), answered
 	case ScriptLimit:
 		return a, refuse(s.kind.code(errcode.InterpreterLimit), args...), answered
+	case ScriptHelper:
+		return a, refuse(errcode.HelperFailed, "script", s.config.Path, "error", e.Message), answered
+	case ScriptUnavailable:
+		r := refuse(errcode.HelperUnavailable, "script", s.config.Path, "error", e.Message)
+		r.retryAfter = max(r.retryAfter, e.RetryAfter)
+		return a, r, answered
 	}
 	return a, refuse(s.kind.code(errcode.DispatchException), args...), answered
 }

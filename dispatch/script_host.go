@@ -2,15 +2,16 @@ package dispatch
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/wsgid/wsgid/internal/errcode"
 	"github.com/wsgid/wsgid/internal/wire"
 )
 
-// ScriptHost is the Python inside the router process. Its methods may be
-// called from any goroutine.
-type ScriptHost interface {
-	// Version of Python.
+// ScriptEvaluator is a Python that evaluates scripts: that of this process, or
+// of the dispatch helper. Its methods may be called from any goroutine.
+type ScriptEvaluator interface {
+	// Version of Python; empty while there is none.
 	Version() string
 	// Evaluate runs the callables of a script. It blocks; errors are
 	// *ScriptError.
@@ -18,6 +19,14 @@ type ScriptHost interface {
 	// Interrupt raises an exception in a running call. It may wait for Python's
 	// lock, even for ever.
 	Interrupt(c *ScriptCall)
+	// Probe takes and releases the lock of the main interpreter.
+	Probe()
+}
+
+// ScriptHost is the Python inside the router process. Its methods may be
+// called from any goroutine.
+type ScriptHost interface {
+	ScriptEvaluator
 	// Import imports a script into the interpreter of an application group.
 	// Failures are the host's to log.
 	Import(application, path string)
@@ -26,8 +35,6 @@ type ScriptHost interface {
 	ServeEmbedded(n int) ([]int, error)
 	// LoadErrors are the scripts of applications that cannot be imported.
 	LoadErrors() []wire.LoadError
-	// Probe takes and releases the lock of the main interpreter.
-	Probe()
 	// Stopping tells the subscribers of applications that the router ends, and
 	// returns when the last of them has.
 	Stopping()
@@ -77,6 +84,8 @@ type ScriptCall struct {
 	RequestID        string
 	Check            bool // compare the modification time
 	KeepLastGood     bool // a version that loaded goes on serving
+	// Deadline is when the caller has it interrupted.
+	Deadline time.Time
 	// Handle is the host's own state of the call.
 	Handle atomic.Value
 }
@@ -125,6 +134,10 @@ const (
 	ScriptInterrupted                        // the deadline's exception ended it
 	ScriptInterpreter                        // the interpreter cannot be had
 	ScriptLimit                              // because there are as many as there may be
+
+	// Not of a script: of the dispatch helper.
+	ScriptHelper      // it ended during the call, or its answer makes no sense
+	ScriptUnavailable // there is none, and none soon
 )
 
 // ScriptError is a failed evaluation.
@@ -136,6 +149,8 @@ type ScriptError struct {
 	Message   string
 	Traceback string
 	Value     string
+	// RetryAfter is when ScriptUnavailable may be over.
+	RetryAfter time.Duration
 }
 
 // Error is the message with its place.

@@ -1,6 +1,8 @@
 package dispatch
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +19,7 @@ type fakeHost struct {
 
 	stopping atomic.Int32  // calls of Stopping
 	hang     chan struct{} // Stopping waits for it
+	isolated bool          // it is in the dispatch helper
 	mu       sync.Mutex
 	stops    map[*ScriptCall]chan struct{}
 }
@@ -75,16 +78,32 @@ func dispatching(t *testing.T, h *fakeHost, change func(*wire.RouterConfig)) *ru
 	if change != nil {
 		change(config)
 	}
+	if h.isolated {
+		config.HelperSocket = filepath.Join(dir, "helper.sock")
+		serveCalls(t, config.HelperSocket, h, os.Getuid())
+	}
 	r := startRouter(t, config, func(wire.Embedded) (ScriptHost, error) { return h, nil })
 	r.process("web", 100, 2, wire.ProcessReady)
 	r.process("admin", 200, 2, wire.ProcessReady)
+	if h.isolated {
+		r.helper(&wire.HelperState{Ready: true, PID: 300, Python: h.Version()})
+	}
 	return r
+}
+
+// everywhere runs a test with scripts evaluated in the router and in the helper.
+func everywhere(t *testing.T, test func(t *testing.T, h *fakeHost)) {
+	for name, isolated := range map[string]bool{"none": false, "process": true} {
+		t.Run("isolation="+name, func(t *testing.T) { test(t, &fakeHost{isolated: isolated}) })
+	}
 }
 
 func text(s string) Override { return Override{Set: true, Value: s} }
 
-func TestDispatchScriptDecides(t *testing.T) {
-	h := &fakeHost{decide: func(env map[string]string, c *ScriptCall) (d ScriptAnswer, err error) {
+func TestDispatchScriptDecides(t *testing.T) { everywhere(t, testDispatchScriptDecides) }
+
+func testDispatchScriptDecides(t *testing.T, h *fakeHost) {
+	h.decide = func(env map[string]string, c *ScriptCall) (d ScriptAnswer, err error) {
 		if env["WSGID_SCRIPT"] != "" || env["SCRIPT_FILENAME"] != "/srv/site.wsgi" || c.RequestID == "" {
 			t.Errorf("environ %v", env)
 		}
@@ -107,7 +126,7 @@ func TestDispatchScriptDecides(t *testing.T) {
 			d.LoadError = "SyntaxError: later"
 		}
 		return d, err
-	}}
+	}
 	r := dispatching(t, h, nil)
 	f := r.front()
 	for path, want := range map[string]string{"/": "web||application", "/admin": "admin||application", "/app": "web|other|handler",
@@ -117,7 +136,7 @@ func TestDispatchScriptDecides(t *testing.T) {
 			t.Errorf("%s: %+v, want %q", path, a, want)
 		}
 	}
-	if s := r.query(); s.Scripts[0].Calls != 5 || s.Python != "3.99.0" {
+	if s := r.query(); s.Scripts[0].Calls != 5 || (s.Python == "") != h.isolated {
 		t.Errorf("status %+v", s)
 	}
 	for path, code := range map[string]string{"/unknown": "WSGID-1006", "/raise": "WSGID-1017", "/value": "WSGID-1018", "/load": "WSGID-1019"} {
@@ -130,9 +149,13 @@ func TestDispatchScriptDecides(t *testing.T) {
 }
 
 func TestDispatchScriptThatCannotLoadIsStatic(t *testing.T) {
-	h := &fakeHost{decide: func(map[string]string, *ScriptCall) (ScriptAnswer, error) {
+	everywhere(t, testDispatchScriptThatCannotLoadIsStatic)
+}
+
+func testDispatchScriptThatCannotLoadIsStatic(t *testing.T, h *fakeHost) {
+	h.decide = func(map[string]string, *ScriptCall) (ScriptAnswer, error) {
 		return ScriptAnswer{}, &ScriptError{Kind: ScriptLoad, Message: "SyntaxError"}
-	}}
+	}
 	r := dispatching(t, h, func(c *wire.RouterConfig) { c.DispatchScripts[0].OnLoadError = wire.LoadErrorStatic })
 	if a := r.mustGet(r.front(), "/"); a.body != "web||application" {
 		t.Errorf("%+v", a)
@@ -142,8 +165,9 @@ func TestDispatchScriptThatCannotLoadIsStatic(t *testing.T) {
 	}
 }
 
-func TestDispatchScriptIsInterrupted(t *testing.T) {
-	h := &fakeHost{}
+func TestDispatchScriptIsInterrupted(t *testing.T) { everywhere(t, testDispatchScriptIsInterrupted) }
+
+func testDispatchScriptIsInterrupted(t *testing.T, h *fakeHost) {
 	h.decide = func(_ map[string]string, c *ScriptCall) (ScriptAnswer, error) {
 		<-h.stop(c)
 		return ScriptAnswer{}, &ScriptError{Kind: ScriptInterrupted, Script: c.Script, Message: "timed out"}
@@ -156,9 +180,12 @@ func TestDispatchScriptIsInterrupted(t *testing.T) {
 }
 
 func TestDispatchCallThatDoesNotComeBackIsWrittenOff(t *testing.T) {
+	everywhere(t, testDispatchCallThatDoesNotComeBackIsWrittenOff)
+}
+
+func testDispatchCallThatDoesNotComeBackIsWrittenOff(t *testing.T, h *fakeHost) {
 	release := make(chan struct{})
 	returned := make(chan struct{})
-	h := &fakeHost{}
 	h.decide = func(env map[string]string, _ *ScriptCall) (ScriptAnswer, error) {
 		if env["PATH_INFO"] == "/stuck" {
 			defer close(returned)

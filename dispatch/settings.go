@@ -140,8 +140,13 @@ func (x *exchange) askScript(c *choice) (*refusal, outcome) {
 		x.trace.answer = &d
 	}
 	if d.ProcessGroup.Set {
+		static := c.group
 		c.group = e.expand(d.ProcessGroup.Value, processGroupValue, name)
 		e.set("mod_wsgi.process_group", []byte(c.group)) // for an expansion of the next
+		if m := x.target.mount; c.group == "" && static != "" && !m.scriptMayEmbed(x.router) {
+			return refuse(errcode.GroupForbidden, "process_group", "%{GLOBAL}", "mount", m.title,
+				"dispatch_script", s.config.Path, "reason", "restrict_process does not name it"), answered
+		}
 	}
 	if d.ApplicationGroup.Set {
 		c.application = e.expand(d.ApplicationGroup.Value, applicationGroupValue, name)
@@ -188,6 +193,13 @@ func (x *exchange) routeTo(c choice) *refusal {
 // permits says whether the process group may serve the mount's requests.
 func (m *mount) permits(group string) bool {
 	return len(m.RestrictProcess) == 0 || slices.Contains(m.RestrictProcess, group)
+}
+
+// scriptMayEmbed says whether a script may bring the mount's requests into this
+// process. One that is kept out of it must not bring its tenant's application
+// in, unless restrict_process names the group.
+func (m *mount) scriptMayEmbed(r *Router) bool {
+	return !r.config.KeepScriptsOut || slices.Contains(m.RestrictProcess, "")
 }
 
 // headLen is BEGIN_REQUEST and the header of the first PARAMS record.

@@ -265,14 +265,14 @@ __attribute__((constructor)) static void take_role(void)
 	if (parse_block(block, length, &boot_block) != 0)
 		refuse(NULL, "malformed boot block");
 	role = wsgid_boot_get(&boot_block, "role", "");
-	if (strcmp(role, "worker") != 0 && strcmp(role, "router") != 0)
+	if (strcmp(role, "worker") != 0 && strcmp(role, "router") != 0 && strcmp(role, "dispatcher") != 0)
 		refuse(&boot_block, "unknown role in the boot block");
 	reset_signals();
 	if (wsgid_privileges_drop(&boot_block, error, sizeof(error)) != 0)
 		refuse(&boot_block, error);
 	set_name(&boot_block, role);
 	booted = true;
-	if (strcmp(role, "router") == 0) {
+	if (strcmp(role, "worker") != 0) { /* there will be a Go runtime */
 		/* The Go runtime's monitor sleeps 20 us at a time while a call into C is
 		 * under way, and its waking costs more than a dispatch script does. All
 		 * threads inherit the slack; timeouts may be late by it. */

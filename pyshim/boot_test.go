@@ -113,8 +113,15 @@ func TestBootWorker(t *testing.T) {
 	}
 }
 
+// TestBootRouter: router and dispatch helper go on in the Go runtime.
 func TestBootRouter(t *testing.T) {
-	pairs := []string{fmt.Sprintf("parent=%d", os.Getpid()), "role=router", "dumpable=0", "fd.wire=4", "chdir=/nonexistent", "chdir.fallback=/", "no_new_privs=0"}
+	for _, role := range []string{"router", "dispatcher"} {
+		t.Run(role, func(t *testing.T) { testBootRouter(t, role) })
+	}
+}
+
+func testBootRouter(t *testing.T, role string) {
+	pairs := []string{fmt.Sprintf("parent=%d", os.Getpid()), "role=" + role, "dumpable=0", "fd.wire=4", "chdir=/nonexistent", "chdir.fallback=/", "no_new_privs=0"}
 	if os.Getuid() == 0 {
 		pairs = append(pairs, "uid=64001", "gid=64002")
 	}
@@ -123,7 +130,7 @@ func TestBootRouter(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	// the variable is blank, not removed: the Go runtime counts entries
-	mustHave(t, out, "role router", "dumpable 0", "cwd /", "fd 0 open socket", "fd 4 cloexec socket", "env []", "NoNewPrivs:\t0",
+	mustHave(t, out, "role "+role, "dumpable 0", "cwd /", "fd 0 open socket", "fd 4 cloexec socket", "env []", "NoNewPrivs:\t0",
 		"child default open")
 	if os.Getuid() == 0 {
 		mustHave(t, out, "uid 64001 64001 64001", "gid 64002 64002 64002", "Groups:\t ")

@@ -17,8 +17,8 @@ import "C"
 
 import "unsafe"
 
-// Role of this process as the C constructor found it: "" (the command line) or
-// "router". A worker never gets here.
+// Role of this process as the C constructor found it: "" (the command line),
+// "router" or "dispatcher". A worker never gets here.
 func Role() string {
 	role, _ := BootValue("role")
 	return role

@@ -87,3 +87,19 @@ func (b *backoff) good() {
 	defer b.mu.Unlock()
 	b.streak = 0
 }
+
+// wait waits the delay out; false: stop was closed, nothing is to be started.
+func (b *backoff) wait(stop <-chan struct{}) bool {
+	timer := time.NewTimer(b.delay(time.Now()))
+	defer timer.Stop()
+	select {
+	case <-stop:
+	case <-timer.C:
+	}
+	select {
+	case <-stop: // both may have been true
+		return false
+	default:
+		return true
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -111,7 +112,7 @@ type checkedApp struct {
 
 // checkedApps lists what can be imported without a request, each once.
 func (s *Supervisor) checkedApps() []checkedApp {
-	embedded := s.embeddedAsGroup()
+	embedded := s.embeddedAsGroup(s.plan.router)
 	var apps []checkedApp
 	seen := map[checkedApp]bool{}
 	add := func(app checkedApp) {
@@ -151,25 +152,27 @@ func (s *Supervisor) checkedApps() []checkedApp {
 			}
 		}
 	}
-	for _, d := range s.config.DispatchScripts {
-		application, fixed := config.FixedApplication(d.ApplicationGroup)
-		if !fixed {
-			application = ""
-		}
-		add(checkedApp{group: embedded, embedded: true, application: application, script: d.Path})
+	scripts := slices.Clone(s.plan.wire.DispatchScripts)
+	for _, a := range s.plan.wire.AuthScripts {
+		scripts = append(scripts, a.Script)
 	}
-	for _, a := range authScriptsOf(s.config) {
-		application, fixed := config.FixedApplication(a.ApplicationGroup)
+	evaluator := embedded
+	if s.plan.helper != nil {
+		evaluator = s.embeddedAsGroup(*s.plan.helper)
+	}
+	for _, script := range scripts {
+		application, fixed := config.FixedApplication(script.ApplicationGroup)
 		if !fixed {
 			application = ""
 		}
-		add(checkedApp{group: embedded, embedded: true, application: application, script: a.Path})
+		add(checkedApp{group: evaluator, embedded: true, application: application, script: script.Path})
 	}
 	return apps
 }
 
-// embeddedAsGroup is a group that runs as the router does, with its Python.
-func (s *Supervisor) embeddedAsGroup() *group {
+// embeddedAsGroup is a group that has the router's Python, and runs as the
+// router or the dispatch helper does.
+func (s *Supervisor) embeddedAsGroup(id identity) *group {
 	r := &s.config.Router
 	return &group{
 		groupPlan: groupPlan{
@@ -177,7 +180,7 @@ func (s *Supervisor) embeddedAsGroup() *group {
 				Name: global, Threads: 1, Umask: 0o022, Lang: "C.UTF-8", NoNewPrivileges: true,
 				StartupTimeout: time.Minute, PythonOptions: r.PythonOptions,
 			},
-			identity: s.plan.router, scripts: ownership{-1, -1},
+			identity: id, scripts: ownership{-1, -1},
 			interpreters: interpretersOf(s.config, global, &r.PythonOptions),
 		},
 		router: s.plan.router, launcher: s.launcher,

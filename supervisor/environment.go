@@ -41,7 +41,7 @@ func workerEnvironment(id identity, p *config.DaemonProcess) ([]string, error) {
 	if p.Locale != "" {
 		env["LC_ALL"] = p.Locale
 	}
-	env.setEggs(&p.PythonOptions)
+	env.setEggs(p.PythonEggs)
 	for name, value := range p.Environment {
 		env[name] = value
 	}

@@ -31,8 +31,9 @@ func exitReason(f exitFacts) exitreason.Reason {
 	wait := f.state.Sys().(syscall.WaitStatus)
 	switch {
 	case wait.Signaled() && wait.Signal() == syscall.SIGKILL:
-		if f.intent == exitreason.ShutdownTimeout || f.intent == exitreason.StartupTimeout ||
-			f.intent == exitreason.CPUTimeLimit { // the kernel's end of it
+		switch f.intent {
+		case exitreason.ShutdownTimeout, exitreason.StartupTimeout, exitreason.Unresponsive,
+			exitreason.CPUTimeLimit: // the kernel's end of it
 			return f.intent
 		}
 		if f.oom && !f.killed {

@@ -23,16 +23,20 @@ type Explained struct {
 	// Explanation is nil when the process ended before it had one: Ended.
 	Explanation *wire.Explanation
 	Ended       string
-	// User and UID of the router, whose script it is.
+	// User and UID of the router.
 	User string
 	UID  int
+	// Helper is the user of the dispatch helper, who evaluated the script; empty:
+	// the router did.
+	Helper string
 	// Output is what the script wrote, a line each.
 	Output []string
 }
 
 // Explain asks a throw-away router, which listens nowhere, what it would do
 // with a request: with the configuration's mounts, as the router's user, with
-// the router's Python.
+// the router's Python. Where scripts have a process of their own it runs as
+// that one's user.
 func Explain(ctx context.Context, cfg *config.Config, options Options, question *wire.Question) (*Explained, error) {
 	s, err := New(cfg, options)
 	if err != nil {
@@ -43,6 +47,9 @@ func Explain(ctx context.Context, cfg *config.Config, options Options, question 
 		return nil, err
 	}
 	defer end()
+	if s.plan.helper != nil { // what is kept out of the router is kept out of this one, too
+		s.router.identity = *s.plan.helper
+	}
 	session, conn, err := s.router.start() // without listeners: they are opened by Run
 	if err != nil {
 		return nil, err
@@ -60,6 +67,9 @@ func Explain(ctx context.Context, cfg *config.Config, options Options, question 
 	go c.wait(s.launcher.reaper)
 
 	explained := &Explained{User: s.plan.router.User, UID: s.plan.router.UID}
+	if s.plan.helper != nil {
+		explained.Helper = s.plan.helper.User
+	}
 	explained.Explanation, err = ask(conn, s.throwAway(), question)
 	gone := errors.Is(err, errNoAnswer)
 	if !gone {

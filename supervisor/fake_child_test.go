@@ -50,6 +50,10 @@ func fakeChild() {
 		fakeRouter(block)
 		return
 	}
+	if block.Get("role") == "dispatcher" {
+		fakeHelper(block)
+		return
+	}
 	(&fakeWorker{block: block}).run()
 }
 
@@ -292,6 +296,7 @@ func fakeRouter(block boot.Decoded) {
 		fakeFail("%v", err)
 	}
 	seen := map[int]wire.ProcessState{}
+	helpers := 0 // that were ready
 	mode := ""
 	for {
 		m, err := conn.Receive()
@@ -323,6 +328,19 @@ func fakeRouter(block boot.Decoded) {
 			} else if m.Process.State == wire.ProcessRetire {
 				_ = conn.Send(&wire.Message{Type: wire.TypeRetired, Process: m.Process})
 			}
+		case wire.TypeHelper:
+			fmt.Fprintf(os.Stderr, "{\"@level\":\"info\",\"@message\":\"helper\",\"ready\":%v,\"helper\":%d,\"python\":%q}\n", m.Helper.Ready, m.Helper.PID, m.Helper.Python)
+			if m.Helper.Ready && helpers == 0 {
+				switch mode {
+				case "helper-unfit":
+					_ = conn.Send(&wire.Message{Type: wire.TypeReplace, Replace: &wire.Replace{PID: m.Helper.PID, Reason: "half of the calls are lost"}})
+				case "helper-other": // of one that went long ago
+					_ = conn.Send(&wire.Message{Type: wire.TypeReplace, Replace: &wire.Replace{PID: m.Helper.PID + 1, Reason: "lost"}})
+				}
+			}
+			if m.Helper.Ready {
+				helpers++
+			}
 		case wire.TypeQuery:
 			if mode == "mute" {
 				continue
@@ -334,7 +352,7 @@ func fakeRouter(block boot.Decoded) {
 				}
 			}
 			_ = conn.Send(&wire.Message{Type: wire.TypeStatus, ID: m.ID, Status: &wire.RouterStatus{
-				PID: os.Getpid(), Connections: ready,
+				PID: os.Getpid(), Connections: ready, Scripts: []wire.ScriptStatus{{Calls: 3}, {Calls: 4}},
 				Groups: []wire.GroupStatus{{Name: "web", Queued: 4}},
 			}})
 		case wire.TypeStop:
@@ -356,4 +374,44 @@ func fakeFront(listener net.Listener) {
 		fmt.Fprint(conn, os.Getpid())
 		conn.Close()
 	}
+}
+
+// fakeHelper is a dispatch helper whose mode is in the python_path, too. Who
+// connects to its socket is told who it runs as, or ends it with "exit".
+func fakeHelper(block boot.Decoded) {
+	channel := fakeFile(block, "status")
+	event := func(words ...string) { _, _ = channel.WriteString(strings.Join(words, "\x00") + "\x00") }
+	mode := block.Get("python_path")
+	if mode == "helper-failed" {
+		event("event", "failed", "error", "no libpython for scripts")
+		syscall.Exit(1)
+	}
+	if mode == "helper-crash" {
+		syscall.Exit(5)
+	}
+	terminated := make(chan os.Signal, 1)
+	signal.Notify(terminated, syscall.SIGTERM)
+	listener, err := net.FileListener(fakeFile(block, "listen"))
+	if err != nil {
+		fakeFail("%v", err)
+	}
+	event("event", "started", "python", "3.11.2", "prefix", "/usr", "library", "libpython3.11.so")
+	event("event", "ready")
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				fakeFail("accept: %v", err)
+			}
+			line, _ := bufio.NewReader(conn).ReadString('\n')
+			if line == "exit\n" {
+				syscall.Exit(7)
+			}
+			groups, _ := os.Getgroups()
+			fmt.Fprintf(conn, "%d %d %d %v %s", os.Getpid(), os.Getuid(), os.Getgid(), groups, block.Get("router_uid"))
+			conn.Close()
+		}
+	}()
+	<-terminated
+	syscall.Exit(0)
 }

@@ -16,6 +16,7 @@ type feed struct {
 	processes map[int]wire.Process
 	groups    map[string]wire.GroupState
 	retiring  map[int]chan struct{} // closed when the router has let go
+	helping   *wire.HelperState     // nil: no dispatch helper was started yet, or none ever is
 	router    *outbox               // nil while there is none
 }
 
@@ -33,6 +34,9 @@ func (f *feed) attach(router *outbox) {
 	defer f.mu.Unlock()
 	f.router = router
 	router.put(&wire.Message{Type: wire.TypeConfig, Config: f.config})
+	if f.helping != nil {
+		router.put(&wire.Message{Type: wire.TypeHelper, Helper: f.helping})
+	}
 	for _, name := range slices.Sorted(maps.Keys(f.groups)) {
 		group := f.groups[name]
 		router.put(&wire.Message{Type: wire.TypeGroup, Group: &group})
@@ -110,4 +114,12 @@ func (f *feed) group(state wire.GroupState) {
 	defer f.mu.Unlock()
 	f.groups[state.Name] = state
 	f.send(&wire.Message{Type: wire.TypeGroup, Group: &state})
+}
+
+// helper says what has become of the dispatch helper.
+func (f *feed) helper(state wire.HelperState) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.helping = &state
+	f.send(&wire.Message{Type: wire.TypeHelper, Helper: &state})
 }

@@ -14,6 +14,7 @@ import (
 type plan struct {
 	users     users
 	router    identity
+	helper    *identity // nil: no dispatch helper
 	groups    []groupPlan
 	listeners []listenerPlan
 	control   ownership
@@ -49,6 +50,9 @@ func makePlan(cfg *config.Config, version string, u users) (*plan, error) {
 	if p.router, err = u.resolve(wanted{user: routerUser, group: cfg.Router.Group}); err != nil {
 		return nil, fmt.Errorf("router: %w", err)
 	}
+	if err := p.addHelper(cfg); err != nil {
+		return nil, err
+	}
 	for i := range cfg.DaemonProcesses {
 		if err := p.addGroup(cfg, i, routerUser); err != nil {
 			return nil, err
@@ -64,6 +68,29 @@ func makePlan(cfg *config.Config, version string, u users) (*plan, error) {
 	}
 	p.wire = p.routerConfig(cfg, version)
 	return p, nil
+}
+
+// addHelper looks the user of the dispatch helper up, if there is anything for
+// it to do.
+func (p *plan) addHelper(cfg *config.Config) error {
+	d := cfg.DispatchHelper()
+	if d == nil || !routerScripts(cfg) {
+		return nil
+	}
+	name := wanted{user: d.User, group: d.Group}
+	if name.user == "" && p.users.root() {
+		name.user = "nobody"
+	}
+	id, err := p.users.resolve(name)
+	if err != nil {
+		return fmt.Errorf("dispatch: %w", err)
+	}
+	if d.User == "" && id.Switch && (id.UID == p.router.UID || id.GID == p.router.GID) {
+		return fmt.Errorf("dispatch: scripts would run as user %s in group %d, and the router as user %s in group %d: name a user of their own with the option user",
+			id.User, id.GID, p.router.User, p.router.GID)
+	}
+	p.helper = &id
+	return nil
 }
 
 func (p *plan) addGroup(cfg *config.Config, i int, routerUser string) error {
@@ -138,9 +165,10 @@ func (p *plan) routerConfig(cfg *config.Config, version string) *wire.RouterConf
 			MaxHeaderBytes: cfg.Router.MaxHeaderBytes,
 			MaxConnections: cfg.Router.MaxConnections,
 		},
-		FoldCase: cfg.Router.FoldCase,
-		Version:  version,
-		LogLevel: cfg.Log.Level,
+		FoldCase:       cfg.Router.FoldCase,
+		KeepScriptsOut: p.helper != nil,
+		Version:        version,
+		LogLevel:       cfg.Log.Level,
 	}
 	for i, l := range p.listeners {
 		w.Listeners = append(w.Listeners, l.wire(firstListener+i))

@@ -51,8 +51,8 @@ func embeddedVariables(p *config.PythonOptions) []string {
 }
 
 // setEggs adds the variable of python_eggs.
-func (e environment) setEggs(p *config.PythonOptions) {
-	if p.PythonEggs != "" {
-		e["PYTHON_EGG_CACHE"] = p.PythonEggs
+func (e environment) setEggs(eggs string) {
+	if eggs != "" {
+		e["PYTHON_EGG_CACHE"] = eggs
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sys/unix"
 
-	"github.com/wsgid/wsgid/config"
 	"github.com/wsgid/wsgid/internal/exitreason"
 	"github.com/wsgid/wsgid/internal/status"
 	"github.com/wsgid/wsgid/internal/wire"
@@ -28,13 +27,14 @@ const routerMargin = time.Second
 // that no connection is refused while it is replaced.
 type router struct {
 	identity  identity
-	python    *config.PythonOptions
+	eggs      string // python_eggs
 	launcher  *launcher
 	feed      *feed
 	pumps     *pumps
 	log       hclog.Logger
 	listeners []*os.File // set before run
 	oom       *oomCounter
+	helper    *dispatchHelper // nil: there is none
 
 	backoff backoff
 	stop    chan struct{} // closed: end the router and start none any more
@@ -62,32 +62,13 @@ type session struct {
 func (r *router) run() {
 	defer close(r.done)
 	everReady := false
-	for {
-		if !r.pause() {
-			return
-		}
+	for r.backoff.wait(r.stop) {
 		ready, err := r.runOnce()
 		everReady = everReady || ready
 		if err != nil && !everReady {
 			r.err = err
 			return
 		}
-	}
-}
-
-// pause waits out the back-off; false: there is to be no further router.
-func (r *router) pause() bool {
-	timer := time.NewTimer(r.backoff.delay(time.Now()))
-	defer timer.Stop()
-	select {
-	case <-r.stop:
-	case <-timer.C:
-	}
-	select {
-	case <-r.stop: // both may have been true
-		return false
-	default:
-		return true
 	}
 }
 
@@ -142,7 +123,7 @@ func (r *router) runOnce() (ready bool, err error) {
 // start forks a router.
 func (r *router) start() (*session, *wire.Conn, error) {
 	variables := cleanEnvironment(r.identity)
-	variables.setEggs(r.python)
+	variables.setEggs(r.eggs)
 	env, err := variables.list()
 	if err != nil {
 		return nil, nil, err
@@ -266,6 +247,8 @@ func (r *router) receive(conn *wire.Conn, s *session, ready chan<- struct{}, log
 			return fmt.Errorf("router cannot start: %w", errors.New(m.Error))
 		case m.Type == wire.TypeRetired && m.Process != nil:
 			r.feed.retired(m.Process.PID)
+		case m.Type == wire.TypeReplace && m.Replace != nil && r.helper != nil:
+			r.helper.replace(m.Replace)
 		case m.Type == wire.TypeStatus && m.Status != nil:
 			r.answered(m.ID, m.Status)
 		default:

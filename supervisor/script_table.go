@@ -23,7 +23,8 @@ func expands(processGroup string) bool {
 
 // mayServe says whether the mount's target belongs to a process group: it is
 // its own, or the group is decided with the request, by an expansion or a dispatch
-// script, and may be any that restrict_process permits.
+// script, and may be any that restrict_process permits. A script that is kept
+// out of the router brings nothing into it unless restrict_process says so.
 func mayServe(cfg *config.Config, mount *config.ScriptAlias, group string) bool {
 	if group == global && cfg.Router.RestrictEmbedded {
 		return false
@@ -31,7 +32,10 @@ func mayServe(cfg *config.Config, mount *config.ScriptAlias, group string) bool 
 	if mount.RestrictProcess != nil && !slices.Contains(mount.RestrictProcess, group) {
 		return false
 	}
-	return mount.ProcessGroup == group || cfg.Scripted(mount) || expands(mount.ProcessGroup) || cfg.Overridable(mount, "process_group")
+	if mount.ProcessGroup == group || expands(mount.ProcessGroup) || cfg.Overridable(mount, "process_group") {
+		return true
+	}
+	return cfg.Scripted(mount) && (group != global || cfg.DispatchHelper() == nil || mount.RestrictProcess != nil)
 }
 
 // scriptTableOf collects the table of a daemon_process.
@@ -68,11 +72,16 @@ func restricted(names []string) []string {
 	return expanded
 }
 
+// routerScripts says whether the router has scripts to evaluate.
+func routerScripts(cfg *config.Config) bool {
+	return len(cfg.DispatchScripts) > 0 || len(authScriptsOf(cfg)) > 0
+}
+
 // embeddedOf is what the router's own Python has to do.
 func embeddedOf(cfg *config.Config) wire.Embedded {
 	interpreters := interpretersOf(cfg, global, &cfg.Router.PythonOptions)
 	embedded := wire.Embedded{
-		Needed:          len(cfg.DispatchScripts) > 0 || len(authScriptsOf(cfg)) > 0,
+		Needed:          routerScripts(cfg) && cfg.DispatchHelper() == nil,
 		Python:          cfg.Router.Python,
 		PythonHome:      cfg.Router.PythonHome,
 		PythonPath:      interpreters.pythonPath,

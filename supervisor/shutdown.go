@@ -23,6 +23,10 @@ func (s *Supervisor) shutdown() {
 	}
 	close(s.router.stop)
 	<-s.router.done
+	if s.helper != nil {
+		close(s.helper.stop)
+		<-s.helper.done
+	}
 	var wait sync.WaitGroup
 	for _, g := range s.groups {
 		wait.Go(g.terminateAll)

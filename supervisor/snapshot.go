@@ -26,6 +26,9 @@ func (s *Supervisor) Snapshot(ctx context.Context) *status.Snapshot {
 		Router:  s.router.snapshot(answer),
 		Groups:  []status.Group{},
 	}
+	if s.helper != nil {
+		snapshot.DispatchHelper = s.helper.snapshot(answer)
+	}
 	queues := map[string]wire.GroupStatus{}
 	if answer != nil {
 		for _, group := range answer.Groups {

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -51,6 +52,7 @@ type Supervisor struct {
 	feed     *feed
 	pumps    pumps
 	router   *router
+	helper   *dispatchHelper // nil: scripts are evaluated in the router
 	groups   []*group
 
 	stopOnce sync.Once
@@ -94,10 +96,18 @@ func New(cfg *config.Config, options Options) (*Supervisor, error) {
 	s.launcher = &launcher{executable: options.Executable, version: options.Version, jsonLogs: cfg.Log.Format == "json"}
 	oom := newOOMCounter()
 	s.router = &router{
-		identity: p.router, python: &cfg.Router.PythonOptions, launcher: s.launcher, feed: s.feed, pumps: &s.pumps, oom: oom,
+		identity: p.router, eggs: cfg.Router.PythonEggs, launcher: s.launcher, feed: s.feed, pumps: &s.pumps, oom: oom,
 		log: options.Logger.Named("router"), grace: p.grace,
 		stop: make(chan struct{}), ready: make(chan struct{}), done: make(chan struct{}),
 		restarts: map[string]uint64{}, queries: map[uint64]chan *wire.RouterStatus{},
+	}
+	if p.helper != nil {
+		s.helper = &dispatchHelper{
+			identity: *p.helper, routerUID: p.router.UID, python: p.wire.Embedded, eggs: cfg.Router.PythonEggs,
+			launcher: s.launcher, feed: s.feed, pumps: &s.pumps, oom: oom, log: options.Logger.Named("dispatch"),
+			stop: make(chan struct{}), settled: make(chan struct{}), done: make(chan struct{}), restarts: map[string]uint64{},
+		}
+		s.router.helper = s.helper
 	}
 	for _, g := range p.groups {
 		s.groups = append(s.groups, &group{
@@ -126,6 +136,9 @@ func (s *Supervisor) Run(ctx context.Context) (err error) {
 	defer resources.close()
 
 	go s.router.run()
+	if s.helper != nil {
+		go s.helper.run()
+	}
 	var settled sync.WaitGroup
 	for _, g := range s.groups {
 		settled.Add(g.config.Processes)
@@ -142,11 +155,18 @@ func (s *Supervisor) Run(ctx context.Context) (err error) {
 
 // serve waits for the start to complete and then for the end.
 func (s *Supervisor) serve(ctx context.Context, allSettled <-chan struct{}) error {
-	for _, started := range []<-chan struct{}{s.router.ready, allSettled} {
+	steps := []<-chan struct{}{s.router.ready, allSettled}
+	var helperDone chan struct{} // nil: never
+	if s.helper != nil {
+		steps, helperDone = append(steps, s.helper.settled), s.helper.done
+	}
+	for _, started := range steps {
 		select {
 		case <-started:
 		case <-s.router.done:
 			return s.router.err
+		case <-helperDone:
+			return s.helper.err
 		case <-ctx.Done():
 			return nil
 		case <-s.stopping:
@@ -270,6 +290,14 @@ func (s *Supervisor) openGroupSockets(r *resources) error {
 		return err
 	}
 	r.add(directory.close)
+	if s.helper != nil {
+		socket, err := directory.listen(filepath.Join(path, helperSocketName), helperBacklog)
+		if err != nil {
+			return fmt.Errorf("dispatch helper: %w", err)
+		}
+		s.helper.socket = socket.file
+		s.plan.wire.HelperSocket = socket.path
+	}
 	routed := 0 // the router knows the groups that take requests, in this order
 	for i, g := range s.groups {
 		if g.config.Service() {

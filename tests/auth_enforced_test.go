@@ -59,10 +59,12 @@ func digestHeader(t *testing.T, client *harness.Client, url, name, password stri
 // TestAuthenticationEnforced: wsgid stands in front of the application, behind
 // Apache and over HTTP: statement 43 of mod_wsgi behaviour 12 for its scripts.
 // Wrong or missing credentials never reach the application.
-func TestAuthenticationEnforced(t *testing.T) {
+func TestAuthenticationEnforced(t *testing.T) { inBoth(t, testAuthenticationEnforced) }
+
+func testAuthenticationEnforced(t *testing.T, helper string) {
 	w := newWorld(t)
 	web := freeAddress(t)
-	enforcing(w, fmt.Sprintf("listen \"http\" {\n  address = %q\n}\n", web))
+	enforcing(w, helper+fmt.Sprintf("listen \"http\" {\n  address = %q\n}\n", web))
 	wsgid := w.Start(harness.Options{})
 	apache := w.StartApache(harness.ApacheOptions{Config: "<Location />\n  CGIPassAuth On\n  SetEnv REMOTE_USER mallory\n</Location>\n" + harness.ProxyPass})
 	set := func(name, value string) func(map[string]string) { return func(p map[string]string) { p[name] = value } }

@@ -41,14 +41,16 @@ func noSecrets(t *testing.T, wsgid *harness.Wsgid) {
 // TestAuthorizerBehindApache: mod_authnz_fcgi asks for passwords, for groups,
 // for both at once, and in front of authentication of any kind; every answer of
 // a script that mod_wsgi behaviour 5.2 lists has the outcome that it has there.
-func TestAuthorizerBehindApache(t *testing.T) {
+func TestAuthorizerBehindApache(t *testing.T) { inBoth(t, testAuthorizerBehindApache) }
+
+func testAuthorizerBehindApache(t *testing.T, helper string) {
 	w := newWorld(t)
 	w.App("acceptance_environ.py")
 	w.App("authenticate.py")
 	authorizer := freeAddress(t)
 	scripts := option("auth_user_script", "{{.Dir}}/apps/authenticate.py") + "\n  " + option("auth_group_script", "{{.Dir}}/apps/authenticate.py")
 	staff := `require = ["wsgi-group nobody STAFF"]`
-	w.Configure(fmt.Sprintf("listen \"tcp\" {\n  address = %q\n  authorizer = true\n}\n", authorizer) + w.Expand(authScripts) +
+	w.Configure(helper + fmt.Sprintf("listen \"tcp\" {\n  address = %q\n  authorizer = true\n}\n", authorizer) + w.Expand(authScripts) +
 		"router {\n  auth_name = \"realm\"\n  " + scripts + "\n}\n" + group("only", "#64001", 1, 2) +
 		mount("/group", "apps/acceptance_environ.py", staff) + mount("/both", "apps/acceptance_environ.py", staff) +
 		mount("/checked", "apps/acceptance_environ.py", staff) +

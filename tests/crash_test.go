@@ -186,11 +186,13 @@ func TestKillWorkersUnderLoad(t *testing.T) {
 
 // TestKillRouter: after kill -9 of the router the service resumes with the
 // same workers; nothing hangs.
-func TestKillRouter(t *testing.T) {
+func TestKillRouter(t *testing.T) { inBoth(t, testKillRouter) }
+
+func testKillRouter(t *testing.T, helper string) {
 	w := newWorld(t)
 	w.App("slow.py")
 	w.Write("dispatch.py", "def process_group(environ):\n    return 'only'\n")
-	w.Configure(group("only", "#64001", 2, 4) + "dispatch_script \"{{.Dir}}/dispatch.py\" {}\n" + mount("/", "apps/slow.py"))
+	w.Configure(helper + group("only", "#64001", 2, 4) + "dispatch_script \"{{.Dir}}/dispatch.py\" {}\n" + mount("/", "apps/slow.py"))
 	wsgid := w.Start(harness.Options{})
 	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
 	before := wsgid.AwaitReady("only")
@@ -224,6 +226,9 @@ func TestKillRouter(t *testing.T) {
 	}
 	if !slices.Equal(before.PIDs("only"), after.PIDs("only")) {
 		t.Errorf("workers %v before, %v after", before.PIDs("only"), after.PIDs("only"))
+	}
+	if helper != "" && before.DispatchHelper.PID != after.DispatchHelper.PID {
+		t.Errorf("dispatch helper %d before, %d after", before.DispatchHelper.PID, after.DispatchHelper.PID)
 	}
 	wsgid.AwaitIdle()
 }

@@ -12,12 +12,20 @@ import (
 	"github.com/wsgid/wsgid/tests/internal/harness"
 )
 
+// inBoth runs a test with dispatch scripts evaluated in the router, and in the
+// dispatch helper: the answers are the same. helper is what its configuration
+// says of it.
+func inBoth(t *testing.T, test func(t *testing.T, helper string)) {
+	t.Run("router", func(t *testing.T) { test(t, "") })
+	t.Run("helper", func(t *testing.T) { test(t, "dispatch { isolation = \"process\" }\n") })
+}
+
 // twoGroups configures groups a (the static one) and b, one mount, and a
 // dispatch script with options.
-func twoGroups(w *harness.World, options ...string) {
+func twoGroups(w *harness.World, helper string, options ...string) {
 	w.T.Helper()
 	w.App("environ.py")
-	w.Configure(group("a", "#64001", 1, 4) + group("b", "#64002", 1, 4) +
+	w.Configure(helper + group("a", "#64001", 1, 4) + group("b", "#64002", 1, 4) +
 		"dispatch_script \"{{.Dir}}/dispatch.py\" {\n  " + strings.Join(options, "\n  ") + "\n}\n" +
 		mount("/", "apps/environ.py", option("process_group", "a"), option("application_group", "static")))
 }
@@ -63,9 +71,14 @@ func decided(v view) decision {
 
 // TestDispatchDecides: one row a script; all rows run in one world, each edit
 // being noticed by the next request.
-func TestDispatchDecides(t *testing.T) {
+func TestDispatchDecides(t *testing.T) { inBoth(t, testDispatchDecides) }
+
+func testDispatchDecides(t *testing.T, helper string) {
 	w := newWorld(t)
-	twoGroups(w)
+	if helper != "" { // a script in the helper needs leave to bring requests into the router
+		helper += "router { restrict_process = [\"a\", \"b\", \"%{GLOBAL}\"] }\n"
+	}
+	twoGroups(w, helper)
 	w.Write("dispatch.py", "")
 	wsgid := w.Start(harness.Options{})
 	apache := w.StartApache(dispatchFront(w))
@@ -184,9 +197,11 @@ func TestDispatchDecides(t *testing.T) {
 
 // TestDispatchFails: answers that are a 500 with a log line which names the
 // script and the value; the router lives through all of them.
-func TestDispatchFails(t *testing.T) {
+func TestDispatchFails(t *testing.T) { inBoth(t, testDispatchFails) }
+
+func testDispatchFails(t *testing.T, helper string) {
 	w := newWorld(t)
-	twoGroups(w)
+	twoGroups(w, helper)
 	w.Write("dispatch.py", "")
 	wsgid := w.Start(harness.Options{})
 	apache := w.StartApache(harness.ApacheOptions{Config: canonical + "SetEnv NESTED %{ENV:GROUP_B}\n" + harness.ProxyPass})
@@ -242,9 +257,11 @@ func TestDispatchFails(t *testing.T) {
 
 // TestInterpreters: application_group moves a request to another interpreter
 // of the same process: the state of modules differs.
-func TestInterpreters(t *testing.T) {
+func TestInterpreters(t *testing.T) { inBoth(t, testInterpreters) }
+
+func testInterpreters(t *testing.T, helper string) {
 	w := newWorld(t)
-	twoGroups(w)
+	twoGroups(w, helper)
 	w.Write("dispatch.py", "def application_group(environ):\n    return environ.get('HTTP_X_INTERPRETER')\n")
 	w.Start(harness.Options{})
 	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
@@ -266,7 +283,9 @@ func TestInterpreters(t *testing.T) {
 }
 
 // TestDispatchInterpreter: where the dispatch script itself runs.
-func TestDispatchInterpreter(t *testing.T) {
+func TestDispatchInterpreter(t *testing.T) { inBoth(t, testDispatchInterpreter) }
+
+func testDispatchInterpreter(t *testing.T, helper string) {
 	for _, row := range []struct{ name, option, want string }{
 		{"static decision", "", "static"}, {"named", `application_group = "mine"`, "mine"}, {"main", `application_group = "%{GLOBAL}"`, ""},
 		{"server", `application_group = "%{SERVER}"`, "localhost"}, {"host", `application_group = "%{HOST}"`, "127.0.0.1"},
@@ -274,7 +293,7 @@ func TestDispatchInterpreter(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			w := newWorld(t)
-			twoGroups(w, row.option)
+			twoGroups(w, helper, row.option)
 			w.Write("dispatch.py", "def application_group(environ):\n    return 'in-' + environ['mod_wsgi.application_group']\n")
 			w.Start(harness.Options{})
 			apache := w.StartApache(harness.ApacheOptions{Config: canonical + harness.ProxyPass})
@@ -307,9 +326,11 @@ func TestDispatchInterpreterOfTheRequest(t *testing.T) {
 
 // TestDispatchTimeout: a script over dispatch_timeout is a 504 with the stack
 // in the log, and the router goes on.
-func TestDispatchTimeout(t *testing.T) {
+func TestDispatchTimeout(t *testing.T) { inBoth(t, testDispatchTimeout) }
+
+func testDispatchTimeout(t *testing.T, helper string) {
 	w := newWorld(t)
-	twoGroups(w, `dispatch_timeout = "500ms"`)
+	twoGroups(w, helper, `dispatch_timeout = "500ms"`)
 	w.Write("dispatch.py", "import time\ndef process_group(environ):\n    while 'slow' in environ['REQUEST_URI']:\n        time.sleep(0.01)\n    return 'b'\n")
 	wsgid := w.Start(harness.Options{})
 	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
@@ -325,9 +346,11 @@ func TestDispatchTimeout(t *testing.T) {
 
 // TestDispatchConcurrency: never more than `concurrency` calls are inside
 // Python; the others wait and are answered.
-func TestDispatchConcurrency(t *testing.T) {
+func TestDispatchConcurrency(t *testing.T) { inBoth(t, testDispatchConcurrency) }
+
+func testDispatchConcurrency(t *testing.T, helper string) {
 	w := newWorld(t)
-	twoGroups(w, "concurrency = 2", `application_group = "%{GLOBAL}"`)
+	twoGroups(w, helper, "concurrency = 2", `application_group = "%{GLOBAL}"`)
 	w.Write("dispatch.py", `
 import threading, time
 lock = threading.Lock()
@@ -367,7 +390,9 @@ def application_group(environ):
 
 // TestDispatchLoadError: the three values of on_load_error, with a script that
 // breaks while in use and one that is broken from the start.
-func TestDispatchLoadError(t *testing.T) {
+func TestDispatchLoadError(t *testing.T) { inBoth(t, testDispatchLoadError) }
+
+func testDispatchLoadError(t *testing.T, helper string) {
 	good := "def process_group(environ):\n    return 'b'\n"
 	const failure = "500"
 	for _, row := range []struct{ value, atStart, afterEdit string }{
@@ -375,7 +400,7 @@ func TestDispatchLoadError(t *testing.T) {
 	} {
 		t.Run(row.value, func(t *testing.T) {
 			w := newWorld(t)
-			twoGroups(w, option("on_load_error", row.value))
+			twoGroups(w, helper, option("on_load_error", row.value))
 			expect := func(apache *harness.Apache, when, want string) {
 				t.Helper()
 				response := apache.Get("/")

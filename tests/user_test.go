@@ -8,14 +8,16 @@ import (
 )
 
 // TestOrdinaryUser: started by an ordinary user, everything runs as that user.
-func TestOrdinaryUser(t *testing.T) {
+func TestOrdinaryUser(t *testing.T) { inBoth(t, testOrdinaryUser) }
+
+func testOrdinaryUser(t *testing.T, helper string) {
 	harness.NeedRoot(t) // to become somebody else
 	const uid = 64010
 	w := newWorld(t)
 	w.App("environ.py")
 	w.App("body_hash.py")
-	w.Write("dispatch.py", "import os\ndef application_group(environ):\n    return 'router-%d-%d' % (os.getpid(), os.getuid())\n")
-	w.Configure("daemon_process \"web\" {\n  processes = 2\n  threads = 2\n}\ndispatch_script \"{{.Dir}}/dispatch.py\" {}\n" +
+	w.Write("dispatch.py", "import os\ndef application_group(environ):\n    return 'script-%d-%d' % (os.getpid(), os.getuid())\n")
+	w.Configure(helper + "daemon_process \"web\" {\n  processes = 2\n  threads = 2\n}\ndispatch_script \"{{.Dir}}/dispatch.py\" {}\n" +
 		mount("/hash", "apps/body_hash.py") + mount("/", "apps/environ.py"))
 	// Apache runs as another user: the file mode of the socket lets only its
 	// owner and group in, so this Apache reaches it over TCP.

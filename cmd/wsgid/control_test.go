@@ -161,6 +161,11 @@ func exampleSnapshot() status.Snapshot {
 			Embedded:   &status.Embedded{Threads: 25, ThreadsBusy: 2, Requests: 9, Queue: status.Queue{QueueLength: 7, Rejected: 1}},
 			LoadErrors: []status.LoadError{{Script: "/srv/embedded.wsgi", Application: "", At: ago(3 * time.Second), PID: 101, Error: "NameError: name"}},
 		},
+		DispatchHelper: &status.DispatchHelper{
+			PID: 103, User: "nobody", UID: 65534, State: "ready", Started: ago(time.Minute), Python: "3.11.2", CPUSeconds: 0.25, RSSBytes: 20 << 20,
+			Calls: 5, Restarts: map[string]uint64{"crash": 1, "unresponsive": 1},
+			LastExit: &status.Exit{PID: 98, At: ago(time.Minute), Reason: "unresponsive", Status: -1, Signal: "SIGKILL"},
+		},
 		Groups: []status.Group{
 			{
 				Name: "web", User: "wsgid-web", Wanted: 2, Ready: 1, State: "degraded", Threads: 15, ThreadsBusy: 1,

@@ -77,6 +77,8 @@ type dispatched struct {
 	User             string         `json:"user"`
 	Returned         *wire.Returned `json:"returned,omitempty"` // null: None, or no such function
 	LoadError        string         `json:"load_error,omitempty"`
+	// Evaluator is "router" or "dispatch helper", whose user it is.
+	Evaluator string `json:"evaluator"`
 }
 
 // candidates are the processes that would serve the request.
@@ -125,7 +127,10 @@ func newDecision(result config.Result, q *wire.Question, explained *supervisor.E
 	d.Static, d.Decision = choiceOf(e.Static), choiceOf(e.Decision)
 	if s := e.Dispatch; s != nil {
 		d.Dispatch = &dispatched{Script: s.Script, ApplicationGroup: applicationGroup(s.ApplicationGroup),
-			User: explained.User, Returned: s.Returned, LoadError: s.LoadError}
+			User: explained.User, Evaluator: "router", Returned: s.Returned, LoadError: s.LoadError}
+		if explained.Helper != "" {
+			d.Dispatch.User, d.Dispatch.Evaluator = explained.Helper, "dispatch helper"
+		}
 	}
 	if d.Decision != nil && d.Refusal == nil {
 		d.Candidates = candidatesOf(c, d.Decision.ProcessGroup, explained.User)
@@ -351,7 +356,7 @@ func (d *decision) writeDispatch(field func(name, format string, arguments ...an
 	if s == nil {
 		return
 	}
-	field("asked", "%s, in interpreter %s of the router, user %s", s.Script, s.ApplicationGroup, s.User)
+	field("asked", "%s, in interpreter %s of the %s, user %s", s.Script, s.ApplicationGroup, s.Evaluator, s.User)
 	for line := range strings.Lines(s.LoadError) {
 		field("not loaded", "%s", strings.TrimRight(line, "\n"))
 	}

@@ -50,9 +50,10 @@ script returned and printed, the expansions, process group and its processes, th
 script with SCRIPT_NAME and PATH_INFO, or the refusal with its code.
 
 The router's own code decides, in a process of its own that listens nowhere, runs
-as the router's user with the router's Python, and ends with the answer: a running
-wsgid is not asked and not disturbed, and no application runs. The script is
-evaluated once: what it does, it does. Ends with 1 if the request would be refused.
+as the router's user (with dispatch { isolation = "process" } as the dispatch helper's)
+with the router's Python, and ends with the answer: a running wsgid is not asked and
+not disturbed, and no application runs. The script is evaluated once: what it does,
+it does. Ends with 1 if the request would be refused.
 
 --header is sent by the client; --env is a parameter that the web server adds:
 what SetEnv sets, REMOTE_USER, SSL_… and, from a listener with trust_front_server,

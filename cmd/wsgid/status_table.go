@@ -58,6 +58,9 @@ func writeStatus(w io.Writer, s *status.Snapshot, now time.Time) error {
 		return err
 	}
 	writeRouter(w, r, now)
+	if err := writeDispatchHelper(w, s.DispatchHelper, now); err != nil {
+		return err
+	}
 	groups, processes, running, broken := newTable(), newTable(), newTable(), newTable()
 	groups.row("GROUP", "STATE", "USER", "PROCESSES", "THREADS", "QUEUE", "WAITED", "TIMEOUTS", "REJECTED", "REQUESTS", "ERRORS", "RESTARTS", "LAST EXIT")
 	processes.row("GROUP", "PID", "STATE", "USER", "PYTHON", "THREADS", "REQUESTS", "ERRORS", "CPU", "MEMORY", "UP", "REPLACED")
@@ -147,6 +150,23 @@ func waiting(q *status.Queue) string {
 		text += " " + span(time.Duration(q.LongestWait*float64(time.Second)))
 	}
 	return text
+}
+
+// writeDispatchHelper shows the process that evaluates scripts, if there is one.
+func writeDispatchHelper(w io.Writer, h *status.DispatchHelper, now time.Time) error {
+	if h == nil {
+		return nil
+	}
+	head := newTable()
+	head.row("dispatch", state(h.State, h.Backoff), fmt.Sprintf("pid %d", h.PID), since(h.Started, now), "user "+h.User, python(h.Python))
+	if err := head.writeTo(w); err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "        %s, CPU %.1fs, %s\n", count(int(h.Calls), "call"), h.CPUSeconds, bytesOf(h.RSSBytes))
+	if n := sum(h.Restarts); n > 0 {
+		fmt.Fprintf(w, "        %s, last: %s\n", count(int(n), "restart"), escape.Line(exit(h.LastExit, now)))
+	}
+	return nil
 }
 
 // applicationGroup writes the name of an application group as it is configured.

@@ -54,6 +54,8 @@ const (
 	SettingForbidden  Code = 1032
 	ExecForbidden     Code = 1033
 	PathInfoRefused   Code = 1034
+	HelperFailed      Code = 1035
+	HelperUnavailable Code = 1036
 	DirectoryClosed   Code = 1037
 
 	Unauthenticated    Code = 1041
@@ -119,6 +121,8 @@ func All() []Entry {
 		{SettingForbidden, 500, "setting not permitted to the web server's configuration"},
 		{ExecForbidden, 403, "the file is not permitted to run"},
 		{PathInfoRefused, 404, "nothing is behind the script"},
+		{HelperFailed, 500, "dispatch helper failed"},
+		{HelperUnavailable, 503, "dispatch helper not available"},
 		{DirectoryClosed, 403, "a directory of scripts cannot be entered"},
 		{Unauthenticated, 401, "authentication required"},
 		{NotPermitted, 401, "user not permitted here"},

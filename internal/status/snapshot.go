@@ -15,7 +15,9 @@ type Snapshot struct {
 	Uptime float64 `json:"uptime_seconds"`
 	Config string  `json:"config,omitempty"` // path of the main file
 	Router Router  `json:"router"`
-	Groups []Group `json:"groups"`
+	// DispatchHelper evaluates the router's scripts; nil: the router does it itself.
+	DispatchHelper *DispatchHelper `json:"dispatch_helper,omitempty"`
+	Groups         []Group         `json:"groups"`
 }
 
 // Router is the router process. The figures that only it knows are zero when
@@ -50,7 +52,27 @@ type Router struct {
 	Backoff  float64           `json:"backoff_seconds,omitempty"`
 }
 
-// Script is a script that the router evaluates itself.
+// DispatchHelper is the process that evaluates scripts for the router.
+type DispatchHelper struct {
+	PID        int       `json:"pid"` // 0 while there is none
+	User       string    `json:"user"`
+	UID        int       `json:"uid"`
+	State      string    `json:"state"` // starting, ready, stopping, backoff
+	Started    time.Time `json:"started,omitzero"`
+	Python     string    `json:"python,omitempty"`
+	CPUSeconds float64   `json:"cpu_seconds"`
+	RSSBytes   uint64    `json:"rss_bytes"`
+	// Calls since the router started, of all helpers.
+	Calls uint64 `json:"calls"`
+
+	// Restarts are the helpers that ended and were replaced, by the reason of
+	// the end; the end with wsgid itself is none.
+	Restarts map[string]uint64 `json:"restarts"`
+	LastExit *Exit             `json:"last_exit,omitempty"`
+	Backoff  float64           `json:"backoff_seconds,omitempty"`
+}
+
+// Script is a script that the router evaluates, itself or in the dispatch helper.
 type Script struct {
 	Kind      string `json:"kind"` // dispatch script
 	Path      string `json:"path"`

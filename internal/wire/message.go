@@ -18,6 +18,7 @@ const (
 	TypeGroup   Type = "group"   // S: a group changed, Group is set
 	TypeStop    Type = "stop"    // S: stop accepting, finish what runs, exit; Stop is set
 	TypeQuery   Type = "query"   // S: ask for a TypeStatus answer; ID is set
+	TypeHelper  Type = "helper"  // S: the dispatch helper changed, Helper is set
 
 	TypeExplain Type = "explain" // S: ask for a TypeExplained answer; ID and Question are set
 
@@ -26,6 +27,7 @@ const (
 	TypeRetired   Type = "retired"   // R: no request of ours is left on Process; Process is set
 	TypeExplained Type = "explained" // R: answer to TypeExplain; ID and Explanation are set
 	TypeStatus    Type = "status"    // R: answer to TypeQuery; ID and Status are set
+	TypeReplace   Type = "replace"   // R: the dispatch helper is unfit; Replace is set
 )
 
 // Message is one line on the wire. Exactly the fields that its Type names are set.
@@ -37,6 +39,8 @@ type Message struct {
 	Group       *GroupState   `json:"group,omitempty"`
 	Stop        *Stop         `json:"stop,omitempty"`
 	Status      *RouterStatus `json:"status,omitempty"`
+	Helper      *HelperState  `json:"helper,omitempty"`
+	Replace     *Replace      `json:"replace,omitempty"`
 	Question    *Question     `json:"question,omitempty"`
 	Explanation *Explanation  `json:"explanation,omitempty"`
 	Error       string        `json:"error,omitempty"`
@@ -75,6 +79,24 @@ type GroupState struct {
 	Available  bool          `json:"available"`
 	RetryAfter time.Duration `json:"retry_after,omitempty"`
 	Reason     string        `json:"reason,omitempty"`
+}
+
+// HelperState tells the router about the dispatch helper.
+type HelperState struct {
+	// Ready: it accepts on its socket; PID and Python are set. Else there is none.
+	Ready  bool   `json:"ready"`
+	PID    int    `json:"pid,omitempty"`
+	Python string `json:"python,omitempty"` // version
+	// RetryAfter is when the next one is started; 0: it is being started.
+	RetryAfter time.Duration `json:"retry_after,omitempty"`
+}
+
+// Replace asks for another dispatch helper in the place of PID.
+type Replace struct {
+	PID    int    `json:"pid"`
+	Reason string `json:"reason"`
+	// Lost: it has closed a connection, so that it has probably ended already.
+	Lost bool `json:"lost,omitempty"`
 }
 
 // Stop asks the router to end: it stops accepting at once, finishes what runs,

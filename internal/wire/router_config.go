@@ -18,6 +18,12 @@ type RouterConfig struct {
 	// mount and no virtual host has.
 	AuthScripts []AuthScript `json:"auth_scripts,omitempty"`
 	Auth        *Auth        `json:"auth,omitempty"`
+	// HelperSocket is where the dispatch helper evaluates the scripts; empty:
+	// they are evaluated in the router's own Python.
+	HelperSocket string `json:"helper_socket,omitempty"`
+	// KeepScriptsOut: they are evaluated outside of the router, and bring no
+	// request into it that RestrictProcess does not permit by name.
+	KeepScriptsOut bool `json:"keep_scripts_out,omitempty"`
 	// FoldCase: %{RESOURCE} is in lower case (case_sensitivity = false).
 	FoldCase bool     `json:"fold_case,omitempty"`
 	Embedded Embedded `json:"embedded"`
