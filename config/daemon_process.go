@@ -24,6 +24,8 @@ func (d *decoder) daemonProcessOptions(p *DaemonProcess) options {
 		"maximum_requests":        d.integer(&p.MaximumRequests, 0, 1<<31-1),
 		"maximum_requests_jitter": d.integer(&p.MaximumRequestsJitter, 0, 1<<31-1),
 		"restart_interval":        d.duration(&p.RestartInterval),
+		"inactivity_timeout":      d.duration(&p.InactivityTimeout),
+		"deadlock_timeout":        d.duration(&p.DeadlockTimeout),
 		"request_timeout":         d.duration(&p.RequestTimeout),
 		"interrupt_timeout":       d.duration(&p.InterruptTimeout),
 		"shutdown_timeout":        d.duration(&p.ShutdownTimeout),

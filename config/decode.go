@@ -49,7 +49,7 @@ func (d *decoder) decodeBlocks(blocks []*hclsyntax.Block) {
 			d.decodeDaemonProcess(block)
 		case "interpreter_options":
 			d.decodeInterpreterBlock(block)
-		case scriptAlias, scriptAliasMatch:
+		case scriptAlias, scriptAliasMatch, scriptRoot, handlerScript:
 			d.decodeScriptAlias(block, &d.config.ScriptAliases)
 		case "virtual_host":
 			d.decodeVirtualHost(block)

@@ -57,6 +57,7 @@ func defaultDaemonProcess() DaemonProcess {
 		QueueLength:        1024,
 		QueueTimeout:       45 * time.Second,
 		StartupTimeout:     60 * time.Second,
+		DeadlockTimeout:    300 * time.Second,
 		SocketTimeout:      90 * time.Second, // more than BodyTimeout, whose answer is the better one
 		ShutdownTimeout:    5 * time.Second,
 		GracefulTimeout:    15 * time.Second,

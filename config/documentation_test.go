@@ -63,11 +63,16 @@ func documentedBlocks() map[string]documentedBlock {
 		`listen "http"`: listen(ListenHTTP, map[string]string{"address": `"127.0.0.1:8000"`}, "static"),
 		"static": {open: "listen \"http\" {\naddress = \"127.0.0.1:8000\"\nstatic \"/static/\" {", close: "}", needs: map[string]string{"dir": `"/srv/static"`},
 			options: sortedKeys(d.staticOptions(&Static{})), defaults: Static{}},
-		"router":              {open: "router {", options: sortedKeys(d.routerOptions(&Router{})), defaults: defaultRouter()},
+		// case_sensitivity = true is what FoldCase = false says.
+		"router":              {open: "router {", options: sortedKeys(d.routerOptions(&Router{})), defaults: defaultRouter(), derived: -1},
 		"daemon_process":      {open: `daemon_process "x" {`, options: sortedKeys(d.daemonProcessOptions(&DaemonProcess{})), defaults: defaultDaemonProcess()},
 		"interpreter_options": {open: "interpreter_options {", options: sortedKeys(d.interpreterBlockOptions(&InterpreterBlock{})), defaults: InterpreterBlock{}},
 		"script_alias": {open: `script_alias "/x" {`, needs: map[string]string{"target": `"/srv/x.wsgi"`},
 			options: sortedKeys(d.scriptAliasOptions(&ScriptAlias{})), defaults: defaultScriptAlias()},
+		"script_root": {open: `script_root "/srv/x" {`, options: sortedKeys(d.scriptAliasOptions(&ScriptAlias{}).without("target", "preload")),
+			defaults: defaultScriptAlias()},
+		"handler_script": {open: `handler_script "x" {`, needs: map[string]string{"target": `"/srv/x.wsgi"`},
+			options: sortedKeys(d.scriptAliasOptions(&ScriptAlias{}).without("callable_object")), defaults: defaultScriptAlias(), derived: 1}, // CallableObject
 		"virtual_host":      {open: `virtual_host "h" {`, options: append(sortedKeys(d.virtualHostOptions(&VirtualHost{})), mountBlocks...), defaults: VirtualHost{}},
 		"import_script":     {open: `import_script "/srv/i.py" {`, options: sortedKeys(d.importScriptOptions(&ImportScript{})), defaults: defaultImportScript()},
 		"dispatch_script":   {open: `dispatch_script "/etc/d.py" {`, options: sortedKeys(d.dispatchScriptOptions(&DispatchScript{})), defaults: defaultDispatchScript()},
@@ -83,7 +88,7 @@ func documentedBlocks() map[string]documentedBlock {
 // empty value none, or with "-" lacks the option though it needs it.
 func (b documentedBlock) read(option, value string) Result {
 	var text strings.Builder
-	text.WriteString("listen \"unix\" {\npath = \"/run/w.sock\"\n}\nscript_alias \"/a\" {\ntarget = \"/srv/a.wsgi\"\nprocess_group = \"%{GLOBAL}\"\n}\n" + b.open + "\n")
+	text.WriteString("listen \"unix\" {\npath = \"/run/w.sock\"\ntrust_front_server = true\n}\nscript_alias \"/a\" {\ntarget = \"/srv/a.wsgi\"\nprocess_group = \"%{GLOBAL}\"\n}\n" + b.open + "\n")
 	for name, needed := range b.needs {
 		if name != option {
 			text.WriteString(name + " = " + needed + "\n")

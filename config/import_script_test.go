@@ -36,13 +36,26 @@ script_alias "/router" {
   target        = "/srv/router.wsgi"
   process_group = "%{GLOBAL}"
 }
+virtual_host "www.example.com" {
+  chunked_request = false
+  script_alias "/host" {
+    target = "/srv/host.wsgi"
+  }
+  script_alias_match "^/(fixed)" {
+    target = "/srv/fixed.wsgi"
+  }
+  script_alias_match "^/(variable)" {
+    target = "/srv/$1.wsgi"
+  }
+}
 import_script "/srv/last.py" {}
 import_script "/srv/first.py" {}
 `), root)
 	if result.Config == nil {
 		t.Fatal(result.Diagnostics)
 	}
-	want := []Preload{{"", "/srv/first.py", false}, {"", "/srv/a.wsgi", true}, {"sub", "/srv/a.wsgi", false}, {"", "/srv/last.py", false}}
+	want := []Preload{{"", "/srv/first.py", false}, {"", "/srv/a.wsgi", true}, {"sub", "/srv/a.wsgi", false},
+		{"", "/srv/host.wsgi", true}, {"", "/srv/fixed.wsgi", true}, {"", "/srv/last.py", false}}
 	if diff := cmp.Diff(want, result.Config.Preloads("web")); diff != "" {
 		t.Error(diff)
 	}

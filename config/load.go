@@ -15,6 +15,20 @@ type Result struct {
 	Diagnostics hcl.Diagnostics
 	// Files are the sources by file name, for WriteDiagnostics.
 	Files map[string]*hcl.File
+	// places of options, as in decoder.
+	places map[hcl.Range]map[string]hcl.Range
+}
+
+// Place says where an option was written that holds in the first of the blocks:
+// there, or in one of those around it, which follow from the inside out. False:
+// nowhere, it has its default.
+func (r Result) Place(option string, blocks ...hcl.Range) (hcl.Range, bool) {
+	for _, block := range blocks {
+		if at, ok := r.places[block][option]; ok {
+			return at, true
+		}
+	}
+	return hcl.Range{}, false
 }
 
 // Load reads the configuration file and everything it includes, as the user
@@ -56,7 +70,7 @@ func ReadBytes(name string, source []byte, identity Identity) Result {
 	v := validator{decoder: d, identity: identity, partial: broken || d.diags.HasErrors()}
 	v.validate()
 	sortDiagnostics(d.diags, p.order)
-	result := Result{Diagnostics: d.diags, Files: p.files()}
+	result := Result{Diagnostics: d.diags, Files: p.files(), places: d.places}
 	if !d.diags.HasErrors() {
 		result.Config = &d.config
 	}

@@ -112,6 +112,9 @@ type Router struct {
 	MaxHeaderBytes int
 	// RequestOptions are the defaults of every VirtualHost and ScriptAlias.
 	RequestOptions
+	// FoldCase (case_sensitivity = false): scripts whose paths differ in the
+	// case of letters are one module, and %{RESOURCE} is in lower case.
+	FoldCase bool
 	// MaxConnections of front servers at once, default 16384.
 	MaxConnections int
 	Range          hcl.Range `json:"-"`
@@ -159,10 +162,12 @@ type DaemonProcess struct {
 	// MaximumRequestsJitter, are served by a process before it is replaced.
 	MaximumRequests, MaximumRequestsJitter int
 	RestartInterval                        time.Duration // for which a process lives; 0: for ever
+	InactivityTimeout                      time.Duration // idle after a request; 0: no limit
 	// RequestTimeout × (1 + ln Threads) is how long a request may run; 0: for
 	// ever. Then RequestTimeout is raised in it for InterruptTimeout; if that is
 	// over, or 0, the process is replaced.
 	RequestTimeout, InterruptTimeout time.Duration
+	DeadlockTimeout                  time.Duration // GIL unobtainable while requests run, default 300 s; 0: for ever
 	ShutdownTimeout                  time.Duration // for requests to finish after SIGTERM, default 5 s; then SIGKILL
 	GracefulTimeout                  time.Duration // for requests to finish before a planned replacement, default 15 s
 	NoNewPrivileges                  bool          // default true
@@ -186,11 +191,16 @@ const (
 	ReloadKeep ReloadOnError = "keep" // the old process goes on serving
 )
 
-// ScriptAlias is a script_alias "/prefix" or script_alias_match "regex" block.
+// ScriptAlias is a mount: a script_alias "/prefix", script_alias_match "regex",
+// script_root "/dir" or handler_script "name" block.
 type ScriptAlias struct {
-	// Prefix of URLs; with Match a regular expression.
-	Prefix string
-	Match  bool
+	// Prefix of URLs; with Match a regular expression. Empty for the two kinds
+	// that the web server chooses: Root, for files of the directory Target, and
+	// Handler, the name by which it asks for the script.
+	Prefix  string
+	Match   bool
+	Root    bool
+	Handler string
 	// Target is an absolute path; Directory: it ended in "/" or is a
 	// directory when the configuration is read.
 	Target    string
@@ -203,7 +213,7 @@ type ScriptAlias struct {
 	ProcessGroup string
 	// ApplicationGroup, not expanded; native default "%{GLOBAL}".
 	ApplicationGroup string
-	// CallableObject, default "application".
+	// CallableObject, default "application"; of a Handler always "handle_request".
 	CallableObject string
 	// ScriptReloading, default true.
 	ScriptReloading bool

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -11,9 +12,15 @@ import (
 
 var slashes = regexp.MustCompile(`/+`)
 
-// collapsed is the prefix as it is matched; an expression stays.
+// collapsed is the prefix as it is matched; an expression stays. Where the web
+// server chooses it is the directory, or the handler's name.
 func (s *ScriptAlias) collapsed() string {
-	if s.Match {
+	switch {
+	case s.Root:
+		return filepath.Clean(s.Target)
+	case s.Handler != "":
+		return s.Handler
+	case s.Match:
 		return s.Prefix
 	}
 	return slashes.ReplaceAllString(s.Prefix, "/")
@@ -27,6 +34,9 @@ func (s *ScriptAlias) place() string {
 // covers says whether it is certain that s takes every URL that later matches:
 // a prefix ends at a segment boundary (mod_wsgi behaviour 3.1).
 func (s *ScriptAlias) covers(later *ScriptAlias, compile func(string) (*urlpattern.Pattern, error)) bool {
+	if s.byFile() || later.byFile() {
+		return s.Block() == later.Block() && (s.collapsed() == later.collapsed() || s.Root && below(s.collapsed(), later.collapsed()))
+	}
 	if s.Match {
 		p, err := compile(s.Prefix)
 		return err == nil && !later.Match && p.Covers(later.collapsed())
@@ -89,7 +99,7 @@ func (c *Config) OutOfReach(h *VirtualHost, s *ScriptAlias) string {
 // host.
 func (v *validator) order(mounts []ScriptAlias, i int) {
 	s := &mounts[i]
-	same := func(other ScriptAlias) bool { return other.Match == s.Match && other.collapsed() == s.collapsed() }
+	same := func(other ScriptAlias) bool { return other.Block() == s.Block() && other.collapsed() == s.collapsed() }
 	if at := slices.IndexFunc(mounts[:i], same); at >= 0 {
 		v.add(s.Range, "Duplicate mount", "%s is there already, at %s.", mounts[at].Title(), mounts[at].place())
 	} else if other := coveredBy(mounts[:i], s, v.compile); other != nil {

@@ -61,6 +61,14 @@ func (o options) with(more options) options {
 	return o
 }
 
+// without takes options away that a kind of block lacks.
+func (o options) without(names ...string) options {
+	for _, name := range names {
+		delete(o, name)
+	}
+	return o
+}
+
 // hashSeed reads "random" or what PYTHONHASHSEED takes as a number.
 func (d *decoder) hashSeed(to *string) reader {
 	return func(a *hcl.Attribute) {

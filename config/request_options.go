@@ -38,6 +38,13 @@ type RequestOptions struct {
 	// Priority where requests wait for a thread of one process group: the
 	// higher is served first; default 5.
 	Priority int
+	// IgnoreActivity: requests do not end the idleness of a process.
+	IgnoreActivity bool
+	// ErrorOverride: what the application says in a response of 400 or more is
+	// not sent, a page with the status is.
+	ErrorOverride bool
+	// AcceptPathInfo, default true: the URL may go on behind the script; else 404.
+	AcceptPathInfo bool
 	// AllowOverride are the options that the web server's configuration may set
 	// for a request by WSGID_ parameters. Nil: those that wire.Overrides says.
 	AllowOverride []string
@@ -67,7 +74,7 @@ var proxyHeaders = []string{
 }
 
 func defaultRequestOptions() RequestOptions {
-	return RequestOptions{RequestBuffer: 64 * kib, PassAuthorization: true, ChunkedRequest: true, MapHeadToGet: MapHeadAuto, Priority: 5}
+	return RequestOptions{RequestBuffer: 64 * kib, PassAuthorization: true, ChunkedRequest: true, AcceptPathInfo: true, MapHeadToGet: MapHeadAuto, Priority: 5}
 }
 
 func (d *decoder) requestOptions(o *RequestOptions) options {
@@ -82,6 +89,9 @@ func (d *decoder) requestOptions(o *RequestOptions) options {
 		"restrict_process":      d.list(&o.RestrictProcess),
 		"dispatch_script":       d.str(&o.DispatchScript),
 		"priority":              d.integer(&o.Priority, 0, maxPriority),
+		"ignore_activity":       d.boolean(&o.IgnoreActivity),
+		"error_override":        d.boolean(&o.ErrorOverride),
+		"accept_path_info":      d.boolean(&o.AcceptPathInfo),
 		"allow_override":        d.list(&o.AllowOverride),
 	}.with(d.authOptions(&o.AuthOptions))
 }
@@ -100,6 +110,9 @@ func (v *validator) inheritRequestOptions(block hcl.Range, o, from *RequestOptio
 		"restrict_process":      func() { o.RestrictProcess = from.RestrictProcess },
 		"dispatch_script":       func() { o.DispatchScript = from.DispatchScript },
 		"priority":              func() { o.Priority = from.Priority },
+		"ignore_activity":       func() { o.IgnoreActivity = from.IgnoreActivity },
+		"error_override":        func() { o.ErrorOverride = from.ErrorOverride },
+		"accept_path_info":      func() { o.AcceptPathInfo = from.AcceptPathInfo },
 		"allow_override":        func() { o.AllowOverride = from.AllowOverride },
 	}
 	maps.Copy(steps, o.inheritAuth(&from.AuthOptions))

@@ -31,6 +31,11 @@ func (d *decoder) routerOptions(r *Router) options {
 			d.size(&size, minHeaderBytes, maxHeaderBytes)(a)
 			r.MaxHeaderBytes = int(size)
 		},
+		"case_sensitivity": func(a *hcl.Attribute) {
+			sensitive := !r.FoldCase
+			d.boolean(&sensitive)(a)
+			r.FoldCase = !sensitive
+		},
 		"max_connections": d.integer(&r.MaxConnections, 1, 1<<20),
 	}.with(d.pythonOptions(&r.PythonOptions)).with(d.requestOptions(&r.RequestOptions))
 }

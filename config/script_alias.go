@@ -11,17 +11,36 @@ import (
 const (
 	scriptAlias      = "script_alias"
 	scriptAliasMatch = "script_alias_match"
+	scriptRoot       = "script_root"
+	handlerScript    = "handler_script"
 )
 
 // mountBlocks are the blocks that make mounts, outside and in a virtual host.
-var mountBlocks = []string{scriptAlias, scriptAliasMatch}
+var mountBlocks = []string{scriptAlias, scriptAliasMatch, scriptRoot, handlerScript}
+
+// Block is the kind of block.
+func (s *ScriptAlias) Block() string {
+	switch {
+	case s.Root:
+		return scriptRoot
+	case s.Handler != "":
+		return handlerScript
+	case s.Match:
+		return scriptAliasMatch
+	}
+	return scriptAlias
+}
 
 // Title is how the block is written.
 func (s *ScriptAlias) Title() string {
-	if s.Match {
-		return fmt.Sprintf("%s %q", scriptAliasMatch, s.Prefix)
+	label := s.Prefix
+	switch {
+	case s.Root:
+		label = s.Target
+	case s.Handler != "":
+		label = s.Handler
 	}
-	return fmt.Sprintf("%s %q", scriptAlias, s.Prefix)
+	return fmt.Sprintf("%s %q", s.Block(), label)
 }
 
 // Variable says whether the request chooses the script, by groups of the
@@ -40,28 +59,45 @@ func (d *decoder) scriptAliasOptions(s *ScriptAlias) options {
 	}.with(d.requestOptions(&s.RequestOptions))
 }
 
-// decodeScriptAlias adds a script_alias or script_alias_match block to the mounts of its host, or to
-// the global ones.
+// decodeScriptAlias adds one of the mountBlocks to the mounts of its host, or
+// to the global ones.
 func (d *decoder) decodeScriptAlias(block *hclsyntax.Block, to *[]ScriptAlias) {
-	what, example := "the URL prefix", `script_alias "/"`
-	if block.Type == scriptAliasMatch {
-		what, example = "a regular expression", `script_alias_match "^/app/([a-z]+)"`
-	}
-	prefix, ok := d.label(block, what, example)
+	expected := map[string][2]string{
+		scriptAlias:      {"the URL prefix", `script_alias "/"`},
+		scriptAliasMatch: {"a regular expression", `script_alias_match "^/app/([a-z]+)"`},
+		scriptRoot:       {"the directory of the scripts", `script_root "/srv/scripts"`},
+		handlerScript:    {"the name of the handler", `handler_script "markdown"`},
+	}[block.Type]
+	label, ok := d.label(block, expected[0], expected[1])
 	if !ok {
 		return
 	}
 	s := defaultScriptAlias()
-	s.Prefix, s.Match, s.Order = prefix, block.Type == scriptAliasMatch, d.nextOrder()
-	s.Range = d.decodeBody(block.Type, block, d.scriptAliasOptions(&s))
-	d.need(s.Range, block.Type, "target", "/srv/site/site.wsgi")
+	s.Order = d.nextOrder()
+	known := d.scriptAliasOptions(&s)
+	switch block.Type {
+	case scriptRoot:
+		s.Root, s.Target, s.Directory = true, label, true
+		known = known.without("target", "preload")
+	case handlerScript:
+		s.Handler, s.CallableObject = label, handlerCallable
+		known = known.without("callable_object")
+	default:
+		s.Prefix, s.Match = label, block.Type == scriptAliasMatch
+	}
+	s.Range = d.decodeBody(block.Type, block, known)
+	if !s.Root {
+		d.need(s.Range, block.Type, "target", "/srv/site/site.wsgi")
+	}
 	*to = append(*to, s)
 }
 
 // resolveScriptAlias fills in the defaults that depend on other blocks and on
 // what the target is.
 func resolveScriptAlias(s *ScriptAlias, c *Config, groupGiven, preloadGiven bool) {
-	s.splitTarget()
+	if !s.Root {
+		s.splitTarget()
+	}
 	if s.ProcessGroup == "" && !groupGiven {
 		s.ProcessGroup = onlyGroup(c.servingGroups())
 	}

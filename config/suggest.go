@@ -10,7 +10,7 @@ import (
 )
 
 // blockNames are the blocks of a configuration, in the order of the reference.
-var blockNames = []string{"listen", "router", "daemon_process", "interpreter_options", "script_alias", "script_alias_match", "virtual_host", "import_script", "dispatch_script",
+var blockNames = []string{"listen", "router", "daemon_process", "interpreter_options", "script_alias", "script_alias_match", "script_root", "handler_script", "virtual_host", "import_script", "dispatch_script",
 	"auth_user_script", "auth_group_script", "access_script", "control", "log"}
 
 // similar gives the word nearest to name, or "" when none is near enough.

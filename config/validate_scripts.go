@@ -26,14 +26,17 @@ func (v *validator) urlPrefix(at hcl.Range, block, prefix string) {
 // scriptAlias validates the i-th of the script_alias blocks of one host.
 func (v *validator) scriptAlias(mounts []ScriptAlias, i int) {
 	s := &mounts[i]
-	if s.Match {
+	switch {
+	case s.byFile():
+		v.byFile(s)
+	case s.Match:
 		v.pattern(s)
-	} else {
+	default:
 		v.urlPrefix(s.Range, scriptAlias, s.Prefix)
 		v.slashAtOneSide(s)
 	}
 	v.order(mounts, i)
-	if v.given(s.Range, "target") {
+	if !s.Root && v.given(s.Range, "target") {
 		v.absolute(s.Range, "target", s.Target)
 	}
 	v.processGroup(s.Range, s.ProcessGroup, v.config.servingGroups())

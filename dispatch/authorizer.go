@@ -10,22 +10,19 @@ import (
 // the Authorizer role of FastCGI (mod_authnz_fcgi, lighttpd), or as a request
 // that WSGID_AUTH_REQUEST marks (nginx's auth_request, Caddy's forward_auth).
 // No application runs, and no body is waited for: Apache does not even end it.
-func (x *exchange) authorize() outcome {
+func (x *exchange) authorize() (*refusal, outcome) {
 	g, r := x.authorizing()
 	if r != nil {
-		return x.refuse(r)
+		return r, answered
 	}
 	user, r, o := x.judgeRequest(g)
-	switch {
-	case o != answered:
-		return o
-	case r != nil:
-		return x.refuse(r)
+	if r != nil || o != answered {
+		return r, o
 	}
 	if x.front.answer(x.granted(g, user), "") != nil {
-		return broken
+		return nil, broken
 	}
-	return answered
+	return nil, finished
 }
 
 // authorizing finds the context of the request by its URL, as the client wrote
@@ -43,16 +40,22 @@ func (x *exchange) authorizing() (*guard, *refusal) {
 	if r != nil {
 		return nil, r
 	}
-	m, found, r := mounts.mapped(x.path)
-	switch {
-	case m == nil: // perhaps one by the file that the front server has found
+	var m *mount
+	var found target
+	if x.listener.TrustFrontServer {
+		m, _ = mounts.rootOf(&x.env, x.path) // comes before the URL, see mapRequest
+	}
+	if m == nil {
+		m, found, r = mounts.mapped(x.path)
+	}
+	if m == nil { // perhaps one by the file that the front server has found
 		found, r = mounts.fromFront(&x.env, x.path)
 		m = found.mount
-	case r != nil && r.status >= 500:
+	} else if r != nil && r.status >= 500 {
 		return nil, r
 	}
 	x.target = target{scriptName: x.path}
-	if r == nil {
+	if r == nil && found.mount != nil {
 		x.target = found
 	}
 	g := x.router.guard

@@ -29,13 +29,16 @@ type setting struct {
 var settings = []setting{
 	{"process_group", func(_ *Router, m *mount, v string) error { m.ProcessGroup = v; return nil }},
 	{"application_group", func(_ *Router, m *mount, v string) error { m.ApplicationGroup = v; return nil }},
-	{"callable_object", func(_ *Router, m *mount, v string) error { m.CallableObject = v; return nil }},
+	{"callable_object", setCallable},
 	{"restrict_process", narrow},
 	{"dispatch_script", setDispatchScript},
 	{"script_reloading", func(_ *Router, m *mount, v string) error { return setTruth(&m.ScriptReloading, v, true) }},
 	{"pass_authorization", func(_ *Router, m *mount, v string) error { return setTruth(&m.DropAuthorization, v, false) }},
 	{"chunked_request", func(_ *Router, m *mount, v string) error { return setTruth(&m.RefuseChunked, v, false) }},
 	{"map_head_to_get", setMapHead},
+	{"ignore_activity", func(_ *Router, m *mount, v string) error { return setTruth(&m.IgnoreActivity, v, true) }},
+	{"error_override", func(_ *Router, m *mount, v string) error { return setTruth(&m.ErrorOverride, v, true) }},
+	{"accept_path_info", func(_ *Router, m *mount, v string) error { return setTruth(&m.RefusePathInfo, v, false) }},
 	{"trusted_proxy_headers", setProxyHeaders},
 	{"trusted_proxies", setProxies},
 }
@@ -78,6 +81,9 @@ func (x *exchange) applySettings() *refusal {
 	var changes uint64
 	for _, p := range given {
 		at, ok := settingOf[string(p.name)]
+		if !ok && isMark(p.name) {
+			continue
+		}
 		if !ok {
 			return refuse(errcode.WrongSetting, "parameter", string(p.name), "value", string(p.value), "reason", "there is no such parameter")
 		}
@@ -98,7 +104,7 @@ func (x *exchange) applySettings() *refusal {
 		}
 		refused := func(code errcode.Code, reason string) *refusal {
 			return refuse(code, "parameter", settingPrefix+strings.ToUpper(s.option), "value", string(values[i]), "reason", reason,
-				"mount", from.Prefix, "allow_override", strings.Join(from.AllowOverride, " "))
+				"mount", from.title, "allow_override", strings.Join(from.AllowOverride, " "))
 		}
 		if from.overridable&(1<<i) == 0 {
 			return refused(errcode.SettingForbidden, "allow_override does not name "+s.option)
@@ -111,6 +117,14 @@ func (x *exchange) applySettings() *refusal {
 	if changed {
 		m.prepare()
 		x.target.mount = m
+	}
+	return nil
+}
+
+// setCallable: the entry point of a handler is fixed.
+func setCallable(_ *Router, m *mount, value string) error {
+	if m.Handler == "" {
+		m.CallableObject = value
 	}
 	return nil
 }

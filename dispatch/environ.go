@@ -42,7 +42,9 @@ type environ struct {
 
 	// shownScriptName replaces the SCRIPT_NAME of the mapping, own are WSGID_
 	// pairs for the worker: what the options of the mount lead to.
+	// resource replaces the script as SCRIPT_FILENAME.
 	shownScriptName []byte
+	resource        string
 	own             []byte
 	// schemeDecided: the header of a trusted proxy said http or https.
 	schemeDecided bool
@@ -327,7 +329,11 @@ func (e *environ) appendTo(b []byte, t *target) []byte {
 	}
 	b = protocol.AppendPair(b, "SCRIPT_NAME", scriptName)
 	b = protocol.AppendPair(b, "PATH_INFO", t.pathInfo)
-	b = protocol.AppendPair(b, "SCRIPT_FILENAME", t.script)
+	file := t.script
+	if e.resource != "" {
+		file = e.resource
+	}
+	b = protocol.AppendPair(b, "SCRIPT_FILENAME", file)
 	if e.length >= 0 {
 		var digits [20]byte
 		b = protocol.AppendPair(b, "CONTENT_LENGTH", strconv.AppendInt(digits[:0], e.length, 10))

@@ -102,7 +102,7 @@ func TestExpansion(t *testing.T) {
 			}
 		}
 	}
-	for host, want := range map[string]string{"[::1]:80": "[::1]", "[::1]": "[::1]", "h": "h", "": "site.test"} {
+	for host, want := range map[string]string{"[::1]:80": "::1", "[::1]": "::1", "h": "h", "H.Test.:81": "h.test", "H.": "h", "": "site.test"} {
 		e.httpHost = []byte(host)
 		if got := e.hostName(); got != want {
 			t.Errorf("host %q: %q", host, got)

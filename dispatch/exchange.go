@@ -76,7 +76,7 @@ type outcome uint8
 
 const (
 	answered outcome = iota // a whole response was sent
-	finished                // there is no response, but the connection can go on
+	finished                // nothing more is to be sent, but the connection can go on
 	broken                  // close without END_REQUEST: the client shall see a cut
 	left                    // somebody else has the connection now, touch nothing
 )
@@ -102,6 +102,7 @@ type exchange struct {
 	target    target
 	overlay   *mount // target.mount where the web server's configuration sets options; used again
 	route     route
+	trace     *trace // of a made-up request (explain.go), else nil
 	start     time.Time
 	inflight  bool
 
@@ -186,6 +187,18 @@ func (x *exchange) begin() {
 
 // serve answers the request whose PARAMS are given, whatever happens.
 func (x *exchange) serve(params []byte, limits protocol.Limits) outcome {
+	r, o := x.admit(params, limits)
+	if r != nil {
+		return x.refuse(r)
+	}
+	if o != answered {
+		return o
+	}
+	return x.forwardRequest()
+}
+
+// admit reads PARAMS and does everything that needs no thread.
+func (x *exchange) admit(params []byte, limits protocol.Limits) (*refusal, outcome) {
 	x.begin()
 	err := x.env.parse(params, limits)
 	x.identify()
@@ -194,19 +207,12 @@ func (x *exchange) serve(params []byte, limits protocol.Limits) outcome {
 		if errors.Is(err, protocol.ErrTooLarge) {
 			code = errcode.HeaderTooLarge
 		}
-		return x.refuse(refuse(code))
+		return refuse(code), answered
 	}
 	if x.env.authRequest || x.role == protocol.Authorizer {
 		return x.authorize()
 	}
-	r, o := x.prepare()
-	if r != nil {
-		return x.refuse(r)
-	}
-	if o != answered {
-		return o
-	}
-	return x.forwardRequest()
+	return x.prepare()
 }
 
 // prepare does everything that needs no thread: mapping, body, settings.
@@ -219,7 +225,7 @@ func (x *exchange) prepare() (*refusal, outcome) {
 	if r != nil {
 		return r, answered
 	}
-	if x.target, r = mounts.find(&x.env, x.path); r != nil {
+	if x.target, r = x.mapRequest(mounts); r != nil {
 		return r, answered
 	}
 	if len(x.env.settings) > 0 {
@@ -232,7 +238,7 @@ func (x *exchange) prepare() (*refusal, outcome) {
 	}
 	credentials := x.env.credentials()
 	if x.target.mount.adjusts {
-		if r := x.target.mount.adjust(&x.env); r != nil {
+		if r := x.target.mount.adjust(&x.env, x.target.pathInfo); r != nil {
 			return r, answered
 		}
 	}
@@ -345,6 +351,9 @@ func (x *exchange) aborted() outcome {
 
 // refuse answers the request with r and logs it.
 func (x *exchange) refuse(r *refusal) outcome {
+	if x.trace != nil {
+		x.trace.refusal = r
+	}
 	x.logRefusal(r)
 	body := r.body(string(x.requestID))
 	if string(x.env.method) == "HEAD" {

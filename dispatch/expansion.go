@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 )
 
@@ -84,6 +85,17 @@ func (e *environ) expandForm(value string, kind valueKind, scriptName []byte) st
 	return value
 }
 
+// lowerASCII is a copy of b in which the letters of ASCII are small.
+func lowerASCII(b []byte) []byte {
+	small := slices.Clone(b)
+	for i, c := range small {
+		if c >= 'A' && c <= 'Z' {
+			small[i] = c + 'a' - 'A'
+		}
+	}
+	return small
+}
+
 // portSuffix is ":port", or nothing for the two standard ports, whatever the
 // scheme, so that the http and https side of a site share a name.
 func (e *environ) portSuffix() string {
@@ -94,7 +106,8 @@ func (e *environ) portSuffix() string {
 	return ":" + string(e.serverPort)
 }
 
-// hostName is the Host header without port, in lower case, or SERVER_NAME.
+// hostName is the Host header without port, brackets and the dot of a complete
+// name, in lower case, or SERVER_NAME (mod_wsgi behaviour 14.2).
 func (e *environ) hostName() string {
 	h := e.httpHost
 	if len(h) == 0 {
@@ -103,5 +116,6 @@ func (e *environ) hostName() string {
 	if i := bytes.LastIndexByte(h, ':'); i >= 0 && bytes.IndexByte(h[i:], ']') < 0 {
 		h = h[:i]
 	}
-	return string(bytes.ToLower(h))
+	h = bytes.TrimSuffix(bytes.Trim(h, "[]"), []byte("."))
+	return string(lowerASCII(h))
 }

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"bytes"
+	"cmp"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,6 +28,7 @@ type mount struct {
 	adjusts bool
 	// overridable are the settings in AllowOverride, one bit each.
 	overridable uint64
+	title       string // for logs
 }
 
 // target is what a URL was mapped to.
@@ -45,19 +47,27 @@ func newMountTable(mounts []wire.Mount) mountTable {
 	for i, m := range mounts {
 		table[i] = &mount{Mount: m, overridable: settingMask(m.AllowOverride)}
 		table[i].prepare()
-		if m.Match {
+		table[i].title = m.Prefix
+		switch {
+		case m.Root, m.Handler != "":
+			table[i].prefix = noURL
+			table[i].title = cmp.Or(m.Handler, m.Target)
+		case m.Match:
 			table[i].pattern = urlpattern.MustCompile(m.Prefix) // validated
-		} else {
+		default:
 			table[i].prefix = []byte(collapse(m.Prefix))
 		}
 	}
 	return table
 }
 
+// noURL matches none: no path that comes here has a NUL.
+var noURL = []byte{0}
+
 // prepare works out what the options of the mount lead to.
 func (m *mount) prepare() {
 	m.proxies = newProxyRules(m.TrustedProxyHeaders, m.TrustedProxies)
-	m.adjusts = m.DropAuthorization || m.RefuseChunked || m.MapHeadToGet || m.proxies != nil
+	m.adjusts = m.DropAuthorization || m.RefuseChunked || m.RefusePathInfo || m.MapHeadToGet || m.proxies != nil
 }
 
 // match reports whether path lies under the mount: literally, bytewise, on a
@@ -206,6 +216,9 @@ func (t mountTable) fromFront(e *environ, path []byte) (target, *refusal) {
 				return *r, nil
 			}
 		}
+		if m := t.root(file); m != nil {
+			return target{}, refuse(errcode.ExecForbidden, "script", file, "reason", "the listener has no trust_front_server")
+		}
 		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() {
 			return target{}, refuse(errcode.OutsideRoots, "script", file)
 		}
@@ -223,8 +236,8 @@ func namesFile(path []byte, file string) bool {
 }
 
 func (m *mount) frontTarget(e *environ, file string) *target {
-	if m.Match && m.Append != "" {
-		return nil // the request has to match
+	if m.Match && m.Append != "" || m.Root || m.Handler != "" {
+		return nil // the request has to match, or the web server to say more
 	}
 	if !m.Directory {
 		if file != filepath.Clean(m.Target) {
@@ -257,8 +270,8 @@ func collapseBytes(p []byte) []byte {
 func frontFile(v []byte) string {
 	s := string(v)
 	if rest, ok := strings.CutPrefix(s, "proxy:"); ok {
-		if i := strings.LastIndexByte(rest, '|'); i >= 0 {
-			rest = rest[i+1:]
+		if strings.HasPrefix(rest, "unix:") {
+			rest = rest[strings.IndexByte(rest, '|')+1:]
 		}
 		if i := strings.Index(rest, "://"); i >= 0 {
 			rest = rest[i+3:]

@@ -22,7 +22,7 @@ func adjusted(t *testing.T, m wire.Mount, kv ...string) map[string]string {
 		t.Fatal(err)
 	}
 	if table[0].adjusts {
-		if r := table[0].adjust(&e); r != nil {
+		if r := table[0].adjust(&e, nil); r != nil {
 			t.Fatal(r)
 		}
 	}

@@ -61,7 +61,7 @@ func (r *refusal) level() hclog.Level {
 		return hclog.Debug
 	}
 	switch r.code {
-	case errcode.NoMount:
+	case errcode.NoMount, errcode.PathInfoRefused:
 		return hclog.Debug
 	case errcode.BadContentLength, errcode.ChunkedForbidden, errcode.BodyTooLarge, errcode.TransferEncoding,
 		errcode.Unauthenticated, errcode.NotPermitted, errcode.AccessDenied:

@@ -8,9 +8,12 @@ import (
 // adjust does with a request what the options of the mount ask for, before a
 // dispatch script or an application sees it. Mounts without such options do
 // not come here.
-func (m *mount) adjust(e *environ) *refusal {
+func (m *mount) adjust(e *environ, pathInfo []byte) *refusal {
+	if m.RefusePathInfo && len(pathInfo) > 0 {
+		return refuse(errcode.PathInfoRefused, "mount", m.title, "path_info", string(pathInfo))
+	}
 	if m.RefuseChunked && e.length < 0 && len(e.transferEncoding) > 0 {
-		return refuse(errcode.ChunkedForbidden, "mount", m.Prefix)
+		return refuse(errcode.ChunkedForbidden, "mount", m.title)
 	}
 	if m.DropAuthorization {
 		e.authorization, e.redirectAuthorization = nil, nil

@@ -37,6 +37,7 @@ type Router struct {
 
 	mounts      mountTable // the global ones
 	hosts       *hostTable // nil without virtual hosts
+	roots       bool       // some mounts are script roots
 	groups      map[string]*group
 	order       []*group
 	scripts     []*script          // all that are evaluated here
@@ -277,6 +278,8 @@ func (r *Router) handle(m *wire.Message) {
 			grace = m.Stop.Grace
 		}
 		r.stop(grace)
+	case m.Type == wire.TypeExplain && m.Question != nil:
+		r.explain(m.ID, m.Question)
 	case m.Type == wire.TypeQuery:
 		r.send(&wire.Message{Type: wire.TypeStatus, ID: m.ID, Status: r.status()})
 	default:

@@ -53,7 +53,9 @@ type running struct {
 	done    chan error
 	retired chan wire.Process
 	status  chan *wire.RouterStatus
-	log     *syncBuffer
+	// answers to questions
+	explained chan *wire.Message
+	log       *syncBuffer
 }
 
 // baseConfig has one unix listener in dir, filled in by startRouter.
@@ -87,7 +89,7 @@ func socketPair(t testing.TB) (*os.File, *os.File) {
 func startRouter(t *testing.T, config *wire.RouterConfig, host func(wire.Embedded) (ScriptHost, error)) *running {
 	t.Helper()
 	dir := shortDir(t)
-	r := &running{t: t, dir: dir, address: filepath.Join(dir, "front.sock"), done: make(chan error, 1),
+	r := &running{t: t, dir: dir, address: filepath.Join(dir, "front.sock"), done: make(chan error, 1), explained: make(chan *wire.Message, 16),
 		retired: make(chan wire.Process, 100), status: make(chan *wire.RouterStatus, 1), log: &syncBuffer{}}
 	if len(config.Listeners) == 0 {
 		config.Listeners = []wire.Listener{{Kind: wire.ListenUnix}}
@@ -151,6 +153,8 @@ func startRouter(t *testing.T, config *wire.RouterConfig, host func(wire.Embedde
 				r.retired <- *m.Process
 			case wire.TypeStatus:
 				r.status <- m.Status
+			case wire.TypeExplained:
+				r.explained <- m
 			}
 		}
 	}()

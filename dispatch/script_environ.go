@@ -16,8 +16,12 @@ import (
 func (x *exchange) appendScriptPairs(b []byte) []byte {
 	e, m := &x.env, x.target.mount
 	address, _ := e.lookup("SERVER_ADDR")
-	b = protocol.AppendPair(b, "mod_wsgi.request_handler", "wsgi-script")
-	b = protocol.AppendPair(b, "mod_wsgi.handler_script", "")
+	handler, script := "wsgi-script", ""
+	if m.Handler != "" {
+		handler, script = m.Handler, m.Target
+	}
+	b = protocol.AppendPair(b, "mod_wsgi.request_handler", handler)
+	b = protocol.AppendPair(b, "mod_wsgi.handler_script", script)
 	b = protocol.AppendPair(b, "mod_wsgi.listener_host", address)
 	b = protocol.AppendPair(b, "mod_wsgi.listener_port", e.serverPort)
 	b = protocol.AppendPair(b, "mod_wsgi.server_pid", serverPID)
@@ -27,7 +31,7 @@ func (x *exchange) appendScriptPairs(b []byte) []byte {
 	var digits [20]byte
 	b = protocol.AppendPair(b, "mod_wsgi.x-script_reloading", digit(m.ScriptReloading))
 	b = protocol.AppendPair(b, "mod_wsgi.x-enable_sendfile", digit(false)) // the front server sends files
-	b = protocol.AppendPair(b, "mod_wsgi.x-ignore_activity", digit(false))
+	b = protocol.AppendPair(b, "mod_wsgi.x-ignore_activity", digit(m.IgnoreActivity))
 	return protocol.AppendPair(b, "mod_wsgi.x-request_start_us", strconv.AppendInt(digits[:0], x.start.UnixMicro(), 10))
 }
 

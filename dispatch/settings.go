@@ -22,18 +22,27 @@ type route struct {
 }
 
 // newRoute builds a route with its pairs.
-func newRoute(g *group, application, callable string, reloading bool) *route {
+func newRoute(g *group, application, callable string, m *mount) *route {
 	r := &route{group: g, application: application, callable: callable}
-	r.internal = appendRoute(nil, r, reloading)
+	r.internal = appendRoute(nil, r, m)
 	return r
 }
 
-func appendRoute(b []byte, r *route, reloading bool) []byte {
+func appendRoute(b []byte, r *route, m *mount) []byte {
 	b = protocol.AppendPair(b, "WSGID_APPLICATION_GROUP", r.application)
 	b = protocol.AppendPair(b, "WSGID_CALLABLE", r.callable)
 	b = protocol.AppendPair(b, "WSGID_ROUTER_PID", strconv.Itoa(os.Getpid()))
-	if !reloading {
+	if !m.ScriptReloading {
 		b = protocol.AppendPair(b, "WSGID_RELOADING", "0")
+	}
+	if m.Handler != "" {
+		b = protocol.AppendPair(b, "WSGID_HANDLER", m.Handler)
+	}
+	if m.IgnoreActivity {
+		b = protocol.AppendPair(b, "WSGID_IGNORE_ACTIVITY", "1")
+	}
+	if m.ErrorOverride {
+		b = protocol.AppendPair(b, "WSGID_ERROR_OVERRIDE", "1")
 	}
 	return b
 }
@@ -53,9 +62,10 @@ func (r *Router) allMounts() mountTable {
 // need no request, which is what the request path then uses as it is.
 func (r *Router) fixRoutes() error {
 	for _, m := range r.allMounts() {
+		r.roots = r.roots || m.Root
 		if m.DispatchScript != "" {
 			if m.script = r.dispatchers[m.DispatchScript]; m.script == nil {
-				return fmt.Errorf("mount %s: dispatch script %s is not declared", m.Prefix, m.DispatchScript)
+				return fmt.Errorf("mount %s: dispatch script %s is not declared", m.title, m.DispatchScript)
 			}
 		}
 		name, ok1 := constant(m.ProcessGroup, processGroupValue)
@@ -63,10 +73,15 @@ func (r *Router) fixRoutes() error {
 		callable, ok3 := constant(m.CallableObject, callableValue)
 		g := r.groups[name]
 		if ok1 && ok2 && ok3 && g != nil && m.permits(name) && (name != "" || !r.config.Embedded.Restricted) {
-			m.fixed = newRoute(g, app, callable, m.ScriptReloading)
+			m.fixed = newRoute(g, app, callable, m)
 		}
 	}
 	return nil
+}
+
+// choice is a decision about a request, expanded.
+type choice struct {
+	group, application, callable string
 }
 
 // decide fills x.route and writes the application's variables to x.out:
@@ -81,55 +96,93 @@ func (x *exchange) decide() (*refusal, outcome) {
 		x.route = *m.fixed
 		return nil, answered
 	}
-	e, name := &x.env, x.target.scriptName
-	group := e.expand(m.ProcessGroup, processGroupValue, name)
-	application := e.expand(m.ApplicationGroup, applicationGroupValue, name)
-	callable := e.expand(m.CallableObject, callableValue, name)
+	e, name := &x.env, x.resourceName()
+	c := choice{
+		group:       e.expand(m.ProcessGroup, processGroupValue, name),
+		application: e.expand(m.ApplicationGroup, applicationGroupValue, name),
+		callable:    e.expand(m.CallableObject, callableValue, name),
+	}
+	if x.trace != nil {
+		x.trace.static = &choice{c.group, c.application, c.callable}
+	}
 	if m.script != nil {
-		variables := len(x.out)
-		x.out = x.appendScriptPairs(x.out)
-		d, r, o := m.script.evaluate(x, application, &ScriptCall{Params: x.out[headLen:]})
-		if r != nil || o != answered {
+		if r, o := x.askScript(&c); r != nil || o != answered {
 			return r, o
 		}
-		x.out = x.out[:variables]
-		if d.ProcessGroup.Set {
-			group = e.expand(d.ProcessGroup.Value, processGroupValue, name)
-			e.set("mod_wsgi.process_group", []byte(group)) // for an expansion of the next
-		}
-		if d.ApplicationGroup.Set {
-			application = e.expand(d.ApplicationGroup.Value, applicationGroupValue, name)
-			e.set("mod_wsgi.application_group", []byte(application))
-		}
-		if d.CallableObject.Set {
-			if d.CallableObject.Value == "" {
-				return refuse(errcode.DispatchValue, "script", m.script.config.Path,
-					"function", "callable_object", "value", ""), answered
-			}
-			callable = e.expand(d.CallableObject.Value, callableValue, name)
-		}
 	}
-	if !m.permits(group) {
-		return refuse(errcode.GroupForbidden, "process_group", group, "mount", m.Prefix,
-			"restrict_process", strings.Join(m.RestrictProcess, " ")), answered
+	return x.routeTo(c), answered
+}
+
+// resourceName is SCRIPT_NAME as expansions show it (mod_wsgi behaviour 4.2).
+func (x *exchange) resourceName() []byte {
+	if x.router.config.FoldCase {
+		return lowerASCII(x.target.scriptName)
 	}
-	if group == "" && x.router.config.Embedded.Restricted {
-		return refuse(errcode.EmbeddedForbidden, "mount", m.Prefix, "script", x.target.script), answered
+	return x.target.scriptName
+}
+
+// askScript lets the dispatch script of the mount change what the configuration
+// chose.
+func (x *exchange) askScript(c *choice) (*refusal, outcome) {
+	s, e, name := x.target.mount.script, &x.env, x.resourceName()
+	variables := len(x.out)
+	x.out = x.appendScriptPairs(x.out)
+	call := &ScriptCall{Params: x.out[headLen:]}
+	if x.trace != nil {
+		x.trace.call = call
 	}
-	g := x.router.groups[group]
+	d, r, o := s.evaluate(x, c.application, call)
+	if r != nil || o != answered {
+		return r, o
+	}
+	x.out = x.out[:variables]
+	if x.trace != nil {
+		x.trace.answer = &d
+	}
+	if d.ProcessGroup.Set {
+		c.group = e.expand(d.ProcessGroup.Value, processGroupValue, name)
+		e.set("mod_wsgi.process_group", []byte(c.group)) // for an expansion of the next
+	}
+	if d.ApplicationGroup.Set {
+		c.application = e.expand(d.ApplicationGroup.Value, applicationGroupValue, name)
+		e.set("mod_wsgi.application_group", []byte(c.application))
+	}
+	if d.CallableObject.Set {
+		if d.CallableObject.Value == "" {
+			return refuse(errcode.DispatchValue, "script", s.config.Path, "function", "callable_object", "value", ""), answered
+		}
+		c.callable = e.expand(d.CallableObject.Value, callableValue, name)
+	}
+	return nil, answered
+}
+
+// routeTo makes the route of a choice that is permitted.
+func (x *exchange) routeTo(c choice) *refusal {
+	m := x.target.mount
+	if x.trace != nil {
+		x.trace.decision = &choice{c.group, c.application, c.callable}
+	}
+	if !m.permits(c.group) {
+		return refuse(errcode.GroupForbidden, "process_group", c.group, "mount", m.title,
+			"restrict_process", strings.Join(m.RestrictProcess, " "))
+	}
+	if c.group == "" && x.router.config.Embedded.Restricted {
+		return refuse(errcode.EmbeddedForbidden, "mount", m.title, "script", x.target.script)
+	}
+	g := x.router.groups[c.group]
 	if g == nil {
-		args := []any{"process_group", group, "mount", m.Prefix}
+		args := []any{"process_group", c.group, "mount", m.title}
 		if m.script != nil {
 			args = append(args, "dispatch_script", m.script.config.Path)
 		}
-		return refuse(errcode.UnknownGroup, args...), answered
+		return refuse(errcode.UnknownGroup, args...)
 	}
-	if f := m.fixed; f != nil && f.group == g && f.application == application && f.callable == callable {
+	if f := m.fixed; f != nil && f.group == g && f.application == c.application && f.callable == c.callable {
 		x.route = *f
-		return nil, answered
+		return nil
 	}
-	x.route = route{group: g, application: application, callable: callable}
-	return nil, answered
+	x.route = route{group: g, application: c.application, callable: c.callable}
+	return nil
 }
 
 // permits says whether the process group may serve the mount's requests.
@@ -156,7 +209,7 @@ func (x *exchange) finishHead(wantAccept bool) {
 	if x.route.internal != nil {
 		b = append(b, x.route.internal...)
 	} else {
-		b = appendRoute(b, &x.route, x.target.mount.ScriptReloading)
+		b = appendRoute(b, &x.route, x.target.mount)
 	}
 	b = append(b, x.env.own...)
 	b = protocol.AppendPair(b, "WSGID_REQUEST_ID", x.requestID)

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/wsgid/wsgid/internal/errcode"
@@ -96,6 +97,27 @@ func TestVirtualHosts(t *testing.T) {
 		if _, r := x.chooseHost(); r == nil || r.code != errcode.BadHost {
 			t.Errorf("%q: %+v", host, r)
 		}
+	}
+}
+
+// BenchmarkVirtualHost: what the choice among a thousand hosts costs a request.
+func BenchmarkVirtualHost(b *testing.B) {
+	var hosts []wire.VirtualHost
+	for i := range 1000 {
+		name := fmt.Sprintf("site%d.example.test", i)
+		hosts = append(hosts, wire.VirtualHost{ServerName: name, Names: []string{name, "*." + name}})
+	}
+	x := &exchange{router: &Router{hosts: newHostTable(hosts, nil)}}
+	for _, host := range []string{"site700.example.test", "WWW.deep.site700.example.test:8080", "nobody.test"} {
+		b.Run(host, func(b *testing.B) {
+			x.env.httpHost, x.env.serverPort = []byte(host), []byte("8080")
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, r := x.chooseHost(); r != nil {
+					b.Fatal(r)
+				}
+			}
+		})
 	}
 }
 

@@ -32,10 +32,12 @@ static void set_timer(const struct wsgid_deadlines *d, uint64_t at)
 	timerfd_settime(d->timer_fd, TFD_TIMER_ABSTIME, &once, NULL);
 }
 
+/* NULL without request_timeout. */
 static struct wsgid_deadline *own(const struct wsgid_request *r)
 {
 	const struct wsgid_connection *c = r->connection;
-	return c->server->deadlines ? &c->server->deadlines->threads[c->thread] : NULL;
+	const struct wsgid_deadlines *d = c->server->deadlines;
+	return d && d->timeout ? &d->threads[c->thread] : NULL;
 }
 
 /* Changes the state of the own request when nobody looks at it. gil: is held,
@@ -61,20 +63,21 @@ static void enter_state(struct wsgid_deadline *t, uint64_t state, bool gil)
 
 void wsgid_deadline_begin(struct wsgid_request *r)
 {
-	struct wsgid_deadline *t = own(r);
 	struct wsgid_deadlines *d = r->connection->server->deadlines;
 	bool armed = false;
-	if (!t)
+	if (!d)
 		return;
-	uint64_t now = monotonic();
-	t->request = r;
-	t->injected = false;
-	atomic_store_explicit(&t->overdue, false, memory_order_relaxed);
-	atomic_store_explicit(&t->started, now, memory_order_relaxed);
+	struct wsgid_deadline *t = &d->threads[r->connection->thread];
+	if (d->timeout) {
+		t->request = r;
+		t->injected = false;
+		atomic_store_explicit(&t->overdue, false, memory_order_relaxed);
+		atomic_store_explicit(&t->started, monotonic(), memory_order_relaxed);
+	}
 	/* Either the main thread sees the request, or we see that no timer runs. */
 	atomic_store(&t->word, ((atomic_load(&t->word) | (WSGID_DEADLINE_SERIAL - 1)) + 1) | WSGID_DEADLINE_OUTSIDE);
 	if (!atomic_load(&d->armed) && atomic_compare_exchange_strong(&d->armed, &armed, true))
-		set_timer(d, now + d->limit);
+		set_timer(d, monotonic() + d->first);
 }
 
 void wsgid_deadline_entered(struct wsgid_request *r)
@@ -106,12 +109,11 @@ void wsgid_deadline_close(struct wsgid_request *r)
 
 void wsgid_deadline_end(struct wsgid_request *r)
 {
-	struct wsgid_deadline *t = own(r);
 	struct wsgid_deadlines *d = r->connection->server->deadlines;
-	if (!t)
+	if (!d)
 		return;
-	enter_state(t, WSGID_DEADLINE_NONE, false);
-	if (!atomic_load_explicit(&d->server->retiring, memory_order_relaxed) || wsgid_forked)
+	enter_state(&d->threads[r->connection->thread], WSGID_DEADLINE_NONE, false);
+	if (!d->timeout || !atomic_load_explicit(&d->server->retiring, memory_order_relaxed) || wsgid_forked)
 		return;
 	atomic_store(&d->poked, true);
 	set_timer(d, 1);
@@ -206,11 +208,13 @@ static void look_at(struct wsgid_deadlines *d, struct wsgid_deadline *t, struct 
 	uint64_t word = atomic_load(&t->word), serial = word / WSGID_DEADLINE_SERIAL;
 	if (!(word & WSGID_DEADLINE_STATE))
 		return;
+	s->running++;
+	if (!d->timeout)
+		return;
 	uint64_t started = atomic_load(&t->started);
 	if (atomic_load(&t->word) / WSGID_DEADLINE_SERIAL != serial)
 		started = s->now; /* another one has begun */
 	uint64_t age = s->now > started ? s->now - started : 0;
-	s->running++;
 	if (age > d->timeout + d->interrupt)
 		s->stale++;
 	else if (atomic_load(&d->server->retiring))
@@ -221,11 +225,28 @@ static void look_at(struct wsgid_deadlines *d, struct wsgid_deadline *t, struct 
 		overdue(d, t, serial, s);
 }
 
+/* No thread gets into Python any more: whatever runs will not end. */
+static void deadlocked(struct wsgid_deadlines *d)
+{
+	if (wsgid_status_leave(d->server, "deadlock_timeout", 15, NULL)) /* exitreason.DeadlockTimeout */
+		wsgid_logf("error", NULL, "nobody has got the GIL within deadlock_timeout, process wants to be replaced");
+	if (!d->drained)
+		wsgid_status_event(d->server, "event", "drained", NULL);
+	d->drained = true;
+}
+
 static struct sight look(struct wsgid_deadlines *d)
 {
 	struct sight s = {.now = monotonic()};
 	for (int i = 0; i < d->server->threads; i++)
 		look_at(d, &d->threads[i], &s);
+	if (!d->deadlock || !s.running || d->drained)
+		return s;
+	uint64_t next = wsgid_deadlock_look(d->deadlock, s.now);
+	if (next)
+		look_again(&s, next);
+	else
+		deadlocked(d);
 	return s;
 }
 
@@ -271,8 +292,9 @@ void wsgid_deadlines_forked(const struct wsgid_server *server)
 int wsgid_deadlines_open(struct wsgid_server *server, const struct wsgid_boot *boot)
 {
 	long timeout = wsgid_boot_number(boot, "request_timeout", 0);
+	long deadlock = wsgid_boot_number(boot, "deadlock_timeout", 0);
 	size_t size = (size_t)server->threads * sizeof(struct wsgid_deadline);
-	if (timeout <= 0)
+	if (timeout <= 0 && deadlock <= 0)
 		return 0;
 	struct wsgid_deadlines *d = calloc(1, sizeof *d);
 	if (!d)
@@ -286,8 +308,13 @@ int wsgid_deadlines_open(struct wsgid_server *server, const struct wsgid_boot *b
 	pthread_cond_init(&d->changed, NULL);
 	d->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	d->threads = aligned_alloc(_Alignof(struct wsgid_deadline), size);
-	if (d->timer_fd < 0 || !d->threads)
+	if (deadlock > 0)
+		d->deadlock = wsgid_deadlock_new((uint64_t)deadlock * 1000);
+	if (d->timer_fd < 0 || !d->threads || (deadlock > 0 && !d->deadlock))
 		return -1;
+	d->first = d->limit;
+	if (d->deadlock && (!d->first || wsgid_deadlock_period(d->deadlock) < d->first))
+		d->first = wsgid_deadlock_period(d->deadlock);
 	memset(d->threads, 0, size);
 	server->deadlines = d;
 	return 0;

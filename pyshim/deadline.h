@@ -1,9 +1,13 @@
-/* How long a request may run: request_timeout and interrupt_timeout of a group
+/* How long requests run.
+ *
+ * request_timeout and interrupt_timeout of a group
  * (mod_wsgi behaviour 2.3, 2.4). A request is overdue when it has run longer
  * than request_timeout × (1 + ln threads). With interrupt_timeout the exception
  * RequestTimeout is raised in its thread, once a second; what does not end
  * within that time, and without the option everything overdue, is written off:
  * the process wants to be replaced.
+ *
+ * deadlock_timeout (deadlock.h) looks after the GIL while requests run.
  *
  * The main thread looks, without any GIL: it does so in time whatever Python
  * does. A thread of its own (deadline_interrupt.c), made at the first overdue
@@ -16,7 +20,7 @@
 
 struct wsgid_deadlines;
 
-/* Sets server->deadlines, NULL without request_timeout; lives as long as the
+/* Sets server->deadlines, NULL without one of the two; lives as long as the
  * process. 0, or -1 without memory or descriptors. */
 int wsgid_deadlines_open(struct wsgid_server *server, const struct wsgid_boot *boot);
 

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "deadline.h"
+#include "deadlock.h"
 
 enum {
 	WSGID_DEADLINE_NONE,    /* no request */
@@ -39,12 +40,14 @@ struct wsgid_deadline {
 
 struct wsgid_deadlines {
 	struct wsgid_server *server;
-	uint64_t timeout, limit, interrupt; /* microseconds; limit is that of a request */
+	uint64_t timeout, limit, interrupt; /* microseconds; limit is that of a request; 0: none */
+	struct wsgid_deadlock *deadlock;    /* NULL: not looked after */
+	uint64_t first; /* how long after the first request has begun to look */
 	bool free_threading;
 	int timer_fd;
 	atomic_bool armed;  /* the timer runs, or the main thread is about to see to it */
 	atomic_bool poked;  /* a request has ended that the main thread may wait for */
-	bool drained;       /* told that nothing but what is written off runs */
+	bool drained;       /* told that nobody need wait for what runs */
 	struct wsgid_deadline *threads;
 
 	/* The interrupter. */

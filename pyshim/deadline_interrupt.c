@@ -157,4 +157,6 @@ void wsgid_deadlines_stop(struct wsgid_server *server)
 	while (d->busy)
 		pthread_cond_wait(&d->changed, &d->lock);
 	pthread_mutex_unlock(&d->lock);
+	if (d->deadlock)
+		wsgid_deadlock_stop(d->deadlock);
 }

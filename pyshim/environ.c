@@ -396,6 +396,10 @@ PyObject *wsgid_environ_new(struct wsgid_request *r)
 	if (r->mount_point.data &&
 	    put(environ, side->key_mount_point, native(r->mount_point.data, r->mount_point.length)) < 0)
 		goto failed;
+	if (r->handler.data &&
+	    (put_name(environ, "mod_wsgi.request_handler", native(r->handler.data, r->handler.length)) < 0 ||
+	     put_name(environ, "mod_wsgi.handler_script", native(r->script, strlen(r->script))) < 0))
+		goto failed;
 	bool https = r->want_https || (r->scheme_https && !r->scheme_decided);
 	PyObject *scheme = https ? side->https : side->http;
 	if (py.PyDict_SetItem(environ, side->key_scheme, scheme) < 0 ||

@@ -20,21 +20,28 @@ static const char *reason(int status)
 }
 
 /* Copies text without the characters that mean something in HTML or a header. */
-static void plain(char *to, size_t size, const char *text)
+static void plain(char *to, size_t size, const char *text, size_t length)
 {
 	size_t at = 0;
-	for (; *text && at + 1 < size; text++) {
+	for (; length && at + 1 < size; text++, length--) {
 		unsigned char c = (unsigned char)*text;
 		to[at++] = c < 0x20 || c >= 0x7f || strchr("<>&\"'", c) ? '?' : (char)c;
 	}
 	to[at] = 0;
 }
 
+size_t wsgid_override_page(const char *status, size_t length, char *page, size_t size)
+{
+	char line[256];
+	plain(line, sizeof line, status, length);
+	return (size_t)snprintf(page, size, "<!DOCTYPE html>\n<title>%s</title>\n<h1>%s</h1>\n", line, line);
+}
+
 void wsgid_error_page(struct wsgid_request *r, enum wsgid_errcode code)
 {
 	const struct wsgid_error *e = wsgid_error(code);
 	char id[256], body[1024], head[512];
-	plain(id, sizeof id, r->id);
+	plain(id, sizeof id, r->id, strlen(r->id));
 	int body_size = snprintf(body, sizeof body,
 	                         "<!DOCTYPE html>\n<html><head><title>%d %s</title></head>\n"
 	                         "<body><h1>%d %s</h1>\n<p>%s (%s)</p>\n<p>Request %s</p></body></html>\n",

@@ -12,6 +12,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "activity.h"
 #include "connection.h"
 #include "deadline.h"
 #include "patience.h"
@@ -74,6 +75,7 @@ static void in_child(void)
 		close(state.signal_fd);
 		wsgid_loop_forked(state.loop);
 		wsgid_deadlines_forked(server);
+		wsgid_activity_forked(server);
 	}
 	if (server->status_fd >= 0)
 		close(server->status_fd);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "activity.h"
 #include "fork.h"
 #include "request.h"
 
@@ -55,6 +56,7 @@ static struct wsgid_request *enter(struct input *input)
 	}
 	if (!wrong) {
 		input->request->input_reads++;
+		wsgid_activity_touch(input->request);
 		return input->request;
 	}
 	atomic_store(&input->busy, false);

@@ -53,6 +53,10 @@ int wsgid_python_start(const struct wsgid_python_options *options, char *error, 
 typedef int (*wsgid_interpreter_hook)(struct wsgid_interpreter *interpreter);
 void wsgid_interpreter_on_new(wsgid_interpreter_hook hook);
 
+/* Scripts whose paths differ in the case of ASCII letters are one module, as on
+ * a file system that does not tell them apart (case_sensitivity = false). */
+bool wsgid_python_folds_case(void);
+
 /* Version ("3.11.2"), prefix and library path after a start; "" before. */
 const char *wsgid_python_version(void);
 const char *wsgid_python_prefix(void);

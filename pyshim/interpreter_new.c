@@ -29,8 +29,14 @@ static pthread_mutex_t creation = PTHREAD_MUTEX_INITIALIZER;
 static size_t count; /* of sub-interpreters; creation */
 static struct wsgid_interpreter *main_interpreter;
 static struct wsgid_python_options settings;
+static bool folds_case; /* set before the first interpreter is used */
 static wsgid_interpreter_hook on_new;
 static __thread int failure;
+
+bool wsgid_python_folds_case(void)
+{
+	return folds_case;
+}
 
 void wsgid_interpreter_on_new(wsgid_interpreter_hook hook)
 {
@@ -102,6 +108,7 @@ int wsgid_interpreter_adopt_main(const struct wsgid_python_options *options, cha
 	char *text;
 
 	settings = *options;
+	folds_case = wsgid_interpreter_is_set(settings.interpreters, "", "fold_case");
 	if (interpreter == NULL) {
 		snprintf(error, error_size, "no memory for the main interpreter");
 		return -1;

@@ -8,6 +8,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "activity.h"
 #include "deadline.h"
 #include "errors_stream.h"
 #include "events.h"
@@ -103,10 +104,16 @@ static bool own_parameter(struct wsgid_request *r, const struct fcgi_pair *p)
 		r->head_request = true;
 	else if (NAMED(p, "WSGID_SCHEME_DECIDED"))
 		r->scheme_decided = true;
+	else if (NAMED(p, "WSGID_IGNORE_ACTIVITY"))
+		r->ignore_activity = p->value_length == 1 && p->value[0] == '1';
 	else if (NAMED(p, "WSGID_LISTENER_PORT"))
 		r->listener_port = (struct wsgid_text){p->value, p->value_length};
 	else if (NAMED(p, "WSGID_MOUNT_POINT"))
 		r->mount_point = (struct wsgid_text){p->value, p->value_length};
+	else if (NAMED(p, "WSGID_HANDLER"))
+		r->handler = (struct wsgid_text){p->value, p->value_length};
+	else if (NAMED(p, "WSGID_ERROR_OVERRIDE"))
+		r->error_override = true;
 	return true;
 }
 
@@ -240,6 +247,7 @@ static enum verdict run_application(struct wsgid_request *r, PyObject *applicati
 	environ = start_response ? wsgid_environ_new(r) : NULL;
 	if (environ && wsgid_events_wanted(r))
 		instead = wsgid_event_started(r, application, environ);
+	wsgid_activity_touch(r);
 	wsgid_deadline_open(r);
 	if (environ)
 		result = call(instead ? instead : application, environ, start_response);

@@ -76,9 +76,10 @@ struct wsgid_request {
 
 	/* Parameters. Texts point into PARAMS: dead once the body is read. */
 	size_t pair_count;
-	struct wsgid_text method, uri, client, server_pid, listener_host, listener_port, mount_point;
+	struct wsgid_text method, uri, client, server_pid, listener_host, listener_port, mount_point, handler;
 	uint64_t request_start, queue_start, daemon_start; /* microseconds */
-	bool check, want_accept, head_request, want_https, scheme_https, scheme_decided;
+	bool ignore_activity; /* it does not keep the process from idling out */
+	bool check, want_accept, head_request, want_https, scheme_https, scheme_decided, error_override;
 	int64_t content_length; /* -1: not given */
 	int64_t body_read;
 
@@ -87,7 +88,8 @@ struct wsgid_request {
 	struct wsgid_errors *errors;
 	bool started;       /* start_response was called */
 	bool committed;     /* the headers are on their way */
-	bool no_body;       /* HEAD, 204, 304 */
+	bool no_body;       /* HEAD, 204, 304, or a page is sent instead */
+	bool overridden;    /* error_override: that page */
 	bool invalid;       /* start_response or write refused what it got */
 	int status;
 	const char *bad_length; /* the application's Content-Length cannot be used */
@@ -165,6 +167,10 @@ int wsgid_response_file(struct wsgid_request *r, PyObject *result);
 /* An answer of the worker itself instead of the application's: collected, not
  * sent. error_page.c */
 void wsgid_error_page(struct wsgid_request *r, enum wsgid_errcode code);
+
+/* The page in place of what the application says in an error response, for
+ * the status line of the response. Returns its size. error_page.c */
+size_t wsgid_override_page(const char *status, size_t length, char *page, size_t size);
 
 /* Logs title and the traceback in text (NULL: nothing) as one record. */
 void wsgid_log_traceback(const struct wsgid_log_context *context, const char *code, const char *title,

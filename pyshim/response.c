@@ -6,10 +6,14 @@
 #include <string.h>
 #include <strings.h>
 
+#include "activity.h"
 #include "events.h"
 #include "request.h"
 
-enum { LINE_MAX_BYTES = 8190 }; /* Apache's limit for a header line of a backend */
+enum {
+	LINE_MAX_BYTES = 8190, /* Apache's limit for a header line of a backend */
+	PAGE_MAX_BYTES = 1024, /* of wsgid_override_page, with room to spare */
+};
 
 int wsgid_buffer_add(struct wsgid_buffer *buffer, const void *data, size_t size)
 {
@@ -166,8 +170,8 @@ static void take_length(struct wsgid_request *r, const char *s, Py_ssize_t size)
 	r->announced = r->bad_length ? -1 : length;
 }
 
-/* Removes an earlier line of the same name: the last one counts. */
-static void drop_line(struct wsgid_buffer *head, const char *name, size_t size)
+/* Removes the first line of a name, and says whether there was one. */
+static bool drop_line(struct wsgid_buffer *head, const char *name, size_t size)
 {
 	char *line = memchr(head->data, '\n', head->length), *end = head->data + head->length;
 	for (line = line ? line + 1 : end; line < end;) {
@@ -176,10 +180,40 @@ static void drop_line(struct wsgid_buffer *head, const char *name, size_t size)
 		if ((size_t)(next - line) > size && line[size] == ':' && strncasecmp(line, name, size) == 0) {
 			memmove(line, next, (size_t)(end - next));
 			head->length -= (size_t)(next - line);
-			return;
+			return true;
 		}
 		line = next;
 	}
+	return false;
+}
+
+/* The page for the status line in head. Returns its size. */
+static size_t page_of(const struct wsgid_buffer *head, char page[PAGE_MAX_BYTES])
+{
+	const char *status = head->data + sizeof "Status: " - 1, *end = memchr(status, '\r', head->length - 8);
+	return wsgid_override_page(status, (size_t)(end - status), page, PAGE_MAX_BYTES);
+}
+
+/* error_override: the headers lose what describes the application's body, and
+ * describe the page that is sent instead. Returns 0, -1 with an exception. */
+static int override_body(struct wsgid_request *r, struct wsgid_buffer *head)
+{
+	static const char *const names[] = {"content-type",  "content-encoding", "content-language", "content-disposition",
+	                                    "content-range", "content-location", "content-md5",      "etag",
+	                                    "last-modified", "accept-ranges"};
+	static const char type[] = "Content-Type: text/html; charset=utf-8\r\n";
+	char page[PAGE_MAX_BYTES];
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		while (drop_line(head, names[i], strlen(names[i])))
+			;
+	if (wsgid_buffer_add(head, type, sizeof type - 1) < 0) {
+		py.PyErr_NoMemory();
+		return -1;
+	}
+	r->announced = (int64_t)page_of(head, page);
+	r->bad_length = NULL;
+	r->no_body = r->overridden = true;
+	return 0;
 }
 
 /* Headers of which a client can use only one: the last counts (mod_wsgi
@@ -272,6 +306,9 @@ static int render(struct wsgid_request *r, PyObject *status, PyObject *headers)
 			return -1;
 	r->status = number;
 	r->no_body = r->head_request || number == 204 || number == 304;
+	r->overridden = false;
+	if (r->error_override && number >= 400 && override_body(r, head) < 0)
+		return -1;
 	r->started = true;
 	return 0;
 }
@@ -392,7 +429,7 @@ void wsgid_response_set_length(struct wsgid_request *r, int64_t length)
 int wsgid_response_commit(struct wsgid_request *r)
 {
 	struct wsgid_buffer *head = &r->local->head;
-	char line[48];
+	char line[48], page[PAGE_MAX_BYTES];
 	if (r->committed)
 		return 0;
 	if (!r->started) {
@@ -423,6 +460,8 @@ int wsgid_response_commit(struct wsgid_request *r)
 	r->committed = true;
 	if (wsgid_output_stdout(r->connection, head->data, head->length) < 0)
 		return -2;
+	if (r->overridden && !r->head_request && wsgid_output_stdout(r->connection, page, page_of(head, page)) < 0)
+		return -2;
 	return 0;
 }
 
@@ -434,6 +473,7 @@ int wsgid_response_body(struct wsgid_request *r, const char *data, size_t size)
 	if (result < 0)
 		return result;
 	r->output_writes++;
+	wsgid_activity_touch(r);
 	r->produced += size;
 	/* More than announced is cut (mod_wsgi behaviour 6.6). */
 	if (r->announced >= 0) {

@@ -44,6 +44,39 @@ struct script_cache {
  * cause another to be loaded while it is imported. */
 static pthread_mutex_t import_lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 
+/* A small letter for a capital one of ASCII. */
+static char folded(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+}
+
+/* Do two paths name one script? */
+static bool same_path(const char *a, const char *b)
+{
+	if (!wsgid_python_folds_case())
+		return strcmp(a, b) == 0;
+	while (*a != '\0' && folded(*a) == folded(*b)) {
+		a++;
+		b++;
+	}
+	return folded(*a) == folded(*b);
+}
+
+/* Writes the md5 of the path, as it is compared, to hex. Returns 0, or -1
+ * without memory. */
+static int path_md5(const char *path, char *hex)
+{
+	char *text = strdup(path);
+
+	if (text == NULL)
+		return -1;
+	for (char *c = text; *c != '\0' && wsgid_python_folds_case(); c++)
+		*c = folded(*c);
+	wsgid_md5_hex(text, strlen(text), hex);
+	free(text);
+	return 0;
+}
+
 static struct script_cache *cache_of(struct wsgid_interpreter *interpreter)
 {
 	struct script_cache *cache = interpreter->scripts;
@@ -74,7 +107,7 @@ static struct script *script_of(struct script_cache *cache, const char *path)
 
 	for (struct script **at = &cache->scripts; *at != NULL; at = &(*at)->next) {
 		script = *at;
-		if (strcmp(script->path, path) != 0)
+		if (!same_path(script->path, path))
 			continue;
 		*at = script->next;
 		script->next = cache->scripts;
@@ -82,12 +115,13 @@ static struct script *script_of(struct script_cache *cache, const char *path)
 		return script;
 	}
 	script = calloc(1, sizeof(*script));
-	if (script == NULL || (script->path = strdup(path)) == NULL) {
+	if (script == NULL || (script->path = strdup(path)) == NULL || path_md5(path, name + strlen(name)) != 0) {
+		if (script != NULL)
+			free(script->path);
 		free(script);
 		py.PyErr_NoMemory();
 		return NULL;
 	}
-	wsgid_md5_hex(path, strlen(path), name + strlen(name));
 	script->name = py.PyUnicode_InternFromString(name);
 	if (script->name == NULL) {
 		free(script->path);

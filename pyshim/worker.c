@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "activity.h"
 #include "check.h"
 #include "connection.h"
 #include "deadline.h"
@@ -189,7 +190,7 @@ static int configure(struct worker *w, const char **error)
 	}
 	w->loop = wsgid_loop_new(s, w->listen_fd, (uid_t)wsgid_boot_number(boot, "router_uid", -1));
 	if (!w->loop || read_rules(w) < 0 || wsgid_metrics_open(s, s->threads) < 0 ||
-	    wsgid_metrics_grow(s, s->threads) < 0 || wsgid_deadlines_open(s, boot) < 0) {
+	    wsgid_metrics_grow(s, s->threads) < 0 || wsgid_deadlines_open(s, boot) < 0 || wsgid_activity_open(s, boot) < 0) {
 		*error = "no memory or descriptors to start";
 		return -1;
 	}
@@ -276,16 +277,19 @@ static bool admitted(struct worker *w)
 static void wait_for_stop(struct worker *w)
 {
 	for (;;) {
-		struct pollfd wait[4] = {
+		struct pollfd wait[5] = {
 		    {.fd = wsgid_fork_signal_fd(), .events = POLLIN},
 		    {.fd = w->server.status_fd, .events = POLLIN},
 		    {.fd = wsgid_loop_timer_fd(w->loop), .events = POLLIN},
 		    {.fd = wsgid_deadlines_fd(&w->server), .events = POLLIN},
+		    {.fd = wsgid_activity_fd(&w->server), .events = POLLIN},
 		};
-		if (poll(wait, 4, -1) < 0 && errno != EINTR)
+		if (poll(wait, 5, -1) < 0 && errno != EINTR)
 			_exit(1);
 		if (wait[3].revents)
 			wsgid_deadlines_look(&w->server);
+		if (wait[4].revents)
+			wsgid_activity_look(&w->server);
 		if (wait[2].revents)
 			wsgid_loop_timer(w->loop);
 		if (wait[1].revents)

@@ -11,6 +11,7 @@
 
 #include "boot.h"
 
+struct wsgid_activity;
 struct wsgid_connection;
 struct wsgid_deadlines;
 struct wsgid_meter;
@@ -43,6 +44,7 @@ struct wsgid_server {
 	struct wsgid_meter **meters; /* metrics.h, by number of the thread */
 	atomic_int metered;         /* how many of them there are; more than threads when
 	                               embedded threads had to be replaced */
+	struct wsgid_activity *activity; /* activity.h; NULL: a process may idle */
 	struct wsgid_deadlines *deadlines; /* deadline.h; NULL: requests may take as long as they like */
 	atomic_bool retiring;       /* refuse every new request */
 	atomic_bool relieved;       /* has asked to be relieved */

@@ -57,25 +57,18 @@ type AppReport struct {
 // and application group are fixed, the import scripts that are no services, and
 // the router's scripts, each in a process of its own that runs as the group's
 // user with the group's Python, environment and limits, and ends with the
-// import. done is called with each report. The
-// configuration must be one that New takes.
-func CheckApps(ctx context.Context, cfg *config.Config, options Options, done func(*AppReport)) (err error) {
+// import. done is called with each report. The configuration must be one that
+// New takes.
+func CheckApps(ctx context.Context, cfg *config.Config, options Options, done func(*AppReport)) error {
 	s, err := New(cfg, options)
 	if err != nil {
 		return err
 	}
-	keepDescriptors()
-	if s.launcher.modules, err = boot.SealedFile("wsgid-modules", options.Modules); err != nil {
+	end, err := s.prepareLauncher()
+	if err != nil {
 		return err
 	}
-	defer s.launcher.modules.Close()
-	if s.launcher.reaper, err = newReaper(hclog.NewNullLogger()); err != nil {
-		return err
-	}
-	defer s.launcher.reaper.close()
-	s.launcher.spawner = newSpawner()
-	defer s.launcher.spawner.close()
-	defer s.pumps.close()
+	defer end()
 	for _, app := range s.checkedApps() {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -87,6 +80,26 @@ func CheckApps(ctx context.Context, cfg *config.Config, options Options, done fu
 		done(report)
 	}
 	return nil
+}
+
+// prepareLauncher makes children possible without Run; end is for when none is
+// left.
+func (s *Supervisor) prepareLauncher() (end func(), err error) {
+	keepDescriptors()
+	if s.launcher.modules, err = boot.SealedFile("wsgid-modules", s.options.Modules); err != nil {
+		return nil, err
+	}
+	if s.launcher.reaper, err = newReaper(hclog.NewNullLogger()); err != nil {
+		s.launcher.modules.Close()
+		return nil, err
+	}
+	s.launcher.spawner = newSpawner()
+	return func() {
+		s.pumps.close()
+		s.launcher.spawner.close()
+		s.launcher.reaper.close()
+		s.launcher.modules.Close()
+	}, nil
 }
 
 // checkedApp is one script to import.

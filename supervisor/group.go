@@ -203,7 +203,8 @@ func (g *group) beginDrain(p *process) (retired <-chan struct{}) {
 	}
 	p.intend(reason)
 	g.changed()
-	return g.feed.retire(g.config.Name, p.child.pid, reason == exitreason.RequestTimeout)
+	overdue := reason == exitreason.RequestTimeout || reason == exitreason.DeadlockTimeout
+	return g.feed.retire(g.config.Name, p.child.pid, overdue)
 }
 
 func (g *group) endDrain(p *process, retired <-chan struct{}) {

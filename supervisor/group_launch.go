@@ -60,6 +60,8 @@ func (g *group) launch(retried map[scriptKey]bool, trial bool) (*launch, error) 
 	}
 	b.SetInt("shutdown_timeout", c.ShutdownTimeout.Milliseconds())
 	b.SetInt("maximum_requests", maximumRequests(c))
+	b.SetInt("inactivity_timeout", c.InactivityTimeout.Milliseconds())
+	b.SetInt("deadlock_timeout", c.DeadlockTimeout.Milliseconds())
 	b.SetInt("request_timeout", c.RequestTimeout.Milliseconds())
 	b.SetInt("request_limit", requestLimit(c).Milliseconds())
 	b.SetInt("interrupt_timeout", c.InterruptTimeout.Milliseconds())

@@ -43,6 +43,9 @@ func interpretersOf(cfg *config.Config, group string, own *config.PythonOptions)
 		settings:   settingsOf(nil, "*", general),
 		pythonPath: pathOf(general),
 	}
+	if cfg.Router.FoldCase {
+		result.settings = append(result.settings, "*\tfold_case\t1")
+	}
 	for _, layer := range general {
 		set(&result.freeThreading, layer.options.FreeThreading)
 	}

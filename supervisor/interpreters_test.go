@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -39,6 +40,9 @@ func TestInterpreters(t *testing.T) {
 	}
 	if got := interpretersOf(&config.Config{}, "web", &config.PythonOptions{}); got.settings != nil || got.pythonPath != nil || got.freeThreading {
 		t.Errorf("nothing said gives %v", got)
+	}
+	if got := interpretersOf(&config.Config{Router: config.Router{FoldCase: true}}, "web", &config.PythonOptions{}); !slices.Equal(got.settings, []string{"*\tfold_case\t1"}) {
+		t.Errorf("case_sensitivity = false gives %q", got.settings)
 	}
 	if got := interpretersOf(cfg, "other", &config.PythonOptions{}); !got.freeThreading {
 		t.Error("free_threading of a block for all is not there")

@@ -138,6 +138,7 @@ func (p *plan) routerConfig(cfg *config.Config, version string) *wire.RouterConf
 			MaxHeaderBytes: cfg.Router.MaxHeaderBytes,
 			MaxConnections: cfg.Router.MaxConnections,
 		},
+		FoldCase: cfg.Router.FoldCase,
 		Version:  version,
 		LogLevel: cfg.Log.Level,
 	}
@@ -179,13 +180,14 @@ func wireMounts(mounts []config.ScriptAlias) []wire.Mount {
 	for i := range mounts {
 		m := &mounts[i]
 		told = append(told, wire.Mount{
-			Prefix: m.Prefix, Match: m.Match, Target: m.Target, Directory: m.Directory, Append: m.Append,
+			Prefix: m.Prefix, Match: m.Match, Root: m.Root, Handler: m.Handler, Target: m.Target, Directory: m.Directory, Append: m.Append,
 			ProcessGroup: m.ProcessGroup, ApplicationGroup: m.ApplicationGroup, CallableObject: m.CallableObject,
 			ScriptReloading: m.ScriptReloading, RequestBuffer: m.RequestBuffer, MaxBodyBytes: m.MaxBodyBytes,
 			DropAuthorization: !m.PassAuthorization, RefuseChunked: !m.ChunkedRequest,
 			MapHeadToGet:        m.MapHeadToGet == config.MapHeadOn,
 			TrustedProxyHeaders: m.TrustedProxyHeaders, TrustedProxies: m.TrustedProxies,
 			RestrictProcess: restricted(m.RestrictProcess), DispatchScript: m.DispatchScript, Priority: m.Priority,
+			IgnoreActivity: m.IgnoreActivity, ErrorOverride: m.ErrorOverride, RefusePathInfo: !m.AcceptPathInfo,
 			AllowOverride: m.Overrides(),
 			Auth:          authOf(&m.AuthOptions),
 		})

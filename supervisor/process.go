@@ -213,7 +213,8 @@ func parseEvent(packet string) map[string]string {
 
 // retireReason believes only reasons for which a worker can retire.
 func retireReason(text string) exitreason.Reason {
-	for _, reason := range []exitreason.Reason{exitreason.Reload, exitreason.RequestTimeout, exitreason.MaximumRequests} {
+	for _, reason := range []exitreason.Reason{exitreason.Reload, exitreason.RequestTimeout, exitreason.MaximumRequests, exitreason.InactivityTimeout,
+		exitreason.DeadlockTimeout} {
 		if text == reason.String() {
 			return reason
 		}

@@ -70,23 +70,7 @@ func TestAbsoluteURI(t *testing.T) {
 	w.Start(harness.Options{})
 	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
 	for name, server := range map[string]string{"apache": strings.TrimPrefix(apache.Base, "http://"), "http": address} {
-		conn, err := net.Dial("tcp", server)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.WriteString(conn, "GET http://other.test:81/name/abs?q HTTP/1.1\r\nHost: ignored\r\nConnection: close\r\n\r\n"); err != nil {
-			t.Fatal(err)
-		}
-		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, err := io.ReadAll(response.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		conn.Close()
-		v := look(t, &harness.Response{Status: response.StatusCode, Body: body})
+		v := look(t, rawRequest(t, server, "GET http://other.test:81/name/abs?q HTTP/1.1\r\nHost: ignored\r\nConnection: close\r\n\r\n"))
 		for key, want := range map[string]string{"SCRIPT_NAME": "/name", "PATH_INFO": "/abs", "QUERY_STRING": "q",
 			"REQUEST_URI": "http://other.test:81/name/abs?q", "HTTP_HOST": "other.test:81"} {
 			if got := v.env(key); got != want {
@@ -94,4 +78,27 @@ func TestAbsoluteURI(t *testing.T) {
 			}
 		}
 	}
+}
+
+// rawRequest sends a request as it is written and reads the response.
+func rawRequest(t *testing.T, server, request string) *harness.Response {
+	t.Helper()
+	conn, err := net.Dial("tcp", server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, request); err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &harness.Response{Status: response.StatusCode, Header: response.Header, Body: body}
 }

@@ -53,7 +53,7 @@ func TestCheckApps(t *testing.T) {
 	w.Write("apps/embedded.py", "def application(environ, start_response): pass\n")
 	w.Write("dispatch.py", "def process_group(environ): return None\n")
 	w.Configure(group("web", "#64001", 2, 3, `home = "{{.Dir}}"`) +
-		mount("/good", "apps/good.py", option("process_group", "web")) +
+		host("www.example.test", mount("/good", "apps/good.py", option("process_group", "web"))) +
 		mount("/again", "apps/good.py", option("process_group", "web")) +
 		mount("/inner", "apps/inner.py", option("process_group", "web"), option("application_group", "inner"), option("callable_object", "app")) +
 		mount("/embedded", "apps/embedded.py", option("process_group", "%{GLOBAL}")) +

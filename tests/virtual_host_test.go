@@ -13,6 +13,19 @@ var everyFront = map[string]func(w *harness.World, address string) *harness.Clie
 	"apache": func(w *harness.World, _ string) *harness.Client {
 		return w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass}).Client
 	},
+	// Apache maps the URLs to files where it can, and all go to wsgid.
+	"apache-handler": func(w *harness.World, _ string) *harness.Client {
+		return w.StartApache(harness.ApacheOptions{Config: harness.HandlerProxy + `
+Alias "/Name" "{{.Dir}}/apps/environ.py"
+Alias "/name" "{{.Dir}}/apps/environ.py"
+Alias "/w/" "{{.Dir}}/scripts/"
+Alias "/v" "{{.Dir}}/scripts"
+AliasMatch "^/m/([^/]+)(.*)$" "{{.Dir}}/scripts/$1.py$2"
+<Location "/">
+  ` + harness.Handler + `
+</Location>
+`}).Client
+	},
 	"nginx":    func(w *harness.World, _ string) *harness.Client { return w.StartNginx() },
 	"lighttpd": func(w *harness.World, _ string) *harness.Client { return w.StartLighttpd() },
 	"caddy":    func(w *harness.World, _ string) *harness.Client { return w.StartCaddy() },
@@ -42,7 +55,7 @@ func TestVirtualHosts(t *testing.T) {
 					mount("/big", "apps/environ.py", at("big"), "max_body_bytes = 10")) +
 				host("deep", `server_alias = ["*.deep.example.test"]`, mount("/own", "apps/environ.py", at("deep"))) +
 				host("[2001:db8::1]", mount("/own", "apps/environ.py", at("six"))) +
-				host("elsewhere", "ports = [1]", `server_alias = ["port.test"]`, mount("/own", "apps/environ.py", at("port"))) +
+				host("elsewhere", "ports = [7777]", `server_alias = ["port.test"]`, mount("/own", "apps/environ.py", at("port"))) +
 				mount("/all", "apps/environ.py", at("%{SERVER}")))
 			w.Start(harness.Options{})
 			client := start(w, address)
@@ -74,6 +87,15 @@ func TestVirtualHosts(t *testing.T) {
 					t.Errorf("%s %s: served in %q, want %q", c.host, c.url, got, c.at)
 				}
 			}
+			// Apache and Caddy tell the port of the Host header, the others theirs.
+			response := client.Get("/own", "Host: port.test:7777")
+			if strings.HasPrefix(name, "apache") || name == "caddy" {
+				if got := look(t, response).env("mod_wsgi.application_group"); got != "port" {
+					t.Errorf("served in %q", got)
+				}
+			} else {
+				wantError(t, response, 404, "WSGID-1003")
+			}
 			if got := look(t, client.Get("/all", "Host: other.test")).env("mod_wsgi.application_group"); strings.HasPrefix(got, "www.Example.test") {
 				t.Errorf("without a virtual host %%{SERVER} is %q", got)
 			}
@@ -93,5 +115,31 @@ func TestVirtualHosts(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestVirtualHostWithoutHost: without a Host header the web server's name
+// chooses; one that is none is refused.
+func TestVirtualHostWithoutHost(t *testing.T) {
+	w := newWorld(t)
+	w.App("environ.py")
+	address := freeAddress(t)
+	w.Configure("listen \"http\" {\n  address = \"" + address + "\"\n}\n" + group("only", "#64001", 1, 4) +
+		host("localhost", mount("/own", "apps/environ.py", option("application_group", "named"))) +
+		host("127.0.0.1", mount("/own", "apps/environ.py", option("application_group", "address"))) +
+		host("*", mount("/own", "apps/environ.py", option("application_group", "any"))))
+	w.Start(harness.Options{})
+	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+	nginx, caddy := w.StartNginx(), w.StartCaddy()
+	for _, c := range []struct{ base, at string }{
+		{apache.Base, "named"}, {"http://" + address, "address"}, {nginx.Base, "any"}, {caddy.Base, "any"},
+	} {
+		v := look(t, rawRequest(t, strings.TrimPrefix(c.base, "http://"), "GET /own HTTP/1.0\r\n\r\n"))
+		if got := v.env("mod_wsgi.application_group"); got != c.at {
+			t.Errorf("%s: served in %q, want %q", c.base, got, c.at)
+		}
+	}
+	for _, name := range []string{"a..b", "h:abc", "h:99999", "[::1", "a_b:"} {
+		wantError(t, rawRequest(t, address, "GET /own HTTP/1.1\r\nHost: "+name+"\r\nConnection: close\r\n\r\n"), 400, "WSGID-1027")
 	}
 }

@@ -11,14 +11,20 @@ import (
 
 // readConfiguration reads a file and shows all diagnostics, warnings too.
 func readConfiguration(file string, stderr io.Writer) (*config.Config, error) {
+	result, err := readResult(file, stderr)
+	return result.Config, err
+}
+
+// readResult is readConfiguration with the places of what was read.
+func readResult(file string, stderr io.Writer) (config.Result, error) {
 	result := config.Read(file, config.CurrentIdentity())
 	if err := showDiagnostics(result, stderr); err != nil {
-		return nil, err
+		return config.Result{}, err
 	}
 	if result.Config == nil {
-		return nil, failf("%s: %s; nothing was started", file, count(errorsIn(result.Diagnostics), "error"))
+		return config.Result{}, failf("%s: %s; nothing was started", file, count(errorsIn(result.Diagnostics), "error"))
 	}
-	return result.Config, nil
+	return result, nil
 }
 
 // showDiagnostics writes them for people, with file, line and snippet.

@@ -66,8 +66,8 @@ type routes struct {
 
 // route is one mount.
 type route struct {
-	Host             string `json:"host,omitempty"` // the virtual host; empty: any
-	URL              string `json:"url"`
+	Host             string `json:"host,omitempty"`  // the virtual host; empty: any
+	URL              string `json:"url"`             // or what the web server has to say: routeURL
 	Match            bool   `json:"match,omitempty"` // URL is a regular expression
 	Script           string `json:"script"`          // a directory ends with a slash
 	ProcessGroup     string `json:"process_group"`
@@ -75,6 +75,7 @@ type route struct {
 	CallableObject   string `json:"callable_object"`
 	DispatchScript   string `json:"dispatch_script,omitempty"` // is asked for each request
 	Preload          bool   `json:"preload"`
+	Kind             string `json:"kind"`                   // the block that makes it
 	Place            string `json:"place"`                  // file:line
 	OutOfReach       string `json:"out_of_reach,omitempty"` // why no request meets it
 	Missing          string `json:"missing,omitempty"`      // the script or directory, if it is not there
@@ -109,10 +110,10 @@ func routesOf(c *config.Config) *routes {
 			missing = s.Target
 		}
 		r.Mounts = append(r.Mounts, route{
-			Host: host, URL: s.Prefix, Match: s.Match, Script: script,
+			Host: host, URL: routeURL(s), Match: s.Match, Script: script,
 			OutOfReach: c.OutOfReach(h, s), Missing: missing,
 			ProcessGroup: s.ProcessGroup, ApplicationGroup: s.ApplicationGroup,
-			CallableObject: s.CallableObject, DispatchScript: s.DispatchScript, Preload: s.Preload, Place: fmt.Sprintf("%s:%d", s.Range.Filename, s.Range.Start.Line),
+			CallableObject: s.CallableObject, DispatchScript: s.DispatchScript, Preload: s.Preload, Kind: s.Block(), Place: fmt.Sprintf("%s:%d", s.Range.Filename, s.Range.Start.Line),
 		})
 		named = append(named, s.ProcessGroup)
 		open = open || c.Scripted(s) || c.Overridable(s, "process_group") || s.ProcessGroup != "%{GLOBAL}" && strings.HasPrefix(s.ProcessGroup, "%{")
@@ -139,6 +140,18 @@ func routesOf(c *config.Config) *routes {
 	return r
 }
 
+// routeURL is what of a request leads to the mount: the URL, or where the web
+// server chooses, its parameter.
+func routeURL(s *config.ScriptAlias) string {
+	switch {
+	case s.Root:
+		return "WSGID_EXEC_CGI=1"
+	case s.Handler != "":
+		return "WSGID_HANDLER=" + s.Handler
+	}
+	return s.Prefix
+}
+
 // decider is a dispatch script and what it decides.
 type decider struct {
 	Script string   `json:"script"`
@@ -159,8 +172,11 @@ func decidersOf(c *config.Config) []decider {
 		if at < 0 {
 			at, all = len(all), append(all, decider{Script: s.DispatchScript})
 		}
-		url := shownURL(s.Match, s.Prefix)
-		if h != nil {
+		url := shownURL(s.Match, routeURL(s))
+		switch {
+		case h != nil && s.Prefix == "":
+			url = h.Name + " " + url
+		case h != nil:
 			url = h.Name + url
 		}
 		all[at].URLs = append(all[at].URLs, url)
@@ -238,7 +254,7 @@ func (r *routes) remarks() []string {
 		add("Process group %q has no mount of its own: only a request or the dispatch script chooses it.", name)
 	}
 	for _, name := range r.Unused {
-		add("Process group %q is not used: no script_alias names it.", name)
+		add("Process group %q is not used: no mount names it.", name)
 	}
 	return all
 }

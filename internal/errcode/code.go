@@ -52,6 +52,8 @@ const (
 	PatternTimeout    Code = 1030
 	WrongSetting      Code = 1031
 	SettingForbidden  Code = 1032
+	ExecForbidden     Code = 1033
+	PathInfoRefused   Code = 1034
 
 	Unauthenticated    Code = 1041
 	NotPermitted       Code = 1042
@@ -114,6 +116,8 @@ func All() []Entry {
 		{PatternTimeout, 500, "URL expression took too long"},
 		{WrongSetting, 500, "wrong setting in the web server's configuration"},
 		{SettingForbidden, 500, "setting not permitted to the web server's configuration"},
+		{ExecForbidden, 403, "the file is not permitted to run"},
+		{PathInfoRefused, 404, "nothing is behind the script"},
 		{Unauthenticated, 401, "authentication required"},
 		{NotPermitted, 401, "user not permitted here"},
 		{AccessDenied, 403, "access denied"},

@@ -8,26 +8,28 @@ type Reason uint32
 
 // Reasons.
 const (
-	None            Reason = iota // still running, or never said
-	Crash                         // killed by a signal, or exited with a status ≠ 0
-	StartFailed                   // could not start: Python missing, user unknown, …
-	StartupTimeout                // not ready within startup_timeout
-	ScriptReload                  // its script changed on disk
-	ShutdownSignal                // wsgid stops, or SIGTERM
-	ShutdownTimeout               // did not end within shutdown_timeout and was killed
-	Reload                        // configuration reload
-	OutOfMemory                   // killed by SIGKILL, not by us, and the OOM killer was at work in our cgroup
-	Exited                        // the application ended the process with status 0
-	ImportFailed                  // it was started to try changed code and could not import it
-	RequestTimeout                // a request ran longer than request_timeout and could not be interrupted
-	MaximumRequests               // it has served maximum_requests
-	RestartInterval               // it has lived for restart_interval
+	None              Reason = iota // still running, or never said
+	Crash                           // killed by a signal, or exited with a status ≠ 0
+	StartFailed                     // could not start: Python missing, user unknown, …
+	StartupTimeout                  // not ready within startup_timeout
+	ScriptReload                    // its script changed on disk
+	ShutdownSignal                  // wsgid stops, or SIGTERM
+	ShutdownTimeout                 // did not end within shutdown_timeout and was killed
+	Reload                          // configuration reload
+	OutOfMemory                     // killed by SIGKILL, not by us, and the OOM killer was at work in our cgroup
+	Exited                          // the application ended the process with status 0
+	ImportFailed                    // it was started to try changed code and could not import it
+	RequestTimeout                  // a request ran longer than request_timeout and could not be interrupted
+	MaximumRequests                 // it has served maximum_requests
+	RestartInterval                 // it has lived for restart_interval
+	InactivityTimeout               // it was idle for inactivity_timeout
+	DeadlockTimeout                 // no thread got a GIL for deadlock_timeout
 )
 
 var names = [...]string{
 	"", "crash", "start_failed", "startup_timeout", "script_reload", "shutdown_signal",
 	"shutdown_timeout", "reload", "out_of_memory", "exited", "import_failed",
-	"request_timeout", "maximum_requests", "restart_interval",
+	"request_timeout", "maximum_requests", "restart_interval", "inactivity_timeout", "deadlock_timeout",
 }
 
 // String is the reason as it stands in logs, metrics and status; empty for None.

@@ -19,22 +19,27 @@ const (
 	TypeStop    Type = "stop"    // S: stop accepting, finish what runs, exit; Stop is set
 	TypeQuery   Type = "query"   // S: ask for a TypeStatus answer; ID is set
 
-	TypeReady   Type = "ready"   // R: listeners are being served
-	TypeFailed  Type = "failed"  // R: cannot start; Error is set
-	TypeRetired Type = "retired" // R: no request of ours is left on Process; Process is set
-	TypeStatus  Type = "status"  // R: answer to TypeQuery; ID and Status are set
+	TypeExplain Type = "explain" // S: ask for a TypeExplained answer; ID and Question are set
+
+	TypeReady     Type = "ready"     // R: listeners are being served
+	TypeFailed    Type = "failed"    // R: cannot start; Error is set
+	TypeRetired   Type = "retired"   // R: no request of ours is left on Process; Process is set
+	TypeExplained Type = "explained" // R: answer to TypeExplain; ID and Explanation are set
+	TypeStatus    Type = "status"    // R: answer to TypeQuery; ID and Status are set
 )
 
 // Message is one line on the wire. Exactly the fields that its Type names are set.
 type Message struct {
-	Type    Type          `json:"type"`
-	ID      uint64        `json:"id,omitempty"`
-	Config  *RouterConfig `json:"config,omitempty"`
-	Process *Process      `json:"process,omitempty"`
-	Group   *GroupState   `json:"group,omitempty"`
-	Stop    *Stop         `json:"stop,omitempty"`
-	Status  *RouterStatus `json:"status,omitempty"`
-	Error   string        `json:"error,omitempty"`
+	Type        Type          `json:"type"`
+	ID          uint64        `json:"id,omitempty"`
+	Config      *RouterConfig `json:"config,omitempty"`
+	Process     *Process      `json:"process,omitempty"`
+	Group       *GroupState   `json:"group,omitempty"`
+	Stop        *Stop         `json:"stop,omitempty"`
+	Status      *RouterStatus `json:"status,omitempty"`
+	Question    *Question     `json:"question,omitempty"`
+	Explanation *Explanation  `json:"explanation,omitempty"`
+	Error       string        `json:"error,omitempty"`
 }
 
 // ProcessState is what the router must know of a worker process.
@@ -58,7 +63,7 @@ type Process struct {
 	State   ProcessState `json:"state,omitempty"`
 	Threads int          `json:"threads,omitempty"`
 	// Overdue (ProcessRetire): what does not end there has run for longer than
-	// request_timeout; it is a timeout and not to be tried again.
+	// request_timeout, or waits for a deadlock: a timeout, not to be tried again.
 	Overdue bool `json:"overdue,omitempty"`
 }
 

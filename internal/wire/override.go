@@ -12,10 +12,13 @@ type Override struct {
 
 // Overrides are all of them; package dispatch says what each does.
 var Overrides = []Override{
+	{"accept_path_info", true},
 	{"application_group", false},
 	{"callable_object", true},
 	{"chunked_request", true},
 	{"dispatch_script", false},
+	{"error_override", true},
+	{"ignore_activity", true},
 	{"map_head_to_get", true},
 	{"pass_authorization", true},
 	{"process_group", false},

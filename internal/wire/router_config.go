@@ -18,10 +18,12 @@ type RouterConfig struct {
 	// mount and no virtual host has.
 	AuthScripts []AuthScript `json:"auth_scripts,omitempty"`
 	Auth        *Auth        `json:"auth,omitempty"`
-	Embedded    Embedded     `json:"embedded"`
-	Limits      Limits       `json:"limits"`
-	Version     string       `json:"version"` // of wsgid, for SERVER_SOFTWARE of the HTTP front
-	LogLevel    string       `json:"log_level"`
+	// FoldCase: %{RESOURCE} is in lower case (case_sensitivity = false).
+	FoldCase bool     `json:"fold_case,omitempty"`
+	Embedded Embedded `json:"embedded"`
+	Limits   Limits   `json:"limits"`
+	Version  string   `json:"version"` // of wsgid, for SERVER_SOFTWARE of the HTTP front
+	LogLevel string   `json:"log_level"`
 }
 
 // ListenerKind is how a front server speaks to a listener.
@@ -102,6 +104,12 @@ type Mount struct {
 	// regular expression (internal/urlpattern).
 	Prefix string `json:"prefix"`
 	Match  bool   `json:"match,omitempty"`
+	// Root: no prefix; for files of the directory Target, to which a trusted web
+	// server maps the request and says that they may run.
+	Root bool `json:"root,omitempty"`
+	// Handler: no prefix; for requests whose trusted web server asks for this
+	// name. The file of the request is the application's to read.
+	Handler string `json:"handler,omitempty"`
 	// Target is an absolute path of a file or, with Directory, of a directory.
 	Target    string `json:"target"`
 	Directory bool   `json:"directory"`
@@ -137,6 +145,12 @@ type Mount struct {
 	// Priority of its requests where several wait for a thread, 0 to
 	// Priorities-1; the higher is served first.
 	Priority int `json:"priority,omitempty"`
+	// IgnoreActivity: the request does not keep an idle process alive.
+	IgnoreActivity bool `json:"ignore_activity,omitempty"`
+	// ErrorOverride: the body of an error response of the application is not sent.
+	ErrorOverride bool `json:"error_override,omitempty"`
+	// RefusePathInfo: 404 for a URL that goes on behind the script.
+	RefusePathInfo bool `json:"refuse_path_info,omitempty"`
 	// AllowOverride are options (of Overrides) that the web server's
 	// configuration may set for a request.
 	AllowOverride []string `json:"allow_override,omitempty"`

@@ -87,3 +87,11 @@ def keeps_gil(environ, start_response):
 def file(environ, start_response):
     start_response("200 OK", [("Content-Type", "application/octet-stream")])
     return environ["wsgi.file_wrapper"](open(environ["QUERY_STRING"], "rb"))
+
+
+def works(environ, start_response):
+    """Computes for so many seconds."""
+    end = time.monotonic() + float(environ["QUERY_STRING"])
+    while time.monotonic() < end:
+        pass
+    return _reply(start_response)

@@ -31,6 +31,9 @@ def application(environ, start_response):
             pass
     if path == "/keeps_gil":
         ctypes.PyDLL(None).pause()  # PyDLL keeps the GIL
+    end = time.monotonic() + float(query.get("for", ["0"])[0])
+    while path == "/works" and time.monotonic() < end:
+        pass
     if path == "/sleeps":
         time.sleep(float(query["for"][0]))
     start_response("200 OK", [("Content-Type", "text/plain")])

@@ -1,0 +1,271 @@
+package dispatch
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/wsgid/wsgid/internal/errcode"
+	"github.com/wsgid/wsgid/internal/escape"
+	"github.com/wsgid/wsgid/internal/wire"
+	"github.com/wsgid/wsgid/protocol"
+)
+
+// trace is what a made-up request leaves on its way, which is that of a real
+// one up to the point where a thread would be looked for.
+type trace struct {
+	static, decision *choice
+	call             *ScriptCall
+	answer           *ScriptAnswer
+	refusal          *refusal
+}
+
+// explainFront is the front of a made-up request: its answer is the explanation.
+type explainFront struct {
+	x        exchange
+	question uint64
+	body     int64 // bytes that are still to come
+}
+
+// explain sends a made-up request on its way and answers when it has arrived.
+func (r *Router) explain(id uint64, q *wire.Question) {
+	params, length, err := q2params(q, r.config.Version)
+	if err != nil {
+		r.send(&wire.Message{Type: wire.TypeExplained, ID: id, Error: err.Error()})
+		return
+	}
+	f := &explainFront{question: id, body: length}
+	x := &f.x
+	x.router, x.listener, x.front, x.trace = r, &listener{Listener: q.Listener}, f, &trace{}
+	x.arrive()
+	go func() { // not waited for: a script may never come back
+		refused, o := x.admit(params, protocol.Limits{Total: r.config.Limits.MaxHeaderBytes})
+		switch {
+		case o == left: // the housekeeper has answered
+			return
+		case refused != nil:
+			x.refuse(refused)
+		default:
+			f.tell()
+		}
+		x.depart()
+	}()
+}
+
+// q2params makes the parameters that a front server would send, and says how
+// long the body is.
+func q2params(q *wire.Question, version string) (params []byte, body int64, err error) {
+	target, err := url.ParseRequestURI(q.URI)
+	if err != nil {
+		return nil, 0, fmt.Errorf("the uri is no request target: %w", err)
+	}
+	header := http.Header{}
+	length := int64(0)
+	transfer := ""
+	for _, h := range q.Headers {
+		switch http.CanonicalHeaderKey(h.Name) {
+		case "Content-Length":
+			header.Set(h.Name, h.Value) // also one that is no number
+			length, _ = strconv.ParseInt(h.Value, 10, 64)
+		case "Transfer-Encoding":
+			transfer, length = h.Value, max(length, 0)
+		default:
+			header.Add(h.Name, h.Value)
+		}
+	}
+	port := "80"
+	if _, p, err := net.SplitHostPort(q.Host); err == nil {
+		port = p
+	}
+	ctx := context.WithValue(context.Background(), http.LocalAddrContextKey, madeUpAddress(net.JoinHostPort("127.0.0.1", port)))
+	req := (&http.Request{
+		Method: q.Method, URL: target, RequestURI: q.URI, Host: q.Host, Proto: "HTTP/1.1",
+		Header: header, ContentLength: length, RemoteAddr: "127.0.0.1:1",
+	}).WithContext(ctx)
+	params = appendHTTPParams(nil, req, version)
+	if given := header.Get("Content-Length"); given != "" {
+		params = protocol.AppendPair(params, "CONTENT_LENGTH", given)
+	}
+	if transfer != "" {
+		params = protocol.AppendPair(params, "HTTP_TRANSFER_ENCODING", transfer)
+	}
+	for _, p := range q.Parameters {
+		params = protocol.AppendPair(params, p.Name, p.Value)
+	}
+	return params, max(length, 0), nil
+}
+
+// madeUpAddress is the address that a made-up request came to.
+type madeUpAddress string
+
+// Network is that of every front server's clients.
+func (a madeUpAddress) Network() string { return "tcp" }
+
+// String is host and port.
+func (a madeUpAddress) String() string { return string(a) }
+
+// tell sends the explanation. It is called once: by the goroutine of the
+// request, or by the housekeeper for one that is caught in a script.
+func (f *explainFront) tell() {
+	f.x.router.send(&wire.Message{Type: wire.TypeExplained, ID: f.question, Explanation: f.x.explanation()})
+}
+
+// explanation collects what has become of the request.
+func (x *exchange) explanation() *wire.Explanation {
+	t := x.trace
+	w := &wire.Explanation{RequestID: string(x.requestID), Path: shown(x.path), Host: -1, Tried: []wire.MountIndex{}}
+	if t.refusal != nil {
+		w.Refusal = refusalOf(t.refusal)
+	}
+	x.explainMount(w)
+	if x.target.mount == nil {
+		return w
+	}
+	w.Script, w.ScriptName, w.PathInfo = shown(x.target.script), shown(x.target.scriptName), shown(x.target.pathInfo)
+	if x.target.mount == x.overlay {
+		for _, p := range x.env.settings {
+			if option := strings.ToLower(strings.TrimPrefix(string(p.name), settingPrefix)); len(p.value) > 0 && !slices.Contains(w.Overridden, option) {
+				w.Overridden = append(w.Overridden, option)
+			}
+		}
+	}
+	if len(x.out) <= headLen {
+		return w // refused before
+	}
+	w.Environ = environOf(x.out[headLen:])
+	if t.call != nil {
+		w.Dispatch = dispatchReport(x.target.mount.script, t)
+	}
+	if t.static == nil { // a route that needs no request
+		c := &choice{x.route.group.config.Name, x.route.application, x.route.callable}
+		t.static, t.decision = c, c
+	}
+	w.Static, w.Decision = wireChoice(t.static), wireChoice(t.decision)
+	return w
+}
+
+// explainMount says which mounts were tried, by trying them again.
+func (x *exchange) explainMount(w *wire.Explanation) {
+	mounts := x.router.mounts
+	own := 0
+	if r := x.trace.refusal; r != nil && (r.code == errcode.MalformedParams || r.code == errcode.HeaderTooLarge || r.code == errcode.BadHost) {
+		return
+	}
+	if x.host != nil {
+		w.Host = slices.Index(x.router.hosts.hosts, x.host)
+		mounts, own = x.host.mounts, x.host.own
+	}
+	name := func(i int) wire.MountIndex {
+		if i < own {
+			return wire.MountIndex{Host: w.Host, Index: i}
+		}
+		return wire.MountIndex{Host: -1, Index: i - own}
+	}
+	for i, m := range mounts {
+		w.Tried = append(w.Tried, name(i))
+		if m.takes(x.path) {
+			at := name(i)
+			w.Mount = &at
+			return
+		}
+	}
+	file := frontFile(x.env.scriptFilename)
+	for i, m := range mounts {
+		if x.target.mount != nil && file != "" && m.frontTarget(&x.env, file) != nil {
+			at := name(i)
+			w.Mount, w.ByFront = &at, true
+			return
+		}
+	}
+}
+
+// takes says whether the table stops at this mount.
+func (m *mount) takes(path []byte) bool {
+	if m.pattern == nil {
+		return m.match(path)
+	}
+	at, r := m.search(path)
+	return at != nil || r != nil
+}
+
+func refusalOf(r *refusal) *wire.Refusal {
+	w := &wire.Refusal{Code: r.code.String(), Status: r.status, Title: r.title}
+	for i := 0; i+1 < len(r.args); i += 2 {
+		w.Details = append(w.Details, wire.NameValue{Name: fmt.Sprint(r.args[i]), Value: escape.Text(fmt.Sprint(r.args[i+1]))})
+	}
+	return w
+}
+
+func wireChoice(c *choice) *wire.Choice {
+	if c == nil {
+		return nil
+	}
+	return &wire.Choice{ProcessGroup: shown(c.group), ApplicationGroup: shown(c.application), CallableObject: shown(c.callable)}
+}
+
+func dispatchReport(s *script, t *trace) *wire.DispatchReport {
+	w := &wire.DispatchReport{Script: s.config.Path, ApplicationGroup: shown(t.call.ApplicationGroup)}
+	if e := s.loadError.Load(); e != nil {
+		w.LoadError = *e
+	}
+	if t.answer != nil {
+		returned := func(o Override) *string {
+			if !o.Set {
+				return nil
+			}
+			text := shown(o.Value)
+			return &text
+		}
+		w.Returned = &wire.Returned{
+			ProcessGroup: returned(t.answer.ProcessGroup), ApplicationGroup: returned(t.answer.ApplicationGroup),
+			CallableObject: returned(t.answer.CallableObject),
+		}
+	}
+	return w
+}
+
+// shown makes a text, which need not be UTF-8, fit for JSON.
+func shown[T string | []byte](text T) string { return escape.Line(string(text)) }
+
+// environOf reads the variables of the application.
+func environOf(pairs []byte) []wire.NameValue {
+	var all []wire.NameValue
+	for p := protocol.NewPairs(pairs, protocol.Limits{}); ; {
+		name, value, ok := p.Next()
+		if !ok {
+			return all
+		}
+		if !strings.HasPrefix(string(name), "mod_wsgi.") { // those of a script that is still running
+			all = append(all, wire.NameValue{Name: shown(name), Value: shown(value)})
+		}
+	}
+}
+
+func (f *explainFront) answer(string, string) error {
+	f.tell()
+	return nil
+}
+
+func (f *explainFront) nextBody() ([]byte, error) {
+	n := min(f.body, bulk)
+	if n == 0 {
+		return nil, io.EOF
+	}
+	f.body -= n
+	return make([]byte, n), nil
+}
+
+func (f *explainFront) bodyReady() bool                  { return true }
+func (f *explainFront) bodyComing(int64)                 {}
+func (f *explainFront) forward([]byte, bool, bool) error { return nil }
+func (f *explainFront) aborted() error                   { return nil }
+func (f *explainFront) id() uint16                       { return 1 }
+func (f *explainFront) hurry()                           {}
+func (f *explainFront) interrupt()                       {}
+func (f *explainFront) gone() killReason                 { return notKilled }
