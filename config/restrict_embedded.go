@@ -16,8 +16,8 @@ func (v *validator) restrictEmbedded() {
 		}
 		const title = "Embedded applications are not permitted"
 		at := v.place(s.Range, "process_group")
-		if s.DispatchScript != "" {
-			v.warn(at, title, "restrict_embedded is true, and the process group is \"%%{GLOBAL}\": requests that the dispatch script leaves there are answered with 500.")
+		if chooser := v.chooser(s); chooser != "" {
+			v.warn(at, title, "restrict_embedded is true, and the process group is \"%%{GLOBAL}\": requests that %s leaves there are answered with 500.", chooser)
 		} else {
 			v.add(at, title, "restrict_embedded is true, and the process group is \"%%{GLOBAL}\": every request would be answered with 500. Name a daemon_process, or take restrict_embedded out.")
 		}

@@ -43,14 +43,22 @@ func (v *validator) restricted(s *ScriptAlias) {
 	}
 	const title = "Process group is not permitted"
 	at, allowed := v.place(s.Range, "process_group"), strings.Join(s.RestrictProcess, ", ")
-	chooser := "the dispatch script"
-	switch {
-	case v.config.Scripted(s):
-	case v.config.Overridable(s, "process_group"):
-		chooser = "the web server's configuration"
-	default:
+	chooser := v.chooser(s)
+	if chooser == "" {
 		v.add(at, title, "restrict_process permits %s, and the process group is %q: every request would be answered with 500.", allowed, s.ProcessGroup)
 		return
 	}
 	v.warn(at, title, "restrict_process permits %s, and the process group is %q: requests that %s leaves there are answered with 500.", allowed, s.ProcessGroup, chooser)
+}
+
+// chooser is who may choose another process group for a request of the mount;
+// empty: nobody.
+func (v *validator) chooser(s *ScriptAlias) string {
+	switch {
+	case v.config.Scripted(s):
+		return "the dispatch script"
+	case v.config.Overridable(s, "process_group"):
+		return "the web server's configuration"
+	}
+	return ""
 }

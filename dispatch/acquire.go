@@ -158,7 +158,7 @@ func (g *group) taken(x *exchange, c *workerConn) {
 	}
 	g.mu.Unlock()
 	if requests > 0 {
-		g.log.Warn("requests wait long for a thread", "waited", waited.Round(time.Millisecond), "request", string(x.requestID),
+		g.log.Warn("requests wait long for a thread", "waited", waited.Round(time.Millisecond).String(), "request", string(x.requestID),
 			"waiting", waits, "requests", requests)
 	}
 }
@@ -169,5 +169,5 @@ func (g *group) timedOut(x *exchange, waits int) *refusal {
 	g.timeouts++
 	g.mu.Unlock()
 	return refuse(errcode.QueueTimeout, "group", g.label,
-		"waited", time.Since(x.queueStart).Round(time.Millisecond), "waiting", waits)
+		"waited", time.Since(x.queueStart).Round(time.Millisecond).String(), "waiting", waits)
 }

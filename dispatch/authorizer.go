@@ -10,19 +10,22 @@ import (
 // the Authorizer role of FastCGI (mod_authnz_fcgi, lighttpd), or as a request
 // that WSGID_AUTH_REQUEST marks (nginx's auth_request, Caddy's forward_auth).
 // No application runs, and no body is waited for: Apache does not even end it.
-func (x *exchange) authorize() (*refusal, outcome) {
+func (x *exchange) authorize() outcome {
 	g, r := x.authorizing()
 	if r != nil {
-		return r, answered
+		return x.refuse(r)
 	}
 	user, r, o := x.judgeRequest(g)
-	if r != nil || o != answered {
-		return r, o
+	switch {
+	case o != answered:
+		return o
+	case r != nil:
+		return x.refuse(r)
 	}
 	if x.front.answer(x.granted(g, user), "") != nil {
-		return nil, broken
+		return broken
 	}
-	return nil, finished
+	return answered
 }
 
 // authorizing finds the context of the request by its URL, as the client wrote

@@ -101,7 +101,7 @@ func (d *dial) run(ctx context.Context, g *group) {
 			g.dialEnded(d)
 			return
 		}
-		g.log.Debug("cannot connect to worker", "error", err, "again_in", backoff)
+		g.log.Debug("cannot connect to worker", "error", err, "again_in", backoff.String())
 		select {
 		case <-ctx.Done():
 			g.dialEnded(d)

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync/atomic"
 	"syscall"
+	"time"
 	"unsafe"
 )
 
@@ -26,6 +28,12 @@ type directConn struct {
 	vector []syscall.Iovec // the parts as the kernel wants them
 	// asking: the next read has a write before it.
 	asking bool
+	// patience is how long a write may wait until the peer takes something; 0:
+	// for ever. limited: one waits, or has waited, with that deadline; hurried:
+	// somebody has set another.
+	patience time.Duration
+	limited  bool
+	hurried  atomic.Bool
 	// ready are made once: a closure for each call would be an allocation.
 	readReady, writeReady, takeReady, giveReady, gatherReady func(fd uintptr) bool
 }
@@ -175,7 +183,21 @@ func (c *directConn) cannotWait(fd uintptr, w *transfer) bool {
 	if c.watch.poller != 0 && !c.watch.asked {
 		w.errno = c.watch.ask(fd, true)
 	}
+	if w.errno == 0 && c.patience > 0 && !c.hurried.Load() {
+		c.limited = true
+		// An error means that the connection is closed.
+		_ = c.SetWriteDeadline(time.Now().Add(c.patience))
+		if c.hurried.Load() {
+			_ = c.SetWriteDeadline(past)
+		}
+	}
 	return w.errno != 0
+}
+
+// hurry makes writes fail that cannot be done by then.
+func (c *directConn) hurry(deadline time.Time) {
+	c.hurried.Store(true)
+	_ = c.SetWriteDeadline(deadline) // as above
 }
 
 // written: no write waits any more.
@@ -183,6 +205,11 @@ func (c *directConn) written() {
 	if c.watch.asked {
 		// An error means that the connection is closed.
 		_ = c.raw.Control(func(fd uintptr) { _ = c.watch.ask(fd, false) })
+	}
+	if c.limited {
+		if c.limited = false; !c.hurried.Load() {
+			_ = c.SetWriteDeadline(time.Time{})
+		}
 	}
 }
 

@@ -76,7 +76,7 @@ type outcome uint8
 
 const (
 	answered outcome = iota // a whole response was sent
-	finished                // nothing more is to be sent, but the connection can go on
+	finished                // there is no response, but the connection can go on
 	broken                  // close without END_REQUEST: the client shall see a cut
 	left                    // somebody else has the connection now, touch nothing
 )
@@ -187,7 +187,13 @@ func (x *exchange) begin() {
 
 // serve answers the request whose PARAMS are given, whatever happens.
 func (x *exchange) serve(params []byte, limits protocol.Limits) outcome {
-	r, o := x.admit(params, limits)
+	if r := x.read(params, limits); r != nil {
+		return x.refuse(r)
+	}
+	if x.env.authRequest || x.role == protocol.Authorizer {
+		return x.authorize()
+	}
+	r, o := x.prepare()
 	if r != nil {
 		return x.refuse(r)
 	}
@@ -197,8 +203,8 @@ func (x *exchange) serve(params []byte, limits protocol.Limits) outcome {
 	return x.forwardRequest()
 }
 
-// admit reads PARAMS and does everything that needs no thread.
-func (x *exchange) admit(params []byte, limits protocol.Limits) (*refusal, outcome) {
+// read takes in PARAMS.
+func (x *exchange) read(params []byte, limits protocol.Limits) *refusal {
 	x.begin()
 	err := x.env.parse(params, limits)
 	x.identify()
@@ -207,12 +213,9 @@ func (x *exchange) admit(params []byte, limits protocol.Limits) (*refusal, outco
 		if errors.Is(err, protocol.ErrTooLarge) {
 			code = errcode.HeaderTooLarge
 		}
-		return refuse(code), answered
+		return refuse(code)
 	}
-	if x.env.authRequest || x.role == protocol.Authorizer {
-		return x.authorize()
-	}
-	return x.prepare()
+	return nil
 }
 
 // prepare does everything that needs no thread: mapping, body, settings.

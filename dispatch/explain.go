@@ -45,7 +45,10 @@ func (r *Router) explain(id uint64, q *wire.Question) {
 	x.router, x.listener, x.front, x.trace = r, &listener{Listener: q.Listener}, f, &trace{}
 	x.arrive()
 	go func() { // not waited for: a script may never come back
-		refused, o := x.admit(params, protocol.Limits{Total: r.config.Limits.MaxHeaderBytes})
+		refused, o := x.read(params, protocol.Limits{Total: r.config.Limits.MaxHeaderBytes}), answered
+		if refused == nil {
+			refused, o = x.prepare()
+		}
 		switch {
 		case o == left: // the housekeeper has answered
 			return

@@ -158,7 +158,7 @@ func (x *exchange) settle(p *reply, end replyEnd, usable, streamed bool) attempt
 	case replyTruncated:
 		return attemptBroken
 	case replyBlocked:
-		x.router.log.Debug("client gave up while the response was sent", "request", string(x.requestID), "error", p.err)
+		x.router.log.Debug("client gave up while the response was sent, or took nothing of it", "request", string(x.requestID), "error", p.err)
 		return attemptBroken
 	case replyRefused:
 		if killed != notKilled {

@@ -92,7 +92,9 @@ func (x *exchange) depart() {
 func newFastCGIFront(r *Router, l *listener, conn net.Conn) *fastcgiFront {
 	f := &fastcgiFront{conn: conn}
 	fast := direct(conn)
-	f.direct, _ = fast.(*directConn)
+	if f.direct, _ = fast.(*directConn); f.direct != nil {
+		f.direct.patience = l.BodyTimeout
+	}
 	f.x.router, f.x.listener, f.x.front = r, l, f
 	f.limits = protocol.Limits{Total: r.config.Limits.MaxHeaderBytes}
 	f.sc = protocol.NewServerConn(timedConn{fast, &f.x}, protocol.Config{
@@ -295,7 +297,13 @@ func (f *fastcgiFront) answer(header, body string) error {
 }
 
 // hurry bounds what is still written: the housekeeper must not wait for it.
-func (f *fastcgiFront) hurry() { _ = f.conn.SetWriteDeadline(time.Now().Add(tick)) }
+func (f *fastcgiFront) hurry() {
+	if deadline := time.Now().Add(tick); f.direct != nil {
+		f.direct.hurry(deadline)
+	} else {
+		_ = f.conn.SetWriteDeadline(deadline)
+	}
+}
 
 // abandon ends the connection while its goroutine is caught in Python.
 func (f *fastcgiFront) abandon() { f.conn.Close() }

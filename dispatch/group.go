@@ -324,7 +324,7 @@ func (g *group) setState(s *wire.GroupState) {
 		if s.Available {
 			g.log.Info("group is available again")
 		} else {
-			g.log.Error("group is not available", "reason", s.Reason, "retry_after", s.RetryAfter)
+			g.log.Error("group is not available", "reason", s.Reason, "retry_after", s.RetryAfter.String())
 		}
 	}
 	g.unavailable, g.retryAt, g.reason = !s.Available, time.Now().Add(s.RetryAfter), s.Reason

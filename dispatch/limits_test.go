@@ -130,6 +130,40 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
+// A front server that takes nothing of an answer loses it, and what is sent to
+// others meanwhile is not concerned.
+func TestFrontThatTakesNothing(t *testing.T) {
+	ended := make(chan struct{}, 1)
+	r, _ := oneGroup(t, func(c *wire.RouterConfig) {
+		c.Listeners = []wire.Listener{{Kind: wire.ListenUnix, BodyTimeout: 150 * time.Millisecond}}
+	}, func(q *fakeRequest) {
+		q.body()
+		if q.env["REQUEST_URI"] == "/short" {
+			q.reply("short")
+			return
+		}
+		for { // until the router gives up
+			if _, err := q.w.Write(stdout(append([]byte("Status: 200 OK\r\n\r\n"), make([]byte, 60000)...))); err != nil {
+				ended <- struct{}{}
+				return
+			}
+		}
+	}, 2)
+	f := r.front()
+	f.begin("/")
+	for kept := r.front(); ; { // its own connection has no deadline left over
+		select {
+		case <-ended:
+			r.await("ending", func(s *wire.RouterStatus) bool { return s.InFlight == 0 })
+			return
+		default:
+			if a := r.mustGet(kept, "/short", "REQUEST_URI", "/short"); a.body != "short" {
+				t.Fatalf("%+v", a)
+			}
+		}
+	}
+}
+
 func TestPeers(t *testing.T) {
 	r, _ := oneGroup(t, func(c *wire.RouterConfig) {
 		c.Listeners = []wire.Listener{

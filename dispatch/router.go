@@ -302,7 +302,7 @@ func (r *Router) stop(grace time.Duration) {
 	r.stopOnce.Do(func() {
 		r.stopping.Store(true)
 		r.closeListeners()
-		r.log.Info("router is stopping", "in_flight", r.inFlight(), "grace", grace)
+		r.log.Info("router is stopping", "in_flight", r.inFlight(), "grace", grace.String())
 		for _, h := range r.https {
 			r.background(func() { h.drain(r.ctx) })
 		}
@@ -392,7 +392,7 @@ func (r *Router) tellStopping() {
 	select {
 	case <-told:
 	case <-time.After(stoppingTime):
-		r.log.Warn("shutdown subscribers of embedded applications are cut off", "after", stoppingTime)
+		r.log.Warn("shutdown subscribers of embedded applications are cut off", "after", stoppingTime.String())
 	}
 }
 

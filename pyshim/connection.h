@@ -84,6 +84,12 @@ void wsgid_connection_abandon(struct wsgid_connection *c);
 int wsgid_output_stdout(struct wsgid_connection *c, const void *data, size_t size);
 int wsgid_output_flush(struct wsgid_connection *c);
 
+/* Around a send of the application's thread: leaves Python, marks the slot as
+ * writing, and after it the reverse. The time, and that until the GIL was back,
+ * is counted. GIL held before the first and after the second. */
+uint64_t wsgid_output_leave_python(struct wsgid_connection *c);
+void wsgid_output_enter_python(struct wsgid_connection *c, uint64_t began);
+
 /* For who writes to the socket himself: sends what was collected, then keeps
  * other threads out. 0 until wsgid_output_resume, -1 when the peer is gone. */
 int wsgid_output_suspend(struct wsgid_connection *c);

@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "deadline.h"
-#include "effort.h"
 #include "fork.h"
 #include "request.h"
 
@@ -184,18 +183,9 @@ int wsgid_response_file(struct wsgid_request *r, PyObject *result)
 		if (f.left > r->announced)
 			f.left = r->announced;
 		int64_t size = f.left;
-		uint64_t began = wsgid_effort_clock();
-		wsgid_scoreboard_state(c->server, c->thread, WSGID_SLOT_WRITING);
-		wsgid_outside_python = true;
-		wsgid_gil_release();
+		uint64_t began = wsgid_output_leave_python(c);
 		done = send_file(c, &f) < 0 ? -2 : 0;
-		uint64_t ended = wsgid_effort_clock();
-		wsgid_gil_acquire();
-		wsgid_effort_gil(ended);
-		if (wsgid_effort)
-			wsgid_effort->output += ended - began;
-		wsgid_outside_python = false;
-		wsgid_scoreboard_state(c->server, c->thread, WSGID_SLOT_APPLICATION);
+		wsgid_output_enter_python(c, began);
 		r->written += size - f.left;
 		r->produced += (uint64_t)(size - f.left);
 		r->output_writes += size != f.left;

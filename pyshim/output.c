@@ -38,6 +38,26 @@ static int leave(struct wsgid_connection *c, int result)
 	return result;
 }
 
+uint64_t wsgid_output_leave_python(struct wsgid_connection *c)
+{
+	uint64_t began = wsgid_effort_clock();
+	wsgid_scoreboard_state(c->server, c->thread, WSGID_SLOT_WRITING);
+	wsgid_outside_python = true;
+	wsgid_gil_release();
+	return began;
+}
+
+void wsgid_output_enter_python(struct wsgid_connection *c, uint64_t began)
+{
+	uint64_t ended = wsgid_effort_clock();
+	wsgid_gil_acquire();
+	wsgid_effort_gil(ended);
+	if (wsgid_effort)
+		wsgid_effort->output += ended - began;
+	wsgid_outside_python = false;
+	wsgid_scoreboard_state(c->server, c->thread, WSGID_SLOT_APPLICATION);
+}
+
 /* Sends all of the vector; modifies it. */
 static int send_all(struct wsgid_connection *c, struct iovec *vector, size_t count)
 {
@@ -45,12 +65,7 @@ static int send_all(struct wsgid_connection *c, struct iovec *vector, size_t cou
 	int result = 0;
 	if (c->broken || c->fd < 0 || wsgid_forked)
 		return -1;
-	uint64_t began = wsgid_effort_clock();
-	if (python) {
-		wsgid_scoreboard_state(c->server, c->thread, WSGID_SLOT_WRITING);
-		wsgid_outside_python = true;
-		wsgid_gil_release();
-	}
+	uint64_t began = python ? wsgid_output_leave_python(c) : 0;
 	c->on_wire = true;
 	while (count) {
 		struct msghdr message = {.msg_iov = vector, .msg_iovlen = count};
@@ -73,15 +88,8 @@ static int send_all(struct wsgid_connection *c, struct iovec *vector, size_t cou
 			vector->iov_len -= (size_t)sent;
 		}
 	}
-	if (python) {
-		uint64_t ended = wsgid_effort_clock();
-		wsgid_gil_acquire();
-		wsgid_effort_gil(ended);
-		if (wsgid_effort)
-			wsgid_effort->output += ended - began;
-		wsgid_outside_python = false;
-		wsgid_scoreboard_state(c->server, c->thread, WSGID_SLOT_APPLICATION);
-	}
+	if (python)
+		wsgid_output_enter_python(c, began);
 	return result;
 }
 

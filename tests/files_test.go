@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/wsgid/wsgid/tests/internal/harness"
@@ -63,6 +64,16 @@ func readFile(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	return string(content)
+}
+
+// mkfifo makes a fifo that nobody writes to: who opens it to read waits.
+func mkfifo(t *testing.T, w *harness.World) string {
+	t.Helper()
+	path := w.Path("gate.fifo")
+	if err := syscall.Mkfifo(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // freeAddress is a loopback address that was free a moment ago.

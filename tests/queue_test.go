@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/wsgid/wsgid/internal/status"
 	"github.com/wsgid/wsgid/tests/internal/harness"
@@ -116,7 +118,8 @@ func TestQueueLimits(t *testing.T) {
 			name = "%{GLOBAL}"
 		}
 		w.wsgid.Log.Await(t, "how long it waited", func(r harness.Record) bool {
-			return r.Text("code") == "WSGID-1013" && r.Text("group") == name && strings.HasPrefix(r.Text("waited"), "4") && r.Level() == "warn"
+			waited, err := time.ParseDuration(r.Text("waited"))
+			return r.Text("code") == "WSGID-1013" && r.Text("group") == name && r.Level() == "warn" && err == nil && waited >= 4*time.Second
 		})
 		w.Write("open/gate", "")
 		if got := <-running; got.Status != 200 {
@@ -204,6 +207,12 @@ func TestQueuePriority(t *testing.T) {
 	want := "/high/1 /high/2 /high/3 /low/1 /high/4 /usual/1 /usual/2 /low/2"
 	if got := strings.Fields(readFile(t, w.Path("open/order"))); !slices.Equal(got, strings.Fields(want)) {
 		t.Errorf("served %v, want %s", got, want)
+	}
+	_, table, _ := w.CLI("routes", "--config", w.Path("wsgid.hcl"))
+	for _, row := range []string{`URL .* CALLABLE +PRIORITY +LOADED +FROM`, `/high .* 9 +at start +wsgid\.hcl:\d+`, `/usual .* 4 +at start .*`} {
+		if !regexp.MustCompile(`(?m)^` + row + `$`).MatchString(table) {
+			t.Errorf("wsgid routes has no line %s:\n%s", row, table)
+		}
 	}
 }
 

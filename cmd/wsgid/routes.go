@@ -62,6 +62,8 @@ type routes struct {
 	Static   []static  `json:"static,omitempty"`           // files, before any mount
 	Unused   []string  `json:"unused_groups,omitempty"`    // process groups that no request can reach
 	Chosen   []string  `json:"chosen_groups,omitempty"`    // process groups that only a dispatch script or request chooses
+	// RestrictEmbedded: no application runs in the router, whoever chooses it.
+	RestrictEmbedded bool `json:"restrict_embedded,omitempty"`
 }
 
 // route is one mount.
@@ -74,6 +76,7 @@ type route struct {
 	ApplicationGroup string `json:"application_group"`
 	CallableObject   string `json:"callable_object"`
 	DispatchScript   string `json:"dispatch_script,omitempty"` // is asked for each request
+	Priority         int    `json:"priority"`
 	Preload          bool   `json:"preload"`
 	Kind             string `json:"kind"`                   // the block that makes it
 	Place            string `json:"place"`                  // file:line
@@ -89,7 +92,7 @@ type static struct {
 
 // routesOf collects the routes of a configuration.
 func routesOf(c *config.Config) *routes {
-	r := &routes{Mounts: []route{}, Deciders: decidersOf(c), Access: accessOf(c)}
+	r := &routes{Mounts: []route{}, Deciders: decidersOf(c), Access: accessOf(c), RestrictEmbedded: c.Router.RestrictEmbedded}
 	for _, l := range c.Listeners {
 		for _, s := range l.Static {
 			r.Static = append(r.Static, static{l.Address, s.Prefix, s.Dir})
@@ -113,7 +116,8 @@ func routesOf(c *config.Config) *routes {
 			Host: host, URL: routeURL(s), Match: s.Match, Script: script,
 			OutOfReach: c.OutOfReach(h, s), Missing: missing,
 			ProcessGroup: s.ProcessGroup, ApplicationGroup: s.ApplicationGroup,
-			CallableObject: s.CallableObject, DispatchScript: s.DispatchScript, Preload: s.Preload, Kind: s.Block(), Place: fmt.Sprintf("%s:%d", s.Range.Filename, s.Range.Start.Line),
+			CallableObject: s.CallableObject, DispatchScript: s.DispatchScript, Priority: s.Priority, Preload: s.Preload,
+			Kind: s.Block(), Place: fmt.Sprintf("%s:%d", s.Range.Filename, s.Range.Start.Line),
 		})
 		named = append(named, s.ProcessGroup)
 		open = open || c.Scripted(s) || c.Overridable(s, "process_group") || s.ProcessGroup != "%{GLOBAL}" && strings.HasPrefix(s.ProcessGroup, "%{")
@@ -191,22 +195,26 @@ func decidersOf(c *config.Config) []decider {
 func writeRoutes(w io.Writer, r *routes) error {
 	t := newTable()
 	hosts := slices.ContainsFunc(r.Mounts, func(m route) bool { return m.Host != "" })
-	row := func(host string, cells ...any) {
+	priorities := slices.ContainsFunc(r.Mounts, func(m route) bool { return m.Priority != r.Mounts[0].Priority })
+	row := func(host string, priority any, cells ...any) {
 		if hosts {
 			cells = append([]any{host}, cells...)
 		}
+		if priorities {
+			cells = slices.Insert(cells, len(cells)-2, priority)
+		}
 		t.row(cells...)
 	}
-	row("HOST", "URL", "SCRIPT", "PROCESS GROUP", "APPLICATION GROUP", "CALLABLE", "LOADED", "FROM")
+	row("HOST", "PRIORITY", "URL", "SCRIPT", "PROCESS GROUP", "APPLICATION GROUP", "CALLABLE", "LOADED", "FROM")
 	for _, s := range r.Static {
-		row("any", s.URL, s.Dir, "-", "-", "-", "static", s.Listener)
+		row("any", "-", s.URL, s.Dir, "-", "-", "-", "static", s.Listener)
 	}
 	for _, m := range r.Mounts {
 		loaded := "by request"
 		if m.Preload {
 			loaded = "at start"
 		}
-		row(cmp.Or(m.Host, "any"), shownURL(m.Match, m.URL), m.Script, m.ProcessGroup, m.ApplicationGroup, m.CallableObject, loaded, filepath.Base(m.Place))
+		row(cmp.Or(m.Host, "any"), m.Priority, shownURL(m.Match, m.URL), m.Script, m.ProcessGroup, m.ApplicationGroup, m.CallableObject, loaded, filepath.Base(m.Place))
 	}
 	if err := t.writeTo(w); err != nil {
 		return err
@@ -250,6 +258,9 @@ func (r *routes) remarks() []string {
 		}
 	}
 	all = append(all, accessRemarks(r.Access)...)
+	if r.RestrictEmbedded {
+		add("No application runs in the router: restrict_embedded.")
+	}
 	for _, name := range r.Chosen {
 		add("Process group %q has no mount of its own: only a request or the dispatch script chooses it.", name)
 	}
