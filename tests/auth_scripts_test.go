@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"syscall"
@@ -290,5 +291,84 @@ func TestCredentialsHint(t *testing.T) {
 	wsgid.Log.Await(t, "the hint", harness.Containing("CGIPassAuth On"))
 	if hints := wsgid.Log.Find(harness.Containing("CGIPassAuth On")); len(hints) != 1 {
 		t.Errorf("%d hints", len(hints))
+	}
+}
+
+// TestDispatchTestAuthenticates: the decision about a made-up request goes the
+// way of a real one, past whoever asks for a password.
+func TestDispatchTestAuthenticates(t *testing.T) {
+	w := newWorld(t)
+	enforcing(w, "")
+	w.Start(harness.Options{})
+	header := func(name string) string { return basic(name, "secret of "+name) }
+	for _, row := range []struct {
+		args []string
+		code string // "": decided
+	}{
+		{[]string{"--uri", "/group"}, "WSGID-1041"},
+		{[]string{"--uri", "/group", "--header", header("bob")}, "WSGID-1042"},
+		{[]string{"--uri", "/group", "--header", header("alice")}, ""},
+		{[]string{"--uri", "/host?false"}, "WSGID-1043"},
+		{[]string{"--uri", "/host?true"}, ""},
+	} {
+		d := dispatchTest(t, w, row.code != "", row.args...)
+		switch {
+		case row.code != "" && (d.Refusal == nil || d.Refusal.Code != row.code):
+			t.Errorf("%q: %+v", row.args, d)
+		case row.code == "" && (d.Decision == nil || d.Decision.ProcessGroup != "only" || d.Environ["HTTP_AUTHORIZATION"] != ""):
+			t.Errorf("%q: %+v", row.args, d)
+		case row.code == "" && row.args[1] == "/group" && (d.Environ["REMOTE_USER"] != "alice" || d.Environ["AUTH_TYPE"] != "Basic"):
+			t.Errorf("%q: %v", row.args, d.Environ)
+		}
+		settings := map[string]string{}
+		for _, s := range d.Settings {
+			settings[s.Name] = s.Value
+		}
+		if want := map[string]string{"/group": `"basic"`, "/host?false": `"none"`, "/host?true": `"none"`}[row.args[1]]; settings["auth_type"] != want {
+			t.Errorf("%q: settings %v", row.args, settings)
+		}
+	}
+}
+
+// TestAuthExample: the script of examples/, with the file that it makes.
+func TestAuthExample(t *testing.T) {
+	w := newWorld(t)
+	w.App("acceptance_environ.py")
+	source, err := os.ReadFile("../examples/auth.py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := w.Write("etc/auth.py", string(source))
+	var users strings.Builder
+	for name, password := range map[string]string{"alice:staff,admins": "p\u00e4ss:w\u00f6rd", "bob:guests": "secret of bob"} {
+		name, groups, _ := strings.Cut(name, ":")
+		make := exec.Command(harness.Need(t, "python3"), script, name, groups)
+		make.Stdin = strings.NewReader(password + "\n")
+		line, err := make.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		users.Write(line)
+	}
+	w.Write("etc/users", users.String())
+	web := freeAddress(t)
+	all := ""
+	for _, block := range []string{"auth_user_script", "auth_group_script", "access_script"} {
+		all += fmt.Sprintf("%s %q {\n}\n", block, script)
+	}
+	w.Configure(fmt.Sprintf("listen \"http\" {\n  address = %q\n}\n", web) + all + group("only", "#64001", 1, 2) +
+		mount("/", "apps/acceptance_environ.py", option("auth_type", "basic"), option("auth_name", "example"), option("auth_user_script", script),
+			option("auth_group_script", script), option("access_script", script), `require = ["wsgi-group admins"]`))
+	w.Start(harness.Options{})
+	client := harness.NewClient(t, "http://"+web)
+	for _, row := range []struct {
+		user, password string
+		status         int
+	}{
+		{"alice", "p\u00e4ss:w\u00f6rd", 200}, {"alice", "wrong", 401}, {"bob", "secret of bob", 401}, {"nobody", "", 401},
+	} {
+		if got := client.Get("/", basic(row.user, row.password)); got.Status != row.status {
+			t.Errorf("%s with %q: %d %s", row.user, row.password, got.Status, got.Body)
+		}
 	}
 }

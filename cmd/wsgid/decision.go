@@ -177,9 +177,7 @@ func settingsOf(result config.Result, host *config.VirtualHost, s *config.Script
 		{Name: "process_group", Value: strconv.Quote(s.ProcessGroup)}, {Name: "application_group", Value: strconv.Quote(s.ApplicationGroup)},
 		{Name: "callable_object", Value: strconv.Quote(s.CallableObject)}, {Name: "script_reloading", Value: strconv.FormatBool(s.ScriptReloading)},
 	}
-	for field, value := range reflect.ValueOf(s.RequestOptions).Fields() {
-		all = append(all, option{Name: optionName(field.Name), Value: optionValue(value)})
-	}
+	all = append(all, fieldsOf(reflect.ValueOf(s.RequestOptions))...)
 	for i := range all {
 		o := &all[i]
 		if at, ok := result.Place(o.Name, around...); ok {
@@ -200,6 +198,19 @@ func settingsOf(result config.Result, host *config.VirtualHost, s *config.Script
 				}
 			}
 		}
+	}
+	return all
+}
+
+// fieldsOf are the options in a struct of the model and in what is embedded in it.
+func fieldsOf(model reflect.Value) []option {
+	var all []option
+	for field, value := range model.Fields() {
+		if field.Anonymous {
+			all = append(all, fieldsOf(value)...)
+			continue
+		}
+		all = append(all, option{Name: optionName(field.Name), Value: optionValue(value)})
 	}
 	return all
 }
