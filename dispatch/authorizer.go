@@ -102,7 +102,7 @@ func (x *exchange) judgeRequest(g *guard) (user []byte, r *refusal, o outcome) {
 			return nil, x.challenge(g, false), answered
 		}
 		user, r, o = x.checkPassword(g, name, e.remotePassword)
-	case e.remotePassword == nil && g.user == nil && g.access != nil:
+	case e.remotePassword == nil && g.user == nil && g.access != nil && len(g.Require) == 0 && g.Type == "":
 		return nil, nil, answered // who may come was all there was to ask
 	case g.user == nil:
 		return nil, refuse(errcode.NothingToAuthorize, "path", string(x.path), "reason", "no auth_user_script"), answered

@@ -34,7 +34,7 @@ func TestAuthScriptEnviron(t *testing.T) {
 		mount("/asked", "apps/acceptance_environ.py", script) +
 		mount("/own", "apps/acceptance_environ.py", script, option("auth_type", "basic"), option("auth_name", "realm")))
 	wsgid := w.Start(harness.Options{})
-	config := fmt.Sprintf(`
+	config := `
 SetEnv OTHER value
 SSLOptions +StdEnvVars
 <Location /asked>
@@ -46,7 +46,7 @@ SSLOptions +StdEnvVars
 <Location /own>
   CGIPassAuth On
 </Location>
-`) + harness.ProxyPass
+` + harness.ProxyPass
 	apache := w.StartApache(harness.ApacheOptions{Config: "AuthnzFcgiDefineProvider authn wsgid-user fcgi://" + authorizer + "\n" + config, TLS: config})
 	for _, path := range []string{"/asked", "/own"} {
 		for _, client := range []*harness.Client{apache.Client, apache.TLS} {
