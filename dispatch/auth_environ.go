@@ -18,6 +18,11 @@ func (x *exchange) appendAuthEnviron(b []byte) []byte {
 			b = protocol.AppendPair(b, p.name, p.value)
 		}
 	}
+	if _, said := e.lookup("HTTPS"); !said && !e.schemeDecided {
+		if scheme, _ := e.lookup("REQUEST_SCHEME"); bytes.EqualFold(scheme, []byte("https")) {
+			b = protocol.AppendPair(b, "HTTPS", "1")
+		}
+	}
 	if len(e.remoteHost) > 0 {
 		b = protocol.AppendPair(b, "REMOTE_HOST", e.remoteHost)
 	}

@@ -43,16 +43,22 @@ func (x *exchange) authorizing() (*guard, *refusal) {
 	if r != nil {
 		return nil, r
 	}
-	m, found, r := mounts.mapped(x.path)
-	switch {
-	case m == nil: // perhaps one by the file that the front server has found
+	var m *mount
+	var found target
+	if x.listener.TrustFrontServer {
+		m, _ = mounts.rootOf(&x.env, x.path) // comes before the URL, see mapRequest
+	}
+	if m == nil {
+		m, found, r = mounts.mapped(x.path)
+	}
+	if m == nil { // perhaps one by the file that the front server has found
 		found, r = mounts.fromFront(&x.env, x.path)
 		m = found.mount
-	case r != nil && r.status >= 500:
+	} else if r != nil && r.status >= 500 {
 		return nil, r
 	}
 	x.target = target{scriptName: x.path}
-	if r == nil {
+	if r == nil && found.mount != nil {
 		x.target = found
 	}
 	g := x.router.guard
@@ -96,7 +102,7 @@ func (x *exchange) judgeRequest(g *guard) (user []byte, r *refusal, o outcome) {
 			return nil, x.challenge(g, false), answered
 		}
 		user, r, o = x.checkPassword(g, name, e.remotePassword)
-	case e.remotePassword == nil && g.user == nil && g.access != nil:
+	case e.remotePassword == nil && g.user == nil && g.access != nil && len(g.Require) == 0 && g.Type == "":
 		return nil, nil, answered // who may come was all there was to ask
 	case g.user == nil:
 		return nil, refuse(errcode.NothingToAuthorize, "path", string(x.path), "reason", "no auth_user_script"), answered

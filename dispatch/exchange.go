@@ -246,7 +246,11 @@ func (x *exchange) prepare() (*refusal, outcome) {
 		}
 	}
 	if g := x.target.mount.guard; g.enforces() {
-		if r, o := x.enforce(g, credentials); r != nil || o != answered {
+		r, o := x.enforce(g, credentials)
+		if o != left && x.target.mount.DropAuthorization {
+			clear(credentials) // nobody needs them any more
+		}
+		if r != nil || o != answered {
 			return r, o
 		}
 	}

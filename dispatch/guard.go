@@ -1,7 +1,9 @@
 package dispatch
 
 import (
+	"bytes"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -95,6 +97,7 @@ func (g *guard) scheme() string {
 
 // authenticate finds out who sends the credentials of an Authorization header.
 func (x *exchange) authenticate(g *guard, credentials []byte) (user []byte, r *refusal, o outcome) {
+	x.hintCredentials(len(credentials) > 0)
 	if len(credentials) == 0 {
 		return nil, x.challenge(g, false), answered
 	}
@@ -106,6 +109,27 @@ func (x *exchange) authenticate(g *guard, credentials []byte) (user []byte, r *r
 		return nil, x.challenge(g, false, "reason", "no usable Basic credentials"), answered
 	}
 	return x.checkPassword(g, user, password)
+}
+
+// hintAfter is how many requests without credentials make it likely that Apache
+// holds them back. A browser sends one before it asks its user.
+const hintAfter = 5
+
+// hintCredentials says once what is probably missing when Apache never hands
+// credentials over.
+func (x *exchange) hintCredentials(there bool) {
+	n := &x.listener.withoutCredentials
+	switch {
+	case n.Load() < 0 || x.listener.Kind == wire.ListenHTTP:
+	case there:
+		n.Store(math.MinInt32 / 2)
+	default:
+		software, _ := x.env.lookup("SERVER_SOFTWARE")
+		if bytes.HasPrefix(software, []byte("Apache")) && n.Add(1) == hintAfter {
+			x.router.log.Warn("no request that is asked for a password has an Authorization header; Apache passes it on only with CGIPassAuth On",
+				"listener", x.listener.Address, "uri", string(x.env.requestURI))
+		}
+	}
 }
 
 // checkPassword asks the user script, and clears password when it has answered.

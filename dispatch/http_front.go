@@ -189,7 +189,13 @@ func (f *httpFront) reset() {
 func (f *httpFront) id() uint16       { return 1 }
 func (f *httpFront) bodyComing(int64) {}
 func (f *httpFront) bodyReady() bool  { return f.ended }
-func (f *httpFront) hurry()           { _ = f.rc.SetWriteDeadline(time.Now().Add(tick)) }
+
+// hurry also tells the client not to use the connection again: nobody will read
+// from it before whoever is caught in Python comes back.
+func (f *httpFront) hurry() {
+	f.w.Header().Set("Connection", "close")
+	_ = f.rc.SetWriteDeadline(time.Now().Add(tick))
+}
 
 // aborted is never possible: only a closed connection says so.
 func (f *httpFront) aborted() error { return errors.ErrUnsupported }

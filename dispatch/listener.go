@@ -21,6 +21,9 @@ type listener struct {
 	socket  net.Listener
 	clients []netip.Prefix
 	sawHTTP atomic.Bool // somebody spoke HTTP to a FastCGI listener
+	// withoutCredentials counts requests of Apache that wsgid asks for a
+	// password, until one has an Authorization header; then it is negative.
+	withoutCredentials atomic.Int32
 }
 
 func openListener(c wire.Listener) (*listener, error) {

@@ -55,6 +55,7 @@ func testAuthorizerBehindApache(t *testing.T, helper string) {
 		mount("/group", "apps/acceptance_environ.py", staff) + mount("/both", "apps/acceptance_environ.py", staff) +
 		mount("/checked", "apps/acceptance_environ.py", staff) +
 		mount("/host", "apps/acceptance_environ.py", option("auth_user_script", ""), option("auth_group_script", ""), option("access_script", "{{.Dir}}/apps/authenticate.py")) +
+		mount("/nobody", "apps/acceptance_environ.py", option("auth_user_script", ""), option("access_script", "{{.Dir}}/apps/authenticate.py"), `require = ["user alice"]`) +
 		mount("/", "apps/acceptance_environ.py"))
 	wsgid := w.Start(harness.Options{})
 	w.Write("httpd/docs/static/file.txt", "the file")
@@ -74,6 +75,7 @@ ProxyPass "/static" "!"
 		location("/check", `AuthnzFcgiCheckAuthnProvider wsgid-user UserExpr "%{reqenv:REMOTE_USER}"`, "Require valid-user") +
 		location("/checked", "AuthnzFcgiCheckAuthnProvider wsgid-both", "Require wsgid-both") +
 		location("/host", `AuthnzFcgiCheckAuthnProvider wsgid-user RequireBasicAuth Off UserExpr "%{reqenv:REMOTE_USER}" DefaultUser anybody`, "Require valid-user") +
+		location("/nobody", `AuthnzFcgiCheckAuthnProvider wsgid-user RequireBasicAuth Off UserExpr "%{reqenv:REMOTE_USER}" DefaultUser anybody`, "Require valid-user") +
 		harness.ProxyPass})
 	type row struct {
 		url, user, password string
@@ -122,6 +124,7 @@ ProxyPass "/static" "!"
 		{"/host?one", "", "", 403, ""},
 		{"/host?raises", "", "", 403, ""},
 		{"/host?true", "alice", "secret of alice", 500, ""}, // nobody there knows passwords
+		{"/nobody", "", "", 500, ""},                        // a host is no user
 		{"/open", "", "", 200, "<absent>"},
 	}
 	for _, row := range rows {

@@ -23,11 +23,9 @@ def check_password(environ, user, password):
     if user == "environ":
         shown = {key: value if isinstance(value, (str, tuple)) else type(value).__name__ for key, value in environ.items()}
         environ["wsgi.errors"].write("environ " + json.dumps(shown, sort_keys=True) + "\n")
+        tell("environ", environ, is_https=environ["mod_ssl.is_https"](), protocol=environ["mod_ssl.var_lookup"]("SSL_PROTOCOL"))
     if user == "raises":
         raise ValueError("the password of %s is not %r, nor %s" % (user, password, password))
-    if user == "loops":
-        while True:
-            pass
     if user in ANSWERS:
         return ANSWERS[user]
     if user == "tuple":
