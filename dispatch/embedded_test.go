@@ -179,8 +179,8 @@ func TestEmbeddedThreadsStartSlowly(t *testing.T) {
 		echoPath(q)
 	})
 	goOn := make(chan struct{})
-	r := embedding(t, h, func(c *wire.RouterConfig) { c.Embedded.QueueTimeout = 2 * time.Second })
 	h.slow = goOn
+	r := embedding(t, h, func(c *wire.RouterConfig) { c.Embedded.QueueTimeout = 2 * time.Second })
 	f, gone := r.front(), r.front()
 	gone.begin("/gone")
 	r.await("waiting", func(s *wire.RouterStatus) bool { return s.Groups[0].Queued == 1 })

@@ -216,6 +216,7 @@ func TestDepartedClientIsNotServed(t *testing.T) {
 	r.await("waiting", func(s *wire.RouterStatus) bool { return s.Groups[0].Queued == 1 })
 	stays.begin("/stays")
 	r.await("waiting", func(s *wire.RouterStatus) bool { return s.Groups[0].Queued == 2 })
+	r.await("a wait long enough to have left", func(s *wire.RouterStatus) bool { return s.Groups[0].LongestWait > goneWait })
 	gone.Close()
 	release <- struct{}{}
 	if got := <-paths; got != "/stays" {

@@ -51,7 +51,8 @@ func TestInactivity(t *testing.T) {
 	if e := w.event("relieve"); e["reason"] != "inactivity_timeout" {
 		t.Error(e)
 	}
-	if took := time.Since(last); took < idle {
+	const tick = 10 * time.Millisecond // the worker's clock is coarser
+	if took := time.Since(last); took < idle-tick {
 		t.Errorf("after %v", took)
 	}
 	hello()

@@ -55,6 +55,7 @@ func (a *attacked) targets() []string {
 
 // TestAttackPaths sends every target through a front server.
 func TestAttackPaths(t *testing.T) {
+	t.Parallel()
 	type front struct {
 		name, host string
 		start      func(*attacked) (base string)

@@ -72,6 +72,7 @@ var askingFronts = map[string]func(w *harness.World) *harness.Client{
 // TestAuthRequest: nginx's auth_request and Caddy's forward_auth have wsgid
 // decide about files that it never sees, and about requests for an application.
 func TestAuthRequest(t *testing.T) {
+	t.Parallel()
 	for name, start := range askingFronts {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -125,6 +126,7 @@ func TestAuthRequest(t *testing.T) {
 // TestAuthRequestUser: whom wsgid has found reaches an application by way of
 // the front server, POST included; a client cannot be somebody by a header.
 func TestAuthRequestUser(t *testing.T) {
+	t.Parallel()
 	for name, start := range askingFronts {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)

@@ -155,6 +155,7 @@ def allow_access(environ, host):
 // leaves the last good version, or with on_load_error = "fail" the failure of
 // each kind. Status tells.
 func TestAuthScriptReload(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		value       string
 		user, hosts int // status while the script is broken

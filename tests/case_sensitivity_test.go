@@ -12,6 +12,7 @@ import (
 // which links stand here, two spellings of a script are one module and one
 // %{RESOURCE}. URLs keep their case.
 func TestCaseSensitivity(t *testing.T) {
+	t.Parallel()
 	for _, sensitive := range []bool{true, false} {
 		t.Run(fmt.Sprint(sensitive), func(t *testing.T) {
 			w := newWorld(t)

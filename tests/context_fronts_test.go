@@ -37,6 +37,7 @@ setenv.add-environment = ( "WSGID_PROCESS_GROUP" => "b", "WSGID_CALLABLE_OBJECT"
 // TestContextsOfOtherFronts: what nginx, lighttpd and Caddy set counts on a
 // listener that trusts them and on no other; what their clients send never does.
 func TestContextsOfOtherFronts(t *testing.T) {
+	t.Parallel()
 	for name, front := range contextFronts {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -95,6 +96,7 @@ func TestScriptRootNginx(t *testing.T) {
 // TestErrorOverride: what the application says in an error response is not
 // sent, whoever is in front; the web server's own page can stand in its place.
 func TestErrorOverride(t *testing.T) {
+	t.Parallel()
 	for name, start := range everyFront {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)

@@ -94,6 +94,7 @@ def application_group(environ):
 // TestDispatchHelperCrashes: what ends the helper costs the request that did
 // it; the router and its workers live on.
 func TestDispatchHelperCrashes(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		name, how, signal string
 		status            int
@@ -130,6 +131,7 @@ func TestDispatchHelperCrashes(t *testing.T) {
 // TestDispatchHelperHangs: a helper that does not return its calls is killed
 // and replaced, not the router.
 func TestDispatchHelperHangs(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct{ name, how string }{
 		{"without the lock", "time.sleep(3600)"},
 		{"with the lock", "while True: ctypes.PyDLL(None).sleep(3600)"},

@@ -16,6 +16,7 @@ import (
 // dispatch helper: the answers are the same. helper is what its configuration
 // says of it.
 func inBoth(t *testing.T, test func(t *testing.T, helper string)) {
+	t.Parallel()
 	t.Run("router", func(t *testing.T) { test(t, "") })
 	t.Run("helper", func(t *testing.T) { test(t, "dispatch { isolation = \"process\" }\n") })
 }

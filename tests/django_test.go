@@ -95,6 +95,7 @@ var djangoFronts = map[string]string{
 // TestDjango: a form with CSRF protection, sessions, an upload, a stream, a
 // failing view.
 func TestDjango(t *testing.T) {
+	t.Parallel()
 	for name, front := range djangoFronts {
 		t.Run(name, func(t *testing.T) {
 			w, wsgid, apache := djangoWorld(t, front)

@@ -15,6 +15,7 @@ import (
 // TestEmbedded: who an application of the process group %{GLOBAL} is, and what
 // it sees (mod_wsgi behaviour 6.2, 8.4 and 14.6).
 func TestEmbedded(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		name, router string
 		uid          int
@@ -295,6 +296,7 @@ func TestEmbeddedCrash(t *testing.T) {
 // threads or with the GIL, harms no process group; requests for it wait and get
 // 504; wsgid stops all the same.
 func TestEmbeddedHangs(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		name, app string
 		threads   int
@@ -370,6 +372,7 @@ func TestEmbeddedKeepsGIL(t *testing.T) {
 // TestRestrictEmbedded: no application runs in the router, whoever chooses it;
 // scripts that the router asks do, and without one it has no Python.
 func TestRestrictEmbedded(t *testing.T) {
+	t.Parallel()
 	t.Run("dispatch script", func(t *testing.T) {
 		w := newWorld(t)
 		w.App("environ.py")

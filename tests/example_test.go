@@ -43,6 +43,7 @@ dispatch_script "{{.Dir}}/dispatch.py" {}
 // TestExample is the example of the README behind Apache: every URL prefix is
 // answered by a process of its group that runs as the group's user.
 func TestExample(t *testing.T) {
+	t.Parallel()
 	for name, config := range map[string]string{
 		"ProxyPass": harness.ProxyPass,
 		"SetHandler": `Alias "/" "{{.Dir}}/apps/environ.py/"` + "\n" + harness.HandlerProxy +

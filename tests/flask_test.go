@@ -11,6 +11,7 @@ import (
 // failing view, in an interpreter of its own and in the main one, behind both
 // ways in which Apache hands requests on.
 func TestFlask(t *testing.T) {
+	t.Parallel()
 	const handler = "Alias \"/shop\" \"{{.Dir}}/apps/flask_app.py\"\n" + harness.HandlerProxy +
 		"<Directory {{.Dir}}/apps>\n  " + harness.Handler + "\n</Directory>\n"
 	for _, row := range []struct{ name, interpreter, front string }{

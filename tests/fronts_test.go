@@ -10,6 +10,7 @@ import (
 // TestOtherFronts: nginx, lighttpd, Caddy and the built-in HTTP front in front of the
 // same applications.
 func TestOtherFronts(t *testing.T) {
+	t.Parallel()
 	for name, start := range map[string]func(*harness.World, string) *harness.Client{
 		"nginx":    func(w *harness.World, _ string) *harness.Client { return w.StartNginx() },
 		"lighttpd": func(w *harness.World, _ string) *harness.Client { return w.StartLighttpd() },

@@ -95,6 +95,7 @@ Alias "/removed/" "{{.Dir}}/scripts/"
 // TestScriptRootForms: every way in which Apache gives files of a directory to
 // wsgid and says that they may run.
 func TestScriptRootForms(t *testing.T) {
+	t.Parallel()
 	handler := strings.TrimSpace(strings.TrimPrefix(trustedHandler, "SetHandler"))
 	for name, config := range map[string]string{
 		"AddHandler": "<Directory \"{{.Dir}}/scripts\">\n  AddHandler " + handler + " .py\n  SetEnv WSGID_EXEC_CGI On\n</Directory>\n",

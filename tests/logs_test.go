@@ -115,6 +115,7 @@ func TestLogsText(t *testing.T) {
 // TestTracebacks: a traceback is one event, whichever way it takes, and knows
 // what every other event knows; in a text log its further lines are marked as such.
 func TestTracebacks(t *testing.T) {
+	t.Parallel()
 	for _, format := range []string{"json", "text"} {
 		t.Run(format, func(t *testing.T) {
 			w := sayWorld(t)

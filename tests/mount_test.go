@@ -149,6 +149,7 @@ func match(pattern, target string, options ...string) string {
 // TestMounts: which URL ends where, and how its path is split, is the same
 // behind every front server.
 func TestMounts(t *testing.T) {
+	t.Parallel()
 	for name, start := range everyFront {
 		t.Run(name, func(t *testing.T) {
 			address := freeAddress(t)

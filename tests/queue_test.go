@@ -42,6 +42,7 @@ func newQueueWorld(t *testing.T, embedded bool, more string, options ...string) 
 
 // both runs a test with a process group and with the router's own Python.
 func both(t *testing.T, test func(t *testing.T, embedded bool)) {
+	t.Parallel()
 	t.Helper()
 	t.Run("group", func(t *testing.T) { test(t, false) })
 	t.Run("embedded", func(t *testing.T) { test(t, true) })
@@ -220,6 +221,7 @@ func TestQueuePriority(t *testing.T) {
 // the thread is still busy, and is never served: through nginx, over HTTP, and
 // as a FastCGI peer that closes or aborts.
 func TestQueueClientGone(t *testing.T) {
+	t.Parallel()
 	for name, start := range map[string]func(w *queueWorld, address string) (leave func()){
 		"nginx": func(w *queueWorld, _ string) func() { return w.hangUp(w.StartNginx()) },
 		"http":  func(w *queueWorld, address string) func() { return w.hangUp(harness.NewClient(w.t, "http://"+address)) },
@@ -302,6 +304,7 @@ func (w *queueWorld) write(to io.Writer, b []byte) {
 // TestStopWithFullQueue: requests that wait when wsgid is stopped are served
 // within the grace; those that cannot be get 503 with Retry-After.
 func TestStopWithFullQueue(t *testing.T) {
+	t.Parallel()
 	for _, served := range []bool{true, false} {
 		t.Run(fmt.Sprintf("served %v", served), func(t *testing.T) {
 			grace := "1s"

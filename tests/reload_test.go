@@ -16,6 +16,7 @@ import (
 // no request that began after a change is answered by older code. A process has
 // one version all its life.
 func TestReloadUnderLoad(t *testing.T) {
+	t.Parallel()
 	for _, processes := range []int{1, 3} {
 		t.Run(fmt.Sprintf("processes=%d", processes), func(t *testing.T) {
 			w := newWorld(t)

@@ -79,6 +79,7 @@ func TestRequestTimeout(t *testing.T) {
 // not end within it, the process is replaced; what else runs there ends well,
 // and the overdue request is a 504 that is not tried again.
 func TestRequestTimeoutReplaces(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct{ name, path, interrupt string }{
 		{"at once", "/busy", "0s"},
 		{"not interrupted", "/never", "500ms"},

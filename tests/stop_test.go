@@ -103,6 +103,7 @@ func TestStopIgnored(t *testing.T) {
 
 // TestStopAtOnce: SIGTERM and SIGINT right after the start.
 func TestStopAtOnce(t *testing.T) {
+	t.Parallel()
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(signal.String(), func(t *testing.T) {
 			w := newWorld(t)

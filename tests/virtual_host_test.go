@@ -42,6 +42,7 @@ func host(name string, inside ...string) string {
 // TestVirtualHosts: the Host header chooses mounts and settings, behind every
 // front server.
 func TestVirtualHosts(t *testing.T) {
+	t.Parallel()
 	for name, start := range everyFront {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)

@@ -14,6 +14,7 @@ import (
 // under load: the processes are replaced, no request is lost, and a process
 // has one version of the module all its life.
 func TestWatchedModule(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"fail", "keep"} {
 		t.Run(mode, func(t *testing.T) {
 			w := reloadWorld(t, 2, `watch = ["lib/**/*.py"]`, `home = "{{.Dir}}"`, option("reload_on_error", mode))
