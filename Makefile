@@ -45,11 +45,11 @@ test: setup-test build lint test-unit test-asan test-e2e ## everything that must
 
 .PHONY: test-unit
 test-unit: ## package tests under the race detector
-	$(GO) test -race -short $$($(GO) list ./... | grep -v '/tests')
+	$(GO) test -race -short -parallel 4 $$($(GO) list ./... | grep -v '/tests')
 
 .PHONY: test-asan
 test-asan: ## the C code under AddressSanitizer: worker and embedded Python
-	ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc WSGID_TEST_ASAN=1 $(GO) test -short -asan ./pyshim/...
+	ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc WSGID_TEST_ASAN=1 $(GO) test -short -parallel 4 -asan ./pyshim/...
 
 .PHONY: test-e2e
 test-e2e: ## end to end behind the real Apache, binary built with the race detector

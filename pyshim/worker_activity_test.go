@@ -11,6 +11,7 @@ import (
 // something again and again, does not idle out; one that has served and then
 // does nothing asks once to be relieved, and serves on.
 func TestInactivity(t *testing.T) {
+	t.Parallel()
 	const idle = 500 * time.Millisecond
 	w := startWorker(t, workerOptions{extra: []string{"inactivity_timeout=500"}})
 	quiet := func(what string) {

@@ -56,6 +56,7 @@ func fifo(t *testing.T, w *worker) string {
 // TestDeadlineInterrupts: an overdue request gets RequestTimeout, in every kind
 // of interpreter of every Python, and another one goes on beside it.
 func TestDeadlineInterrupts(t *testing.T) {
+	t.Parallel()
 	for _, python := range pythons(t) {
 		t.Run(python, func(t *testing.T) {
 			t.Parallel()
@@ -114,6 +115,7 @@ func TestDeadlineInterrupts(t *testing.T) {
 // TestDeadlineOfTheNext: an exception that did not come out in its request does
 // not come out in the next one.
 func TestDeadlineOfTheNext(t *testing.T) {
+	t.Parallel()
 	for _, python := range pythons(t) {
 		t.Run(python, func(t *testing.T) {
 			t.Parallel()
@@ -168,6 +170,7 @@ func TestDeadlineNotYet(t *testing.T) {
 // TestDeadlineWritesOff: a request that cannot be interrupted, or shall not be,
 // has the process replaced; what else runs there ends first.
 func TestDeadlineWritesOff(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct{ name, callable, interrupt, message string }{
 		{"at once", "busy", "0", "longer than request_timeout, it is written off"},
 		{"goes on", "never", "1500", "not ended within interrupt_timeout"},
@@ -216,6 +219,7 @@ func TestDeadlineWritesOff(t *testing.T) {
 // TestDeadlineDrains: the process is drained when the requests that have not
 // taken too long have ended, and takes no others meanwhile.
 func TestDeadlineDrains(t *testing.T) {
+	t.Parallel()
 	w := startWorker(t, workerOptions{threads: 3, shutdown: 300, extra: []string{"request_timeout=1500", "request_limit=1500", "interrupt_timeout=0"}})
 	gate := filepath.Join(w.dir, "gate")
 	stuck, late, c := w.dial(), w.dial(), w.dial()
@@ -291,6 +295,7 @@ func (w *worker) switches() (count int) {
 // TestDeadlineIdle: nobody wakes up in a worker without requests, but once after
 // the last one.
 func TestDeadlineIdle(t *testing.T) {
+	t.Parallel()
 	w := startWorker(t, workerOptions{extra: deadlines("1000")})
 	c := w.dial()
 	for range 2 {

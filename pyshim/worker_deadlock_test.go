@@ -11,6 +11,7 @@ import (
 // TestDeadlock: a process in which nobody gets a GIL any more, of whichever
 // interpreter, wants to be replaced and can be ended.
 func TestDeadlock(t *testing.T) {
+	t.Parallel()
 	const timeout = 600 * time.Millisecond
 	path := extensions(t)
 	rows := []struct{ python, group string }{{"", ""}, {"", "shared"}}
@@ -68,6 +69,7 @@ func TestDeadlock(t *testing.T) {
 // TestNoDeadlock: Python that works, and a GIL that is kept for less than the
 // timeout or while no request runs, are none.
 func TestNoDeadlock(t *testing.T) {
+	t.Parallel()
 	w := startWorker(t, workerOptions{threads: 3, extra: []string{"deadlock_timeout=1000"}})
 	gate := filepath.Join(w.dir, "gate")
 	c, waits := w.dial(), w.dial()

@@ -49,6 +49,7 @@ func endWatch(t *testing.T, w *worker) (opened, closed, used int) {
 // would be a file of the application: a database that loses its locks, or gets
 // bytes that are not its own.
 func TestWorkerDescriptors(t *testing.T) {
+	t.Parallel()
 	rounds := 300
 	if testing.Short() {
 		rounds = 40

@@ -46,6 +46,7 @@ func exchange(t *testing.T, c *conn, b []byte) {
 // TestWorkerLeaks: a worker does not grow with the requests it has served,
 // whatever became of them. The long run has ten thousand of each kind and more.
 func TestWorkerLeaks(t *testing.T) {
+	t.Parallel()
 	if asan() {
 		t.Log("freed memory stays in quarantine under the sanitizer")
 		return
