@@ -116,6 +116,10 @@ func (f *fastcgiFront) run() {
 	f.x.enter(phaseIdle)
 	for {
 		req, err := f.sc.ReadRequest()
+		if errors.Is(err, protocol.ErrReleased) {
+			r.passOn(f.x.listener, f.conn)
+			return
+		}
 		if err != nil && req == nil {
 			f.logEnd(err)
 			return

@@ -30,10 +30,14 @@ type httpListener struct {
 	server  *http.Server
 	statics []staticDir
 	spare   sync.Pool // of *httpFront
+	adopted *adopted
+
+	mu    sync.Mutex
+	conns map[*countedConn]struct{} // all that are open
 }
 
 func newHTTPListener(r *Router, l *listener) (*httpListener, error) {
-	h := &httpListener{router: r, l: l}
+	h := &httpListener{router: r, l: l, adopted: newAdopted(l.socket.Addr()), conns: map[*countedConn]struct{}{}}
 	for _, s := range l.Static {
 		dir, err := openStatic(s)
 		if err != nil {
@@ -47,6 +51,7 @@ func newHTTPListener(r *Router, l *listener) (*httpListener, error) {
 		ReadHeaderTimeout: l.HeaderTimeout,
 		IdleTimeout:       l.IdleTimeout,
 		MaxHeaderBytes:    r.config.Limits.MaxHeaderBytes,
+		ConnState:         betweenRequests,
 		ErrorLog:          log.New(httpLog{r.log}, "", 0),
 	}
 	return h, nil
@@ -63,7 +68,10 @@ func (h httpLog) Write(p []byte) (int, error) {
 
 // run serves until the listener is closed.
 func (h *httpListener) run() {
-	err := h.server.Serve(&gate{h.l.socket, h.router, h.l})
+	h.router.background(func() {
+		_ = h.server.Serve(h.adopted) // it says only that it is closed
+	})
+	err := h.server.Serve(&gate{h.l.socket, h.router, h.l, h})
 	if err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 		h.router.log.Error("http front ended", "listener", h.l.Address, "error", err)
 	}
@@ -78,6 +86,7 @@ func (h *httpListener) drain(ctx context.Context) {
 
 func (h *httpListener) close() {
 	h.server.Close()
+	_ = h.adopted.Close()
 	for _, s := range h.statics {
 		_ = s.root.Close() // it was only read
 	}

@@ -1,7 +1,10 @@
 package dispatch
 
 import (
+	"errors"
+	"io"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +17,7 @@ type gate struct {
 	net.Listener
 	router *Router
 	l      *listener
+	http   *httpListener
 }
 
 // Accept waits for a connection that is allowed.
@@ -34,19 +38,76 @@ func (g *gate) Accept() (net.Conn, error) {
 			g.router.fronts.leave()
 			continue
 		}
-		return &countedConn{Conn: c, leave: g.router.fronts.leave, patience: g.l.BodyTimeout}, nil
+		return g.http.track(c), nil
 	}
 }
 
 // countedConn gives its place back when it is closed. A client that takes
 // nothing of an answer for longer than patience (0: for ever) loses it: it
-// holds a thread of an application.
+// holds a thread of an application. Between two requests it goes to a successor
+// of this router.
 type countedConn struct {
 	net.Conn
+	http     *httpListener
 	once     sync.Once
-	leave    func()
 	patience time.Duration
 	hurried  atomic.Bool // somebody has set another deadline
+	touched  atomic.Bool // something has been read since the last request, or ever
+
+	mu       sync.Mutex
+	deadline time.Time // for reading, as net/http wants it
+	woken    bool      // another one is set, to end a Read under way
+}
+
+// freshRead is the size of net/http's read buffer: it offers all of it only
+// while it holds nothing of a next request.
+const freshRead = 4 << 10
+
+// Read is that of net.Conn, until there is a successor: the connection then
+// ends for net/http between two requests, and goes there.
+func (c *countedConn) Read(p []byte) (int, error) {
+	r := c.http.router
+	for {
+		if r.handing.Load() && len(p) == freshRead && !c.touched.Load() {
+			r.passOn(c.http.l, c.Conn)
+			return 0, io.EOF
+		}
+		n, err := c.Conn.Read(p)
+		if n > 0 && !c.touched.Load() {
+			c.touched.Store(true)
+		}
+		if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && c.goOn() {
+			continue
+		}
+		return n, err
+	}
+}
+
+// wake makes a Read under way look whether there is a successor.
+func (c *countedConn) wake() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.woken = true
+	_ = c.Conn.SetReadDeadline(past) // an error means that it is closed
+}
+
+// goOn says whether wake has ended a Read, and puts the deadline right again.
+func (c *countedConn) goOn() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.woken {
+		return false
+	}
+	c.woken = false
+	return c.Conn.SetReadDeadline(c.deadline) == nil
+}
+
+// SetReadDeadline is that of net.Conn.
+func (c *countedConn) SetReadDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deadline, c.woken = t, false
+	return c.Conn.SetReadDeadline(t)
 }
 
 // SetWriteDeadline is that of net.Conn.
@@ -70,7 +131,8 @@ func (c *countedConn) Close() error {
 	err := net.ErrClosed
 	c.once.Do(func() {
 		err = c.Conn.Close()
-		c.leave()
+		c.http.forget(c)
+		c.http.router.fronts.leave()
 	})
 	return err
 }

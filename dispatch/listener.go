@@ -126,9 +126,15 @@ func (r *Router) accept(l *listener) {
 	}
 }
 
+// key names the listener for a successor of this router.
+func (l *listener) key() string { return string(l.Kind) + ":" + l.Address }
+
 // serveFront runs one connection in its own goroutine.
 func (r *Router) serveFront(f *fastcgiFront) {
 	r.fronts.add(&f.x)
+	if r.handing.Load() { // looked at after add: handOver has seen it there, or we see this
+		f.sc.Release()
+	}
 	r.frontWait.Add(1)
 	go func() {
 		defer r.frontWait.Done()
@@ -142,6 +148,7 @@ func (r *Router) serveFront(f *fastcgiFront) {
 // connections.
 type frontSet struct {
 	slots chan struct{} // one element a connection, capacity max_connections
+	freed chan struct{} // of capacity 1: holds an element when one has ended since somebody looked
 
 	mu  sync.Mutex
 	all map[*exchange]struct{}
@@ -151,7 +158,7 @@ func newFrontSet(limit int) *frontSet {
 	if limit <= 0 {
 		limit = 16384
 	}
-	return &frontSet{slots: make(chan struct{}, limit), all: make(map[*exchange]struct{})}
+	return &frontSet{slots: make(chan struct{}, limit), freed: make(chan struct{}, 1), all: make(map[*exchange]struct{})}
 }
 
 // admit waits until another connection may be open.
@@ -164,7 +171,16 @@ func (s *frontSet) admit(ctx interface{ Done() <-chan struct{} }) bool {
 	}
 }
 
-func (s *frontSet) leave() { <-s.slots }
+func (s *frontSet) leave() {
+	<-s.slots
+	select {
+	case s.freed <- struct{}{}:
+	default:
+	}
+}
+
+// open counts connections, those that are about to be accepted among them.
+func (s *frontSet) open() int { return len(s.slots) }
 
 func (s *frontSet) add(x *exchange) {
 	s.mu.Lock()

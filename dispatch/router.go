@@ -25,6 +25,9 @@ type Options struct {
 	Logger hclog.Logger
 	// StartHost loads Python into this process, when it is needed.
 	StartHost func(wire.Embedded) (ScriptHost, error)
+	// HandoverSend and HandoverReceive are the ends of the supervisor's handover
+	// pair; Run closes them. Nil: connections are neither given nor taken.
+	HandoverSend, HandoverReceive *os.File
 }
 
 // Router is one running router.
@@ -60,8 +63,11 @@ type Router struct {
 	wait      sync.WaitGroup // everything but front connections
 	frontWait sync.WaitGroup
 	stopping  atomic.Bool
+	handing   atomic.Bool // the successor serves
+	handover  *handover   // nil: nobody to give connections to, or take them from
 	stopOnce  sync.Once
 	stopped   chan struct{} // all that runs has ended
+	finished  func()        // closes it
 	left      atomic.Int64  // goroutines caught in a script
 
 	idPrefix []byte
@@ -88,6 +94,10 @@ func Run(ctx context.Context, o Options) error {
 	}
 	r := newRouter(ctx, o, conn, m.Config)
 	defer r.cancel(nil)
+	if r.handover, err = openHandover(o.HandoverSend, o.HandoverReceive); err != nil {
+		return err
+	}
+	defer r.handover.close()
 	if err := r.start(); err != nil {
 		if sendErr := conn.Send(&wire.Message{Type: wire.TypeFailed, Error: err.Error()}); sendErr != nil {
 			err = errors.Join(err, sendErr)
@@ -104,6 +114,7 @@ func newRouter(ctx context.Context, o Options, conn *wire.Conn, config *wire.Rou
 	if level := hclog.LevelFromString(config.LogLevel); level != hclog.NoLevel {
 		r.log.SetLevel(level)
 	}
+	r.finished = sync.OnceFunc(func() { close(r.stopped) })
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
 	r.keeper, r.nonces = newKeeper(r), newNonces()
 	var random [5]byte
@@ -165,6 +176,7 @@ func (r *Router) start() error {
 			r.background(func() { r.accept(l) })
 		}
 	}
+	r.background(r.takeOver)
 	if err := r.wire.Send(&wire.Message{Type: wire.TypeReady}); err != nil {
 		return err
 	}
@@ -291,6 +303,8 @@ func (r *Router) handle(m *wire.Message) {
 			grace = m.Stop.Grace
 		}
 		r.stop(grace)
+	case m.Type == wire.TypeHandover && m.Handover != nil:
+		r.handOver(m.Handover.Grace)
 	case m.Type == wire.TypeExplain && m.Question != nil:
 		r.explain(m.ID, m.Question)
 	case m.Type == wire.TypeQuery:
@@ -312,6 +326,10 @@ func (r *Router) sendRetired(g *group, pid int) {
 
 // stop ends accepting, lets what runs finish, and then ends the router.
 func (r *Router) stop(grace time.Duration) {
+	if r.handing.Load() {
+		r.background(func() { r.awaitEmpty(grace) }) // sooner than the successor gave us
+		return
+	}
 	r.stopOnce.Do(func() {
 		r.stopping.Store(true)
 		r.closeListeners()
@@ -337,7 +355,7 @@ func (r *Router) drain(grace time.Duration) {
 			}
 		})
 		if r.fronts.count() == int(r.left.Load()) {
-			close(r.stopped)
+			r.finished()
 			return
 		}
 		select {
@@ -346,7 +364,7 @@ func (r *Router) drain(grace time.Duration) {
 			if n := r.inFlight(); n > 0 {
 				r.log.Warn("requests did not end in time", "in_flight", n)
 			}
-			close(r.stopped)
+			r.finished()
 			return
 		case <-r.ctx.Done():
 			return
@@ -365,6 +383,7 @@ func (r *Router) closeListeners() {
 func (r *Router) end() {
 	r.stopping.Store(true)
 	r.closeListeners()
+	r.handover.stopTaking()
 	r.fronts.each(func(x *exchange) {
 		x.kill(graceOver)
 		x.front.interrupt()
@@ -437,6 +456,7 @@ func (r *Router) status() *wire.RouterStatus {
 	s := &wire.RouterStatus{
 		PID: os.Getpid(), UID: os.Getuid(),
 		Connections: r.fronts.count(), Requests: r.requests.Load(), Errors: r.errors.Load(), InFlight: r.inFlight(),
+		HandingOver: r.handing.Load(),
 	}
 	r.hostMu.Lock()
 	if r.host != nil {

@@ -86,8 +86,9 @@ func socketPair(t testing.TB) (*os.File, *os.File) {
 	return os.NewFile(uintptr(fds[0]), "supervisor"), os.NewFile(uintptr(fds[1]), "router")
 }
 
-// startRouter runs a router with config until the test ends.
-func startRouter(t *testing.T, config *wire.RouterConfig, host func(wire.Embedded) (ScriptHost, error)) *running {
+// startRouter runs a router with config until the test ends. Those of one line
+// share its listeners.
+func startRouter(t *testing.T, config *wire.RouterConfig, host func(wire.Embedded) (ScriptHost, error), lines ...*line) *running {
 	t.Helper()
 	dir := shortDir(t)
 	r := &running{t: t, dir: dir, address: filepath.Join(dir, "front.sock"), done: make(chan error, 1), explained: make(chan *wire.Message, 16),
@@ -95,8 +96,15 @@ func startRouter(t *testing.T, config *wire.RouterConfig, host func(wire.Embedde
 	if len(config.Listeners) == 0 {
 		config.Listeners = []wire.Listener{{Kind: wire.ListenUnix}}
 	}
+	options := Options{StartHost: host}
+	if len(lines) > 0 {
+		lines[0].join(&options, config)
+	}
 	for i := range config.Listeners {
 		l := &config.Listeners[i]
+		if l.FD != 0 {
+			continue
+		}
 		var ln net.Listener
 		var err error
 		if l.Kind == wire.ListenUnix {
@@ -132,10 +140,8 @@ func startRouter(t *testing.T, config *wire.RouterConfig, host func(wire.Embedde
 	if config.LogLevel != "" {
 		level = hclog.LevelFromString(config.LogLevel)
 	}
-	logger := hclog.New(&hclog.LoggerOptions{Output: r.log, Level: level})
-	go func() {
-		r.done <- Run(context.Background(), Options{Wire: theirs, Logger: logger, StartHost: host})
-	}()
+	options.Wire, options.Logger = theirs, hclog.New(&hclog.LoggerOptions{Output: r.log, Level: level})
+	go func() { r.done <- Run(context.Background(), options) }()
 	r.send(&wire.Message{Type: wire.TypeConfig, Config: config})
 	m, err := r.conn.Receive()
 	if err != nil || m.Type != wire.TypeReady {

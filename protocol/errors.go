@@ -53,6 +53,9 @@ var (
 	ErrEnded = errors.New("request has ended")
 	// ErrInterrupted: ServerConn.Interrupt was called.
 	ErrInterrupted = errors.New("reading interrupted")
+	// ErrReleased: ServerConn.Release was called, and nothing of a next request
+	// has been read.
+	ErrReleased = errors.New("connection released")
 
 	// ErrTimeout is wrapped by the three errors below.
 	ErrTimeout = errors.New("timed out")

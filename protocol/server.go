@@ -325,6 +325,12 @@ func (s *ServerConn) Finish() {
 // and Watch can go on afterwards; for ReadRequest it is the end.
 func (s *ServerConn) Interrupt() { s.timing.interrupt(s.conn) }
 
+// Release makes ReadRequest return ErrReleased, now and ever after, as soon as
+// the connection is between two requests and nothing of the next one has been
+// read: somebody else can then go on with the socket. What is under way is not
+// disturbed. It may be called from any goroutine.
+func (s *ServerConn) Release() { s.timing.release(s.conn) }
+
 // Received is the number of bytes received on the connection so far.
 func (s *ServerConn) Received() int64 { return s.rd.Total() }
 

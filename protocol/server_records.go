@@ -267,7 +267,7 @@ func (s *ServerConn) armWrite() error {
 
 // readError gives an error of the Reader its meaning for the request.
 func (s *ServerConn) readError(err error) error {
-	if errors.Is(err, ErrProtocol) || errors.Is(err, ErrInterrupted) {
+	if errors.Is(err, ErrProtocol) || errors.Is(err, ErrInterrupted) || errors.Is(err, ErrReleased) {
 		return err
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {

@@ -1,6 +1,8 @@
 package protocol
 
 import (
+	"errors"
+	"os"
 	"sync"
 	"time"
 )
@@ -24,8 +26,12 @@ type timing struct {
 
 	mu          sync.Mutex
 	interrupted bool
+	released    bool      // for good: see ServerConn.Release
 	armed       time.Time // as set on the connection
 }
+
+// atOnce is a deadline that ends a Read under way.
+var atOnce = time.Unix(1, 0)
 
 func (t *timing) enter(p phase) { t.phase, t.deadline = p, time.Time{} }
 
@@ -38,14 +44,25 @@ func (r *timedReader) Read(p []byte) (int, error) {
 	if t.phase == phaseIdle && r.state == stateIdle && r.rd.r < r.rd.w {
 		t.enter(phaseHeader) // part of a record has arrived
 	}
-	if err := t.arm(r.conn, &r.cfg); err != nil {
-		return 0, err
+	for {
+		if err := t.arm(r.conn, &r.cfg, r.untouched()); err != nil {
+			return 0, err
+		}
+		n, err := r.conn.Read(p)
+		if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && t.woken() {
+			continue
+		}
+		return n, err
 	}
-	return r.conn.Read(p)
+}
+
+// untouched: nothing of another request or record has been read.
+func (r *timedReader) untouched() bool {
+	return r.state == stateIdle && r.rd.r == r.rd.w && r.rd.content+r.rd.padding == 0
 }
 
 // arm sets the deadline for one Read, if it differs from the one set.
-func (t *timing) arm(c Conn, cfg *Config) error {
+func (t *timing) arm(c Conn, cfg *Config, untouched bool) error {
 	var want time.Time
 	switch t.phase {
 	case phaseIdle:
@@ -59,8 +76,11 @@ func (t *timing) arm(c Conn, cfg *Config) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.interrupted {
+	switch {
+	case t.interrupted:
 		return ErrInterrupted
+	case t.released && untouched:
+		return ErrReleased
 	}
 	if want.Equal(t.armed) {
 		return nil
@@ -82,9 +102,27 @@ func (t *timing) interrupt(c Conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.interrupted = true
-	t.armed = time.Unix(1, 0)
+	t.armed = atOnce
 	// An error means that the connection is closed, which ends the Read as well.
 	_ = c.SetReadDeadline(t.armed)
+}
+
+// release ends a Read that waits for another request; any other is woken only.
+func (t *timing) release(c Conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.released = true
+	if !t.interrupted {
+		t.armed = atOnce
+		_ = c.SetReadDeadline(t.armed) // as in interrupt
+	}
+}
+
+// woken: release, and nothing else, has ended a Read.
+func (t *timing) woken() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.released && !t.interrupted && t.armed.Equal(atOnce)
 }
 
 // clear forgets an interruption.

@@ -42,6 +42,14 @@ func runRouter(logger hclog.Logger) error {
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return fmt.Errorf("preparing the wire to the supervisor: %w", err)
 	}
+	var handover [2]*os.File
+	for i, name := range []string{"fd.handover_send", "fd.handover_receive"} {
+		fd, err := bootDescriptor(name)
+		if err != nil {
+			return err
+		}
+		handover[i] = os.NewFile(uintptr(fd), name)
+	}
 	// A relay's work is system calls and waiting, and the front server and the
 	// workers want the processors as well. With as many runtime processors as
 	// cores each event wakes another thread and requests wander between cores;
@@ -55,6 +63,9 @@ func runRouter(logger hclog.Logger) error {
 		Wire:      os.NewFile(uintptr(fd), "wire"),
 		Logger:    logger,
 		StartHost: startHost,
+
+		HandoverSend:    handover[0],
+		HandoverReceive: handover[1],
 	})
 }
 

@@ -20,6 +20,10 @@ const (
 	TypeQuery   Type = "query"   // S: ask for a TypeStatus answer; ID is set
 	TypeHelper  Type = "helper"  // S: the dispatch helper changed, Helper is set
 
+	// TypeHandover (S): your successor serves: stop accepting, hand it the front
+	// connections, finish what runs, exit; Handover is set.
+	TypeHandover Type = "handover"
+
 	TypeExplain Type = "explain" // S: ask for a TypeExplained answer; ID and Question are set
 
 	TypeReady     Type = "ready"     // R: listeners are being served
@@ -38,6 +42,7 @@ type Message struct {
 	Process     *Process      `json:"process,omitempty"`
 	Group       *GroupState   `json:"group,omitempty"`
 	Stop        *Stop         `json:"stop,omitempty"`
+	Handover    *Handover     `json:"handover,omitempty"`
 	Status      *RouterStatus `json:"status,omitempty"`
 	Helper      *HelperState  `json:"helper,omitempty"`
 	Replace     *Replace      `json:"replace,omitempty"`
@@ -105,6 +110,13 @@ type Stop struct {
 	Grace time.Duration `json:"grace"`
 }
 
+// Handover asks the router to give its front connections to its successor
+// (docs/internals.md section 10): each as soon as it is between two requests. It
+// exits when it has none left, or Grace is over.
+type Handover struct {
+	Grace time.Duration `json:"grace"`
+}
+
 // RouterStatus is the router's part of the status snapshot.
 type RouterStatus struct {
 	PID         int            `json:"pid"`
@@ -114,6 +126,7 @@ type RouterStatus struct {
 	Requests    uint64         `json:"requests"`         // finished, whatever the outcome
 	Errors      uint64         `json:"errors"`           // answered by the router itself with 5xx
 	InFlight    int            `json:"in_flight"`
+	HandingOver bool           `json:"handing_over,omitempty"` // its successor serves
 	Scripts     []ScriptStatus `json:"scripts,omitempty"`     // what the router evaluates itself
 	LoadErrors  []LoadError    `json:"load_errors,omitempty"` // scripts of its own applications that cannot be imported
 	Groups      []GroupStatus  `json:"groups"`
