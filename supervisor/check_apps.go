@@ -112,7 +112,7 @@ type checkedApp struct {
 
 // checkedApps lists what can be imported without a request, each once.
 func (s *Supervisor) checkedApps() []checkedApp {
-	embedded := s.embeddedAsGroup(s.plan.router)
+	embedded := s.embeddedAsGroup(s.current.plan.router)
 	var apps []checkedApp
 	seen := map[checkedApp]bool{}
 	add := func(app checkedApp) {
@@ -121,7 +121,7 @@ func (s *Supervisor) checkedApps() []checkedApp {
 			apps = append(apps, app)
 		}
 	}
-	for _, mount := range s.config.Mounts() {
+	for _, mount := range s.current.config.Mounts() {
 		application, fixed := config.FixedApplication(mount.ApplicationGroup)
 		if !fixed || mount.Directory || strings.Contains(mount.CallableObject, "%{") {
 			continue
@@ -131,34 +131,34 @@ func (s *Supervisor) checkedApps() []checkedApp {
 			app.group, app.embedded = embedded, true
 			add(app)
 		}
-		for _, g := range s.groups {
+		for _, g := range s.current.groups {
 			if g.config.Name == mount.ProcessGroup {
 				app.group = g
 				add(app)
 			}
 		}
 	}
-	for _, script := range s.config.ImportScripts {
+	for _, script := range s.current.config.ImportScripts {
 		application, _ := config.FixedApplication(script.ApplicationGroup)
 		app := checkedApp{application: application, script: script.Path}
 		if script.ProcessGroup == global {
 			app.group, app.embedded = embedded, true
 			add(app)
 		}
-		for _, g := range s.groups { // a service's script is not imported, it runs
+		for _, g := range s.current.groups { // a service's script is not imported, it runs
 			if g.config.Name == script.ProcessGroup && !g.config.Service() {
 				app.group = g
 				add(app)
 			}
 		}
 	}
-	scripts := slices.Clone(s.plan.wire.DispatchScripts)
-	for _, a := range s.plan.wire.AuthScripts {
+	scripts := slices.Clone(s.current.plan.wire.DispatchScripts)
+	for _, a := range s.current.plan.wire.AuthScripts {
 		scripts = append(scripts, a.Script)
 	}
 	evaluator := embedded
-	if s.plan.helper != nil {
-		evaluator = s.embeddedAsGroup(*s.plan.helper)
+	if s.current.plan.helper != nil {
+		evaluator = s.embeddedAsGroup(*s.current.plan.helper)
 	}
 	for _, script := range scripts {
 		application, fixed := config.FixedApplication(script.ApplicationGroup)
@@ -173,7 +173,7 @@ func (s *Supervisor) checkedApps() []checkedApp {
 // embeddedAsGroup is a group that has the router's Python, and runs as the
 // router or the dispatch helper does.
 func (s *Supervisor) embeddedAsGroup(id identity) *group {
-	r := &s.config.Router
+	r := &s.current.config.Router
 	return &group{
 		groupPlan: groupPlan{
 			config: &config.DaemonProcess{
@@ -181,9 +181,9 @@ func (s *Supervisor) embeddedAsGroup(id identity) *group {
 				StartupTimeout: time.Minute, PythonOptions: r.PythonOptions,
 			},
 			identity: id, scripts: ownership{-1, -1},
-			interpreters: interpretersOf(s.config, global, &r.PythonOptions),
+			interpreters: interpretersOf(s.current.config, global, &r.PythonOptions),
 		},
-		router: s.plan.router, launcher: s.launcher,
+		router: s.current.plan.router, launcher: s.launcher,
 	}
 }
 

@@ -31,13 +31,13 @@ type control struct {
 type peerKey struct{}
 
 // openControl opens the socket and starts to serve.
-func (s *Supervisor) openControl() (*control, error) {
-	path := s.config.Control.Path
+func (s *Supervisor) openControl(g *generation) (*control, error) {
+	path := g.config.Control.Path
 	if err := makeParent(path); err != nil {
 		return nil, err
 	}
 	socket, err := listenUnix(socketSpec{
-		path: path, mode: s.config.Control.Mode, uid: s.plan.control.uid, gid: s.plan.control.gid, backlog: 64,
+		path: path, mode: g.config.Control.Mode, uid: g.plan.control.uid, gid: g.plan.control.gid, backlog: 64,
 	})
 	if errors.Is(err, errInUse) {
 		return nil, fmt.Errorf("wsgid is already running with this control socket: %w", err)
@@ -57,6 +57,11 @@ func (s *Supervisor) openControl() (*control, error) {
 	})
 	mux.HandleFunc("GET /v1/version", func(w http.ResponseWriter, _ *http.Request) {
 		c.answer(w, http.StatusOK, status.Version{Version: s.options.Version, PID: s.pid})
+	})
+	mux.HandleFunc("POST /v1/reload", func(w http.ResponseWriter, r *http.Request) {
+		// Applications take their time to start. An error means that the peer has gone.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
+		c.answer(w, http.StatusOK, s.Reload(r.URL.Query()["group"]))
 	})
 	mux.HandleFunc("POST /v1/stop", func(w http.ResponseWriter, _ *http.Request) {
 		c.answer(w, http.StatusAccepted, status.Version{Version: s.options.Version, PID: s.pid})

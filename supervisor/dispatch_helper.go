@@ -46,7 +46,7 @@ type dispatchHelper struct {
 	feed      *feed
 	pumps     *pumps
 	log       hclog.Logger
-	socket    *os.File // set before run
+	socket    *unixSocket // set before run
 	oom       *oomCounter
 
 	backoff backoff
@@ -165,7 +165,7 @@ func (d *dispatchHelper) start() (*helperSession, error) {
 	b.SetList("interpreter", d.python.Interpreters)
 	b.SetInt("max_interpreters", int64(d.python.MaxInterpreters))
 	b.SetBool("free_threading", d.python.FreeThreading)
-	spec.files = []named{{"fd.listen", d.socket}, {"fd.status", childChannel}}
+	spec.files = []named{{"fd.listen", d.socket.file}, {"fd.status", childChannel}}
 	c, err := d.launcher.start(spec)
 	if err != nil {
 		channel.Close()

@@ -47,10 +47,10 @@ func Explain(ctx context.Context, cfg *config.Config, options Options, question 
 		return nil, err
 	}
 	defer end()
-	if s.plan.helper != nil { // what is kept out of the router is kept out of this one, too
-		s.router.identity = *s.plan.helper
+	if s.current.plan.helper != nil { // what is kept out of the router is kept out of this one, too
+		s.current.router.identity = *s.current.plan.helper
 	}
-	session, conn, err := s.router.start() // without listeners: they are opened by Run
+	session, conn, err := s.current.router.start() // without listeners: they are opened by Run
 	if err != nil {
 		return nil, err
 	}
@@ -66,9 +66,9 @@ func Explain(ctx context.Context, cfg *config.Config, options Options, question 
 	s.pumps.add(pump)
 	go c.wait(s.launcher.reaper)
 
-	explained := &Explained{User: s.plan.router.User, UID: s.plan.router.UID}
-	if s.plan.helper != nil {
-		explained.Helper = s.plan.helper.User
+	explained := &Explained{User: s.current.plan.router.User, UID: s.current.plan.router.UID}
+	if s.current.plan.helper != nil {
+		explained.Helper = s.current.plan.helper.User
 	}
 	explained.Explanation, err = ask(conn, s.throwAway(), question)
 	gone := errors.Is(err, errNoAnswer)
@@ -116,7 +116,7 @@ func (s *scriptOutput) line(text string, _ bool) {
 
 // throwAway is the configuration of a router that serves nobody.
 func (s *Supervisor) throwAway() *wire.RouterConfig {
-	w := *s.plan.wire
+	w := *s.current.plan.wire
 	w.Listeners, w.Embedded.Preload, w.LogLevel = nil, nil, "error"
 	return &w
 }
@@ -124,10 +124,10 @@ func (s *Supervisor) throwAway() *wire.RouterConfig {
 // explainLimit is how long the answer may take: no script is asked twice.
 func (s *Supervisor) explainLimit() time.Duration {
 	limit := explainMargin
-	for _, script := range s.plan.wire.DispatchScripts {
+	for _, script := range s.current.plan.wire.DispatchScripts {
 		limit += script.Timeout
 	}
-	for _, script := range s.plan.wire.AuthScripts {
+	for _, script := range s.current.plan.wire.AuthScripts {
 		limit += script.Timeout
 	}
 	return limit

@@ -355,6 +355,12 @@ func fakeRouter(block boot.Decoded) {
 				PID: os.Getpid(), Connections: ready, Scripts: []wire.ScriptStatus{{Calls: 3}, {Calls: 4}},
 				Groups: []wire.GroupStatus{{Name: "web", Queued: 4}},
 			}})
+		case wire.TypeHandover:
+			fmt.Fprintln(os.Stderr, `{"@level":"info","@message":"handing over","@module":"dispatch"}`)
+			if mode == "busy" { // until it is stopped
+				continue
+			}
+			syscall.Exit(0)
 		case wire.TypeStop:
 			if mode == "hang" {
 				signal.Ignore(syscall.SIGTERM)

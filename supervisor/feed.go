@@ -8,8 +8,9 @@ import (
 	"github.com/wsgid/wsgid/internal/wire"
 )
 
-// feed holds what the router has to know, and passes every change on. A new
-// router gets all of it, in an order without gaps.
+// feed holds what the router of a generation has to know, and passes every
+// change on. A router in the place of one that crashed gets all of it, in an
+// order without gaps.
 type feed struct {
 	mu        sync.Mutex
 	config    *wire.RouterConfig
@@ -63,11 +64,10 @@ func (f *feed) send(m *wire.Message) {
 	}
 }
 
-func (f *feed) ready(group string, pid, threads int) {
+func (f *feed) ready(process wire.Process) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	process := wire.Process{Group: group, PID: pid, State: wire.ProcessReady, Threads: threads}
-	f.processes[pid] = process
+	f.processes[process.PID] = process
 	f.send(&wire.Message{Type: wire.TypeProcess, Process: &process})
 }
 

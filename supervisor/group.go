@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"os"
 	"sync"
 	"time"
 
@@ -18,17 +17,19 @@ type group struct {
 	groupPlan
 	router   identity // whose connections are served
 	launcher *launcher
-	feed     *feed
+	feed     *groupFeed
 	pumps    *pumps
 	oom      *oomCounter
 	log      hclog.Logger
-	socket   *os.File // the listening socket; set before run, nil in a service
+	socket   *unixSocket // the listening socket; set before run, nil in a service
 
 	backoff   backoff
-	trials    backoff        // between processes that try what others could not import
-	trying    chan struct{}  // of capacity 1: holds an element while one does
-	relieving chan struct{}  // of capacity 1: holds an element while a process is relieved
-	stop      chan struct{}  // closed: start nothing any more
+	trials    backoff       // between processes that try what others could not import
+	trying    chan struct{} // of capacity 1: holds an element while one does
+	relieving chan struct{} // of capacity 1: holds an element while a process is relieved
+	stopOnce  sync.Once
+	stop      chan struct{} // closed: start nothing any more
+	endOnce   sync.Once
 	end       chan struct{}  // closed: draining processes end now
 	slots     sync.WaitGroup // slot goroutines
 	drains    sync.WaitGroup // replacements under way
@@ -50,9 +51,21 @@ type totals struct{ requests, errors, refused uint64 }
 // run starts the slots. settled is called once for each slot when its first
 // process is ready, which the router then has been told, or has failed.
 func (g *group) run(settled func()) {
+	if g.impossible != nil {
+		g.cannotRun()
+		return
+	}
 	for range g.config.Processes {
 		g.slots.Go(func() { g.keep(settled) })
 	}
+}
+
+// places is how many processes the group starts with.
+func (g *group) places() int {
+	if g.impossible != nil {
+		return 0
+	}
+	return g.config.Processes
 }
 
 // keep is one slot: it starts a process, watches it, and replaces it.
@@ -173,7 +186,7 @@ func (g *group) ready(p *process) {
 	g.startFailed = false
 	g.mu.Unlock()
 	p.log.Info("process ready", "after", time.Since(p.child.started).Round(time.Millisecond).String())
-	g.feed.ready(g.config.Name, p.child.pid, g.config.Threads)
+	g.feed.ready(p.child.pid, g.config.Threads)
 	g.changed()
 	if !g.config.Service() { // a service is ready before its scripts run
 		g.loadsSettled(p)
@@ -204,7 +217,7 @@ func (g *group) beginDrain(p *process) (retired <-chan struct{}) {
 	p.intend(reason)
 	g.changed()
 	overdue := reason == exitreason.RequestTimeout || reason == exitreason.DeadlockTimeout
-	return g.feed.retire(g.config.Name, p.child.pid, overdue)
+	return g.feed.retire(p.child.pid, overdue)
 }
 
 func (g *group) endDrain(p *process, retired <-chan struct{}) {
@@ -250,7 +263,7 @@ func (g *group) gone(p *process, exit status.Exit, planned, wasReady bool) {
 		g.mu.Unlock()
 		return
 	}
-	if !g.stopped() { // else nothing takes its place
+	if !g.stopped() || exit.Reason == exitreason.Reload.String() { // else nothing takes its place
 		g.restarts[exit.Reason]++
 	}
 	g.lastExit = &exit
@@ -262,7 +275,7 @@ func (g *group) gone(p *process, exit status.Exit, planned, wasReady bool) {
 		g.startFailed = true
 	}
 	g.mu.Unlock()
-	g.feed.gone(g.config.Name, p.child.pid)
+	g.feed.gone(p.child.pid)
 	g.changed()
 }
 
@@ -279,6 +292,16 @@ func (g *group) cannotStart(err error) *status.Exit {
 	g.log.Error("process cannot be started", "error", err)
 	g.changed()
 	return exit
+}
+
+// cannotRun says of a group that this machine cannot run at all; the others do.
+func (g *group) cannotRun() {
+	g.mu.Lock()
+	g.lastExit = &status.Exit{At: time.Now(), Reason: exitreason.StartFailed.String(), Status: -1, Error: g.impossible.Error()}
+	g.startFailed = true
+	g.mu.Unlock()
+	g.log.Error("process group cannot run here", "error", g.impossible)
+	g.changed()
 }
 
 func (g *group) stopped() bool {
@@ -334,8 +357,8 @@ func (g *group) countReady() int {
 
 // terminateAll ends every process and waits until none is left. The slots
 // have to be stopped before.
-func (g *group) terminateAll() {
-	close(g.end)
+func (g *group) terminateAll(reason exitreason.Reason) {
+	g.endOnce.Do(func() { close(g.end) })
 	g.mu.Lock()
 	all := make([]*process, 0, len(g.processes))
 	for p := range g.processes {
@@ -344,7 +367,7 @@ func (g *group) terminateAll() {
 	g.mu.Unlock()
 	var wait sync.WaitGroup
 	for _, p := range all {
-		wait.Go(func() { p.terminate(exitreason.ShutdownSignal) })
+		wait.Go(func() { p.terminate(reason) })
 	}
 	wait.Wait()
 	g.drains.Wait()

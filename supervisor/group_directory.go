@@ -6,16 +6,20 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 )
 
 // groupDirectory is the directory of the group sockets: 0750 of root and the
 // router's group, or 0700 of an ordinary user.
 type groupDirectory struct {
-	path    string
-	users   users
-	router  identity
+	path   string
+	users  users
+	router identity
+
+	mu      sync.Mutex
 	sockets []*unixSocket
 }
 
@@ -80,6 +84,8 @@ func (d *groupDirectory) listen(path string, backlog int) (*unixSocket, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.sockets = append(d.sockets, socket)
 	return socket, nil
 }
@@ -92,13 +98,36 @@ func (d *groupDirectory) close() {
 	_ = os.Remove(d.path)
 }
 
+// forget closes a socket that listen has opened.
+func (d *groupDirectory) forget(socket *unixSocket) {
+	socket.close()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sockets = slices.DeleteFunc(d.sockets, func(other *unixSocket) bool { return other == socket })
+}
+
+// admit lets another router than the one before in. Both pass the directory
+// then, as anybody may; whom a socket serves says its own mode.
+func (d *groupDirectory) admit(router identity) error {
+	if !d.users.root() || router.GID == d.router.GID {
+		d.router = router
+		return nil
+	}
+	if err := os.Chmod(d.path, 0o711); err != nil {
+		return fmt.Errorf("directory of the group sockets: %w", err)
+	}
+	d.router = router
+	return nil
+}
+
 // groupSocketPath is the path of a group's socket. A name that would not make
-// a decent file name is replaced by its number.
-func groupSocketPath(dir, name string, number int) string {
+// a decent file name is replaced by its number, and so is that of a generation
+// after the first one.
+func groupSocketPath(dir, name string, generation, number int) string {
 	path := filepath.Join(dir, name+".sock")
-	if filepath.Dir(path) == dir && !strings.HasPrefix(name, ".") && !strings.HasPrefix(name, "group-") &&
+	if generation == 1 && filepath.Dir(path) == dir && !strings.HasPrefix(name, ".") && !strings.HasPrefix(name, "group-") &&
 		len(path) <= maxSocketPath && !strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c >= 0x7f }) {
 		return path
 	}
-	return filepath.Join(dir, fmt.Sprintf("group-%d.sock", number))
+	return filepath.Join(dir, fmt.Sprintf("group-%d-%d.sock", generation, number))
 }

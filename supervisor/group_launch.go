@@ -19,7 +19,10 @@ func (g *group) launch(retried map[scriptKey]bool, trial bool) (*launch, error) 
 		return nil, err
 	}
 	c := g.config
-	spec := &launch{identity: g.identity, env: env, stdin: g.socket, name: displayName(c)}
+	spec := &launch{identity: g.identity, env: env, name: displayName(c)}
+	if g.socket != nil {
+		spec.stdin = g.socket.file
+	}
 	b := &spec.block
 	b.Set("role", "worker")
 	setIdentity(b, g.identity)

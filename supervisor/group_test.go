@@ -25,7 +25,7 @@ func (w *heldWriter) Write(p []byte) (int, error) {
 func TestReadyWhenTheRouterKnows(t *testing.T) {
 	held := &heldWriter{entered: make(chan struct{}), release: make(chan struct{})}
 	g := &group{
-		groupPlan: groupPlan{config: &config.DaemonProcess{Name: "web", Threads: 2}}, feed: newFeed(), log: hclog.NewNullLogger(),
+		groupPlan: groupPlan{config: &config.DaemonProcess{Name: "web", Threads: 2}}, feed: newGroupFeed("web"), log: hclog.NewNullLogger(),
 		stop: make(chan struct{}), announced: wire.GroupState{Name: "web", Available: true},
 	}
 	p := &process{

@@ -6,64 +6,115 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/wsgid/wsgid/config"
 )
 
-// listeners are the sockets of the front servers, in file order.
+// listeners are the sockets of the front servers. They stay open from one
+// generation to the next.
 type listeners struct {
-	files     []*os.File
-	addresses []string // with the port that was chosen, for ":0"
-	unix      []*unixSocket
+	all []*openListener
 }
 
-// openListeners opens all of them or none.
-func openListeners(configured []listenerPlan) (*listeners, error) {
-	l := &listeners{}
-	for _, plan := range configured {
-		if err := l.open(plan); err != nil {
-			l.close()
+// openListener is one of them.
+type openListener struct {
+	key     string // kind and what is configured
+	file    *os.File
+	address string      // with the port that was chosen, for ":0"
+	unix    *unixSocket // nil: TCP
+}
+
+func (p *listenerPlan) key() string {
+	if p.config.Kind == config.ListenUnix {
+		return string(p.config.Kind) + " " + p.config.Path
+	}
+	return string(p.config.Kind) + " " + p.config.Address
+}
+
+// open gives a listener, which may be open already. Nobody who waits in its
+// backlog is lost.
+func (l *listeners) open(plan listenerPlan) (*openListener, error) {
+	for _, o := range l.all {
+		if o.key == plan.key() {
+			return o, nil
+		}
+	}
+	o := &openListener{key: plan.key()}
+	if plan.config.Kind == config.ListenUnix {
+		if err := makeParent(plan.config.Path); err != nil {
+			return nil, err
+		}
+		socket, err := listenUnix(socketSpec{
+			path: plan.config.Path, mode: plan.config.Mode, uid: plan.uid, gid: plan.gid, backlog: plan.config.Backlog,
+		})
+		if err != nil {
+			return nil, err
+		}
+		o.unix, o.file, o.address = socket, socket.file, socket.path
+	} else {
+		var err error
+		if o.file, o.address, err = listenTCP(plan.config.Address, plan.config.Backlog); err != nil {
 			return nil, err
 		}
 	}
-	return l, nil
+	l.all = append(l.all, o)
+	return o, nil
 }
 
-func (l *listeners) open(plan listenerPlan) error {
-	if plan.config.Kind != config.ListenUnix {
-		file, address, err := listenTCP(plan.config.Address, plan.config.Backlog)
-		if err != nil {
-			return err
+// adjust gives open listeners what may have changed.
+func (l *listeners) adjust(plans []listenerPlan) error {
+	var errs []error
+	for _, plan := range plans {
+		for _, o := range l.all {
+			if o.key == plan.key() {
+				errs = append(errs, o.adjust(plan))
+			}
 		}
-		l.files = append(l.files, file)
-		l.addresses = append(l.addresses, address)
+	}
+	return errors.Join(errs...)
+}
+
+func (o *openListener) adjust(plan listenerPlan) error {
+	fail := func(err error) error { return fmt.Errorf("listen on %s: %w", o.address, err) }
+	if err := unix.Listen(int(o.file.Fd()), plan.config.Backlog); err != nil { // the same socket
+		return fail(err)
+	}
+	if o.unix == nil {
 		return nil
 	}
-	if err := makeParent(plan.config.Path); err != nil {
-		return err
+	if err := o.unix.change(plan.config.Mode, plan.uid, plan.gid); err != nil {
+		return fail(err)
 	}
-	socket, err := listenUnix(socketSpec{
-		path: plan.config.Path, mode: plan.config.Mode, uid: plan.uid, gid: plan.gid, backlog: plan.config.Backlog,
-	})
-	if err != nil {
-		return err
-	}
-	l.unix = append(l.unix, socket)
-	l.files = append(l.files, socket.file)
-	l.addresses = append(l.addresses, socket.path)
 	return nil
+}
+
+// keep closes the listeners that are in none of the plans.
+func (l *listeners) keep(plans []listenerPlan) {
+	l.all = slices.DeleteFunc(l.all, func(o *openListener) bool {
+		if slices.ContainsFunc(plans, func(p listenerPlan) bool { return p.key() == o.key }) {
+			return false
+		}
+		o.close()
+		return true
+	})
 }
 
 // close closes every socket and removes the files.
 func (l *listeners) close() {
-	for _, socket := range l.unix {
-		socket.close()
+	for _, o := range l.all {
+		o.close()
 	}
-	for _, file := range l.files {
-		file.Close()
+}
+
+func (o *openListener) close() {
+	if o.unix != nil {
+		o.unix.close()
+		return
 	}
+	o.file.Close()
 }
 
 // listenTCP opens a TCP listener and returns its descriptor alone: the

@@ -29,6 +29,7 @@ type groupPlan struct {
 	preloads     []config.Preload
 	scripts      ownership // of the scripts that it runs; -1: anybody's
 	interpreters interpreters
+	impossible   error // nil: it can run here
 }
 
 type listenerPlan struct {
@@ -54,9 +55,7 @@ func makePlan(cfg *config.Config, version string, u users) (*plan, error) {
 		return nil, err
 	}
 	for i := range cfg.DaemonProcesses {
-		if err := p.addGroup(cfg, i, routerUser); err != nil {
-			return nil, err
-		}
+		p.addGroup(cfg, i, routerUser)
 	}
 	for i := range cfg.Listeners {
 		if err := p.addListener(&cfg.Listeners[i]); err != nil {
@@ -93,26 +92,27 @@ func (p *plan) addHelper(cfg *config.Config) error {
 	return nil
 }
 
-func (p *plan) addGroup(cfg *config.Config, i int, routerUser string) error {
+// addGroup adds a group. What this machine lacks for it concerns it alone.
+func (p *plan) addGroup(cfg *config.Config, i int, routerUser string) {
 	c := &cfg.DaemonProcesses[i]
 	name := wanted{user: c.User, group: c.Group, supplementary: c.SupplementaryGroups}
 	if name.user == "" && p.users.root() {
 		name.user = routerUser
 	}
 	id, err := p.users.resolve(name)
-	if err != nil {
-		return fmt.Errorf("daemon_process %q: %w", c.Name, err)
-	}
-	scripts, err := p.owner(c.ScriptUser, c.ScriptGroup)
-	if err != nil {
-		return fmt.Errorf("daemon_process %q: whose scripts: %w", c.Name, err)
+	scripts, ownerErr := p.owner(c.ScriptUser, c.ScriptGroup)
+	switch {
+	case err != nil:
+		id.User = name.user // to be shown
+		err = fmt.Errorf("daemon_process %q: %w", c.Name, err)
+	case ownerErr != nil:
+		err = fmt.Errorf("daemon_process %q: whose scripts: %w", c.Name, ownerErr)
 	}
 	p.groups = append(p.groups, groupPlan{
 		config: c, identity: id, rules: scriptTableOf(cfg, c.Name), preloads: cfg.Preloads(c.Name), scripts: scripts,
-		interpreters: interpretersOf(cfg, c.Name, &c.PythonOptions),
+		interpreters: interpretersOf(cfg, c.Name, &c.PythonOptions), impossible: err,
 	})
 	p.grace = max(p.grace, c.ShutdownTimeout)
-	return nil
 }
 
 func (p *plan) addListener(c *config.Listener) error {

@@ -32,16 +32,24 @@ type router struct {
 	feed      *feed
 	pumps     *pumps
 	log       hclog.Logger
-	listeners []*os.File // set before run
+	listeners []*os.File  // set before run
+	handover  [2]*os.File // the same: where to send connections, and receive them
 	oom       *oomCounter
 	helper    *dispatchHelper // nil: there is none
 
 	backoff backoff
 	stop    chan struct{} // closed: end the router and start none any more
 	grace   time.Duration // for the requests that run then
-	ready   chan struct{} // closed when a router is ready for the first time
-	done    chan struct{}
-	err     error // why the first router could not start; set before done is closed
+	// succeeded is closed when the router of the next generation serves: this one
+	// gives its connections away, within patience, and none is started any more.
+	succeeded chan struct{}
+	patience  time.Duration // set before succeeded is closed
+	ready     chan struct{} // closed when a router is ready for the first time
+	done      chan struct{}
+	err       error // why the first router could not start; set before done is closed
+
+	giveUpOnce sync.Once
+	hopeless   chan struct{} // closed: who is not ready by now is not started again
 
 	mu       sync.Mutex
 	session  *session          // nil while there is no router
@@ -62,7 +70,12 @@ type session struct {
 func (r *router) run() {
 	defer close(r.done)
 	everReady := false
-	for r.backoff.wait(r.stop) {
+	for r.backoff.wait(r.stop) && !r.isSucceeded() {
+		select {
+		case <-r.hopeless:
+			return
+		default:
+		}
 		ready, err := r.runOnce()
 		everReady = everReady || ready
 		if err != nil && !everReady {
@@ -90,6 +103,9 @@ func (r *router) runOnce() (ready bool, err error) {
 	go s.child.wait(r.launcher.reaper)
 
 	out := newOutbox(conn, func(err error) {
+		if r.isSucceeded() { // it ends as soon as it has handed over
+			return
+		}
 		log.Error("router does not read", "error", err)
 		s.child.kill()
 	})
@@ -146,6 +162,9 @@ func (r *router) start() (*session, *wire.Conn, error) {
 		spec.files = append(spec.files, named{"fd.listen", listener})
 	}
 	spec.files = append(spec.files, named{"fd.wire", theirs})
+	if r.handover[0] != nil { // else it listens nowhere
+		spec.files = append(spec.files, named{"fd.handover_send", r.handover[0]}, named{"fd.handover_receive", r.handover[1]})
+	}
 	c, err := r.launcher.start(spec)
 	if err != nil {
 		ours.Close()
@@ -187,13 +206,44 @@ func (r *router) await(s *session, out *outbox, ready <-chan struct{}, log hclog
 		case <-r.stop:
 			r.setState(s, stateStopping.String())
 			return r.end(s, out)
+		case <-r.succeeded:
+			r.setState(s, stateDraining.String())
+			return r.succeed(s, out)
 		}
 	}
 }
 
-// stopping says whether the router ended because wsgid does.
+// giveUp ends a router that does not become ready.
+func (r *router) giveUp() { r.giveUpOnce.Do(func() { close(r.hopeless) }) }
+
+func (r *router) isSucceeded() bool {
+	select {
+	case <-r.succeeded:
+		return true
+	default:
+		return false
+	}
+}
+
+// succeed has the router hand over to that of the next generation.
+func (r *router) succeed(s *session, out *outbox) exitreason.Reason {
+	out.put(&wire.Message{Type: wire.TypeHandover, Handover: &wire.Handover{Grace: r.patience}})
+	timer := time.NewTimer(r.patience + routerMargin)
+	defer timer.Stop()
+	select {
+	case <-s.child.exited:
+	case <-r.stop:
+		return r.end(s, out)
+	case <-timer.C:
+		s.child.kill()
+		<-s.child.exited
+	}
+	return exitreason.Reload
+}
+
+// stopping says whether the router ended because it is not wanted any more.
 func stopping(intent exitreason.Reason) bool {
-	return intent == exitreason.ShutdownSignal || intent == exitreason.ShutdownTimeout
+	return intent == exitreason.ShutdownSignal || intent == exitreason.ShutdownTimeout || intent == exitreason.Reload
 }
 
 // end stops the router: message, SIGTERM, SIGKILL.

@@ -16,7 +16,7 @@ func (r *router) query(ctx context.Context) *wire.RouterStatus {
 	defer cancel()
 	answer := make(chan *wire.RouterStatus, 1)
 	r.mu.Lock()
-	if r.session == nil || r.session.state != stateReady.String() {
+	if r.session == nil || r.session.state != stateReady.String() && r.session.state != stateDraining.String() {
 		r.mu.Unlock()
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/wsgid/wsgid/internal/exitreason"
 	"github.com/wsgid/wsgid/internal/scoreboard"
 	"github.com/wsgid/wsgid/internal/status"
 	"github.com/wsgid/wsgid/internal/wire"
@@ -15,19 +16,25 @@ import (
 // Snapshot is wsgid at this moment. It asks no worker, and the router at most
 // a second.
 func (s *Supervisor) Snapshot(ctx context.Context) *status.Snapshot {
-	answer := s.router.query(ctx)
+	s.mu.Lock()
+	g, draining, lastReload := s.current, slices.Clone(s.draining), s.lastReload
+	s.mu.Unlock()
+	answer := g.router.query(ctx)
 	snapshot := &status.Snapshot{
-		Version: s.options.Version,
-		PID:     s.pid,
-		State:   s.currentPhase().String(),
-		Started: s.started,
-		Uptime:  time.Since(s.started).Seconds(),
-		Config:  s.config.File,
-		Router:  s.router.snapshot(answer),
-		Groups:  []status.Group{},
+		Version:    s.options.Version,
+		PID:        s.pid,
+		State:      s.currentPhase().String(),
+		Started:    s.started,
+		Uptime:     time.Since(s.started).Seconds(),
+		Config:     g.config.File,
+		Generation: g.number,
+		Loaded:     g.loaded,
+		LastReload: lastReload,
+		Router:     g.router.snapshot(answer),
+		Groups:     []status.Group{},
 	}
-	if s.helper != nil {
-		snapshot.DispatchHelper = s.helper.snapshot(answer)
+	if g.helper != nil {
+		snapshot.DispatchHelper = g.helper.snapshot(answer)
 	}
 	queues := map[string]wire.GroupStatus{}
 	if answer != nil {
@@ -35,10 +42,35 @@ func (s *Supervisor) Snapshot(ctx context.Context) *status.Snapshot {
 			queues[group.Name] = group
 		}
 	}
-	for _, group := range s.groups {
+	for _, group := range g.groups {
 		snapshot.Groups = append(snapshot.Groups, group.snapshot(queues[group.config.Name]))
 	}
+	for _, other := range draining {
+		snapshot.Draining = append(snapshot.Draining, other.draining(ctx, g))
+	}
 	return snapshot
+}
+
+// draining is a generation that another one has succeeded.
+func (g *generation) draining(ctx context.Context, current *generation) status.Draining {
+	shown := status.Draining{Generation: g.number, Processes: []status.Process{}}
+	g.router.mu.Lock()
+	if s := g.router.session; s != nil {
+		shown.Router = s.child.pid
+	}
+	g.router.mu.Unlock()
+	if answer := g.router.query(ctx); answer != nil {
+		shown.Connections = answer.Connections
+	}
+	for _, group := range g.without([]*generation{current}) {
+		for _, p := range group.snapshot(wire.GroupStatus{}).Processes {
+			if p.State == stateReady.String() {
+				p.State = stateDraining.String()
+			}
+			shown.Processes = append(shown.Processes, p)
+		}
+	}
+	return shown
 }
 
 func (r *router) snapshot(answer *wire.RouterStatus) status.Router {
@@ -104,6 +136,7 @@ func (g *group) snapshot(queue wire.GroupStatus) status.Group {
 		Processes: []status.Process{},
 	}
 	failing := g.startFailed
+	failed := g.impossible != nil || g.lastExit != nil && g.lastExit.Reason == exitreason.StartFailed.String()
 	g.mu.Unlock()
 	slices.SortFunc(processes, func(a, b *process) int {
 		return cmp.Or(a.child.started.Compare(b.child.started), cmp.Compare(a.child.pid, b.child.pid))
@@ -128,6 +161,8 @@ func (g *group) snapshot(queue wire.GroupStatus) status.Group {
 		out.State = "ready"
 	case out.Ready > 0:
 		out.State = "degraded"
+	case failing && failed:
+		out.State = "failed"
 	case failing || out.Backoff > 0:
 		out.State = "backoff"
 	default:

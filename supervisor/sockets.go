@@ -103,6 +103,28 @@ func (s *unixSocket) close() {
 	}
 }
 
+// change gives the socket file another mode and owner (-1: as it is), if it is
+// still ours.
+func (s *unixSocket) change(mode os.FileMode, uid, gid int) error {
+	// Through a descriptor, which no link can lead astray.
+	fd, err := unix.Open(s.path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	var stat unix.Stat_t
+	if err := unix.Fstat(fd, &stat); err != nil {
+		return err
+	}
+	if stat.Dev != s.device || stat.Ino != s.inode {
+		return errors.New("somebody has put another file in the place of the socket")
+	}
+	if err := unix.Fchownat(fd, "", uid, gid, unix.AT_EMPTY_PATH); err != nil {
+		return fmt.Errorf("change its owner: %w", err)
+	}
+	return unix.Chmod("/proc/self/fd/"+strconv.Itoa(fd), uint32(mode.Perm()))
+}
+
 // checkReplaceable refuses to replace anything but a stale socket that this
 // user, or the owner to be, has made.
 func checkReplaceable(path string, owner int) error {

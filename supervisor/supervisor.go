@@ -12,15 +12,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
 
 	"github.com/wsgid/wsgid/config"
 	"github.com/wsgid/wsgid/internal/boot"
-	"github.com/wsgid/wsgid/internal/wire"
+	"github.com/wsgid/wsgid/internal/status"
 	"github.com/wsgid/wsgid/systemd"
 )
 
@@ -37,29 +37,39 @@ type Options struct {
 	Executable string
 	// Ready is called once, when the start is complete; nil: nothing.
 	Ready func()
+	// Load reads the configuration again for a reload; its error is shown to
+	// whoever wants one. Nil: this wsgid cannot be reloaded.
+	Load func() (*config.Config, error)
 }
 
-// Supervisor runs one configuration. Run may be called once.
+// Supervisor runs one configuration, or one after the other: generations. Run
+// may be called once.
 type Supervisor struct {
-	config  *config.Config
 	options Options
-	plan    *plan
 	log     hclog.Logger
 	pid     int
 	started time.Time
 
-	launcher *launcher
-	feed     *feed
-	pumps    pumps
-	router   *router
-	helper   *dispatchHelper // nil: scripts are evaluated in the router
-	groups   []*group
+	launcher  *launcher
+	pumps     pumps
+	oom       *oomCounter
+	resources resources       // of Run
+	directory *groupDirectory // set by Run
+	fronts    *listeners      // the same
+	handover  [2]*os.File     // ends of the handover pair: where routers send, and receive
 
 	stopOnce sync.Once
-	stopping chan struct{} // closed by POST /v1/stop
+	stopping chan struct{}  // closed by POST /v1/stop
+	ending   chan struct{}  // closed when Run ends: a reload gives up
+	drains   sync.WaitGroup // generations that were succeeded
+	turn     chan struct{}  // of capacity 1: holds an element while a reload runs
 
-	mu    sync.Mutex
-	phase phase
+	mu         sync.Mutex
+	phase      phase
+	current    *generation
+	draining   []*generation // succeeded, their requests still run
+	reloads    int
+	lastReload *status.Reload // nil: there was none
 }
 
 // phase is where the supervisor as a whole is.
@@ -84,89 +94,74 @@ func New(cfg *config.Config, options Options) (*Supervisor, error) {
 	if options.Logger == nil {
 		options.Logger = hclog.NewNullLogger()
 	}
-	p, err := makePlan(cfg, options.Version, currentUsers())
+	s := &Supervisor{
+		options: options, log: options.Logger.Named("supervisor"), pid: os.Getpid(), oom: newOOMCounter(),
+		stopping: make(chan struct{}), ending: make(chan struct{}), turn: make(chan struct{}, 1),
+		launcher: &launcher{executable: options.Executable, version: options.Version, jsonLogs: cfg.Log.Format == "json"},
+	}
+	var err error
+	s.current, err = s.newGeneration(1, cfg)
 	if err != nil {
 		return nil, err
 	}
-	s := &Supervisor{
-		config: cfg, options: options, plan: p, log: options.Logger.Named("supervisor"), pid: os.Getpid(),
-		feed: newFeed(), stopping: make(chan struct{}),
-	}
-	s.feed.config = p.wire
-	s.launcher = &launcher{executable: options.Executable, version: options.Version, jsonLogs: cfg.Log.Format == "json"}
-	oom := newOOMCounter()
-	s.router = &router{
-		identity: p.router, eggs: cfg.Router.PythonEggs, launcher: s.launcher, feed: s.feed, pumps: &s.pumps, oom: oom,
-		log: options.Logger.Named("router"), grace: p.grace,
-		stop: make(chan struct{}), ready: make(chan struct{}), done: make(chan struct{}),
-		restarts: map[string]uint64{}, queries: map[uint64]chan *wire.RouterStatus{},
-	}
-	if p.helper != nil {
-		s.helper = &dispatchHelper{
-			identity: *p.helper, routerUID: p.router.UID, python: p.wire.Embedded, eggs: cfg.Router.PythonEggs,
-			launcher: s.launcher, feed: s.feed, pumps: &s.pumps, oom: oom, log: options.Logger.Named("dispatch"),
-			stop: make(chan struct{}), settled: make(chan struct{}), done: make(chan struct{}), restarts: map[string]uint64{},
-		}
-		s.router.helper = s.helper
-	}
-	for _, g := range p.groups {
-		s.groups = append(s.groups, &group{
-			groupPlan: g, router: p.router,
-			launcher: s.launcher, feed: s.feed, pumps: &s.pumps, oom: oom,
-			log:  options.Logger.Named("worker").With("group", g.config.Name),
-			stop: make(chan struct{}), end: make(chan struct{}),
-			trying: make(chan struct{}, 1), relieving: make(chan struct{}, 1), loadErrors: map[scriptKey]loadError{},
-			processes: map[*process]struct{}{}, restarts: map[string]uint64{},
-			announced: wire.GroupState{Name: g.config.Name, Available: true},
-		})
-	}
 	return s, nil
+}
+
+// Check says what of the configuration this machine lacks: users and groups. It
+// has no effect.
+func Check(cfg *config.Config) error {
+	p, err := makePlan(cfg, "", currentUsers())
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for i := range p.groups {
+		errs = append(errs, p.groups[i].impossible)
+	}
+	return errors.Join(errs...)
+}
+
+// generation is the one that serves.
+func (s *Supervisor) generation() *generation {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.current
 }
 
 // Run opens the sockets, starts everything, and returns when ctx is cancelled
 // or a stop was asked for on the control socket, and nothing is left. An
 // error means that the start failed.
-func (s *Supervisor) Run(ctx context.Context) (err error) {
+func (s *Supervisor) Run(ctx context.Context) error {
 	s.started = time.Now()
 	keepDescriptors()
-	resources, err := s.open()
-	if err != nil {
+	g := s.generation()
+	if err := s.open(g); err != nil {
 		return err
 	}
-	defer resources.close()
+	defer s.resources.close()
 
-	go s.router.run()
-	if s.helper != nil {
-		go s.helper.run()
-	}
-	var settled sync.WaitGroup
-	for _, g := range s.groups {
-		settled.Add(g.config.Processes)
-		g.run(settled.Done)
-	}
-	allSettled := make(chan struct{})
-	go func() { settled.Wait(); close(allSettled) }()
-
-	err = s.serve(ctx, allSettled)
+	g.startRouter()
+	allSettled := g.startGroups(g.groups)
+	err := s.serve(ctx, g, allSettled)
 	s.shutdown()
 	<-allSettled
 	return err
 }
 
 // serve waits for the start to complete and then for the end.
-func (s *Supervisor) serve(ctx context.Context, allSettled <-chan struct{}) error {
-	steps := []<-chan struct{}{s.router.ready, allSettled}
+func (s *Supervisor) serve(ctx context.Context, g *generation, allSettled <-chan struct{}) error {
+	steps := []<-chan struct{}{g.router.ready, allSettled}
 	var helperDone chan struct{} // nil: never
-	if s.helper != nil {
-		steps, helperDone = append(steps, s.helper.settled), s.helper.done
+	if g.helper != nil {
+		steps, helperDone = append(steps, g.helper.settled), g.helper.done
 	}
 	for _, started := range steps {
 		select {
 		case <-started:
-		case <-s.router.done:
-			return s.router.err
+		case <-g.router.done:
+			return g.router.err
 		case <-helperDone:
-			return s.helper.err
+			return g.helper.err
 		case <-ctx.Done():
 			return nil
 		case <-s.stopping:
@@ -174,9 +169,7 @@ func (s *Supervisor) serve(ctx context.Context, allSettled <-chan struct{}) erro
 		}
 	}
 	s.becomeReady()
-	select {
-	case <-s.router.done:
-		return s.router.err
+	select { // a router that was ready once is replaced when it ends
 	case <-ctx.Done():
 	case <-s.stopping:
 	}
@@ -186,17 +179,13 @@ func (s *Supervisor) serve(ctx context.Context, allSettled <-chan struct{}) erro
 // becomeReady says that the start is complete.
 func (s *Supervisor) becomeReady() {
 	s.setPhase(phaseReady)
-	processes := 0
-	for _, g := range s.groups {
-		g.mu.Lock()
-		processes += g.countReady()
-		g.mu.Unlock()
-	}
-	text := fmt.Sprintf("%d process groups, %d processes", len(s.groups), processes)
+	g := s.generation()
+	processes := g.countReady()
+	text := fmt.Sprintf("%d process groups, %d processes", len(g.groups), processes)
 	if err := systemd.Ready(text); err != nil {
 		s.log.Warn("service manager not notified", "error", err)
 	}
-	s.log.Info("ready", "version", s.options.Version, "groups", len(s.groups), "processes", processes)
+	s.log.Info("ready", "version", s.options.Version, "groups", len(g.groups), "processes", processes)
 	if s.options.Ready != nil {
 		s.options.Ready()
 	}
@@ -232,84 +221,64 @@ func (r *resources) close() {
 
 // open opens everything outside the process: the control socket first, which
 // keeps a second instance out.
-func (s *Supervisor) open() (_ *resources, err error) {
-	r := &resources{}
+func (s *Supervisor) open(g *generation) (err error) {
+	r := &s.resources
 	defer func() {
 		if err != nil {
 			r.close()
 		}
 	}()
-	if s.config.Control.Path != "" {
-		control, err := s.openControl()
+	if g.config.Control.Path != "" {
+		control, err := s.openControl(g)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		r.add(control.close)
 	}
-	if err := s.openGroupSockets(r); err != nil {
-		return nil, err
-	}
-	front, err := openListeners(s.plan.listeners)
+	path, err := chooseGroupDirectory(g.config.Control.Path, g.plan.users, g.plan.router)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	r.add(front.close)
-	s.router.listeners = front.files
-	for i, address := range front.addresses {
-		s.plan.wire.Listeners[i].Address = address
-		s.log.Info("listening", "kind", string(s.plan.wire.Listeners[i].Kind), "address", address)
+	s.directory = &groupDirectory{path: path, users: g.plan.users, router: g.plan.router}
+	if err := s.directory.make(); err != nil {
+		return err
 	}
-	if path := s.config.Control.PIDFile; path != "" {
+	r.add(s.directory.close)
+	if err := g.openSockets(s.directory); err != nil {
+		return err
+	}
+	s.fronts = &listeners{}
+	r.add(s.fronts.close)
+	if err := g.openFronts(s.fronts); err != nil {
+		return err
+	}
+	for _, l := range g.plan.wire.Listeners {
+		s.log.Info("listening", "kind", string(l.Kind), "address", l.Address)
+	}
+	if path := g.config.Control.PIDFile; path != "" {
 		if err := writePIDFile(path); err != nil {
-			return nil, err
+			return err
 		}
 		r.add(func() { removePIDFile(path) })
 	}
+	if s.handover[0], s.handover[1], err = socketPair(unix.SOCK_SEQPACKET); err != nil {
+		return err
+	}
+	r.add(func() {
+		s.handover[0].Close()
+		s.handover[1].Close()
+	})
 	if s.launcher.modules, err = boot.SealedFile("wsgid-modules", s.options.Modules); err != nil {
-		return nil, err
+		return err
 	}
 	r.add(func() { s.launcher.modules.Close() })
 	if s.launcher.reaper, err = newReaper(s.log); err != nil {
-		return nil, err
+		return err
 	}
 	r.add(s.launcher.reaper.close)
 	s.launcher.spawner = newSpawner()
 	r.add(s.launcher.spawner.close)
 	r.add(s.pumps.close)
-	return r, nil
-}
-
-// openGroupSockets makes the directory of the group sockets and the sockets.
-func (s *Supervisor) openGroupSockets(r *resources) error {
-	path, err := chooseGroupDirectory(s.config.Control.Path, s.plan.users, s.plan.router)
-	if err != nil {
-		return err
-	}
-	directory := &groupDirectory{path: path, users: s.plan.users, router: s.plan.router}
-	if err := directory.make(); err != nil {
-		return err
-	}
-	r.add(directory.close)
-	if s.helper != nil {
-		socket, err := directory.listen(filepath.Join(path, helperSocketName), helperBacklog)
-		if err != nil {
-			return fmt.Errorf("dispatch helper: %w", err)
-		}
-		s.helper.socket = socket.file
-		s.plan.wire.HelperSocket = socket.path
-	}
-	routed := 0 // the router knows the groups that take requests, in this order
-	for i, g := range s.groups {
-		if g.config.Service() {
-			continue
-		}
-		socket, err := directory.listen(groupSocketPath(path, g.config.Name, i), g.config.ListenBacklog)
-		if err != nil {
-			return errors.Join(fmt.Errorf("daemon_process %q", g.config.Name), err)
-		}
-		g.socket = socket.file
-		s.plan.wire.Groups[routed].Socket = socket.path
-		routed++
-	}
+	g.router.handover = s.handover
 	return nil
 }

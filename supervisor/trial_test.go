@@ -286,8 +286,8 @@ func TestServiceGroup(t *testing.T) {
 	if g := s.Groups[0]; !g.Service || g.State != "ready" || g.Ready != 1 || g.Threads != 0 {
 		t.Errorf("unexpected %+v", g)
 	}
-	if len(w.s.plan.wire.Groups) != 1 || w.s.plan.wire.Groups[0].Name != "web" || w.s.plan.wire.Groups[0].Socket == "" {
-		t.Errorf("the router knows %+v", w.s.plan.wire.Groups)
+	if len(w.s.current.plan.wire.Groups) != 1 || w.s.current.plan.wire.Groups[0].Name != "web" || w.s.current.plan.wire.Groups[0].Socket == "" {
+		t.Errorf("the router knows %+v", w.s.current.plan.wire.Groups)
 	}
 	entries, err := os.ReadDir(filepath.Join(w.dir, "groups"))
 	if err != nil || len(entries) != 1 {

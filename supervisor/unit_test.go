@@ -350,10 +350,10 @@ func TestListenUnix(t *testing.T) {
 
 func TestGroupSocketPath(t *testing.T) {
 	for name, want := range map[string]string{
-		"web": "/d/web.sock", "a/b": "/d/group-7.sock", "..": "/d/group-7.sock", "group-1": "/d/group-7.sock",
-		"a b": "/d/group-7.sock", strings.Repeat("n", 200): "/d/group-7.sock",
+		"web": "/d/web.sock", "a/b": "/d/group-1-7.sock", "..": "/d/group-1-7.sock", "group-1": "/d/group-1-7.sock",
+		"a b": "/d/group-1-7.sock", strings.Repeat("n", 200): "/d/group-1-7.sock",
 	} {
-		if got := groupSocketPath("/d", name, 7); got != want {
+		if got := groupSocketPath("/d", name, 1, 7); got != want {
 			t.Errorf("%q is %s, want %s", name, got, want)
 		}
 	}

@@ -33,13 +33,13 @@ func TestAsOrdinaryUser(t *testing.T) {
 func TestOtherUserIsRefused(t *testing.T) {
 	w := newWorld(t)
 	w.group("web", "ok", func(p *config.DaemonProcess) { p.User = "root" })
-	_, err := New(w.config, Options{})
+	err := Check(w.config)
 	want := "uid 0"
 	if os.Geteuid() != 0 {
 		want = "not started as root"
 	}
 	if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), `daemon_process "web"`) {
-		t.Errorf("New: %v", err)
+		t.Errorf("Check: %v", err)
 	}
 }
 

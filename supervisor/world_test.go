@@ -44,6 +44,7 @@ type world struct {
 	config *config.Config
 	log    *logBuffer
 	s      *Supervisor
+	load   func() (*config.Config, error) // of reloads
 	cancel context.CancelFunc
 	done   chan error
 	fds    int
@@ -101,6 +102,7 @@ func (w *world) start() {
 	w.s, err = New(w.config, Options{
 		Logger:  hclog.New(&hclog.LoggerOptions{Level: hclog.Trace, Output: w.log, JSONFormat: true}),
 		Modules: []byte("modules"), Version: "1.2.3", Ready: func() { close(ready) },
+		Load: w.load,
 	})
 	if err != nil {
 		w.t.Fatal(err)

@@ -8,11 +8,21 @@ import (
 	"strings"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sys/unix"
 )
 
 // Ready says that the start is complete, with a line for systemctl status.
 func Ready(status string) error {
 	return notify(daemon.SdNotifyReady + "\nSTATUS=" + line(status))
+}
+
+// Reloading says that the configuration is being read again; Ready ends it.
+func Reloading() error {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+		return fmt.Errorf("notify service manager: %w", err)
+	}
+	return notify(fmt.Sprintf("%s\nMONOTONIC_USEC=%d", daemon.SdNotifyReloading, now.Nano()/1000))
 }
 
 // Stopping says that the service begins to stop.

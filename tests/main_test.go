@@ -155,3 +155,26 @@ func fromJSON(t testing.TB, text string, value any) {
 		t.Fatalf("no JSON: %v\n%.2000s", err, text)
 	}
 }
+
+// environmentOf writes the environment option.
+func environmentOf(pairs ...string) string {
+	var list []string
+	for _, pair := range pairs {
+		name, value, _ := strings.Cut(pair, "=")
+		list = append(list, fmt.Sprintf("%s = %q", name, value))
+	}
+	return "environment = { " + strings.Join(list, ", ") + " }"
+}
+
+// wantStatus reports a response whose status or text is another.
+func wantStatus(t *testing.T, what string, response *harness.Response, status int, texts ...string) {
+	t.Helper()
+	if response.Status != status {
+		t.Errorf("%s: status %d, want %d: %.2000s", what, response.Status, status, response.Body)
+	}
+	for _, text := range texts {
+		if !strings.Contains(response.Text(), text) {
+			t.Errorf("%s: no %q in %.2000s", what, text, response.Body)
+		}
+	}
+}

@@ -41,16 +41,6 @@ func asRealUser(t *testing.T, dir string, env []string, argv ...string) {
 	}
 }
 
-// environmentOf writes the environment option.
-func environmentOf(pairs ...string) string {
-	var list []string
-	for _, pair := range pairs {
-		name, value, _ := strings.Cut(pair, "=")
-		list = append(list, fmt.Sprintf("%s = %q", name, value))
-	}
-	return "environment = { " + strings.Join(list, ", ") + " }"
-}
-
 // multipartFields is the body of a form with a cover and fields.
 func multipartFields(t *testing.T, cover []byte, fields map[string]string) (body, header string) {
 	t.Helper()
@@ -65,19 +55,6 @@ func multipartFields(t *testing.T, cover []byte, fields map[string]string) (body
 	must(t, err)
 	must(t, writer.Close())
 	return out.String(), "Content-Type: " + writer.FormDataContentType()
-}
-
-// wantStatus reports a response whose status or text is another.
-func wantStatus(t *testing.T, what string, response *harness.Response, status int, texts ...string) {
-	t.Helper()
-	if response.Status != status {
-		t.Errorf("%s: status %d, want %d: %.2000s", what, response.Status, status, response.Body)
-	}
-	for _, text := range texts {
-		if !strings.Contains(response.Text(), text) {
-			t.Errorf("%s: no %q in %.2000s", what, text, response.Body)
-		}
-	}
 }
 
 // TestDjangoAdmin: Django's own administration site, with its static files

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wsgid/wsgid/config"
+	"github.com/wsgid/wsgid/supervisor"
 )
 
 // newCheck is wsgid check.
@@ -35,7 +36,7 @@ memory, and for a failure the traceback and what is probably wrong.`,
 			if err != nil {
 				return err
 			}
-			if err := lookUp(c); err != nil {
+			if err := supervisor.Check(c); err != nil {
 				return failf("%s: %w", file, err)
 			}
 			if !asJSON {

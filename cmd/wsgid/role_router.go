@@ -44,6 +44,9 @@ func runRouter(logger hclog.Logger) error {
 	}
 	var handover [2]*os.File
 	for i, name := range []string{"fd.handover_send", "fd.handover_receive"} {
+		if _, ok := pyshim.BootValue(name); !ok {
+			continue // a router that listens nowhere
+		}
 		fd, err := bootDescriptor(name)
 		if err != nil {
 			return err

@@ -18,8 +18,9 @@ func newRun() *cobra.Command {
 		Use:   "run",
 		Short: "Serve what the configuration says, in the foreground",
 		Long: `Reads the configuration, opens the sockets, starts the router and the processes
-of every group, and looks after them until SIGTERM or SIGINT. It stays in the
-foreground and logs to stderr unless the log block says otherwise.`,
+of every group, and looks after them until SIGTERM or SIGINT. SIGHUP is wsgid
+reload. It stays in the foreground and logs to stderr unless the log block says
+otherwise.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
@@ -36,7 +37,7 @@ foreground and logs to stderr unless the log block says otherwise.`,
 			defer done()
 			ctx, stop := untilSignal(cmd.Context())
 			defer stop()
-			if err := supervise(ctx, c, logger, nil); err != nil {
+			if err := supervise(ctx, c, logger, nil, loader(file)); err != nil {
 				return failf("%w", err)
 			}
 			return nil

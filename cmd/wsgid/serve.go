@@ -122,7 +122,7 @@ func serve(cmd *cobra.Command, o *serveOptions) error {
 		fmt.Fprintf(stderr, "wsgid serves %s on http://%s/ (Ctrl-C ends it; wsgid status --control %s)\n",
 			o.application, o.address(), result.Config.Control.Path)
 	}
-	if err := supervise(ctx, result.Config, logger, ready); err != nil {
+	if err := supervise(ctx, result.Config, logger, ready, nil); err != nil {
 		return failf("%w", err)
 	}
 	return nil

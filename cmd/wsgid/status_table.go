@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -47,6 +48,31 @@ func (t *table) writeTo(w io.Writer) error {
 	return nil
 }
 
+// writeReload shows what reloads have made, if there were any.
+func writeReload(w io.Writer, s *status.Snapshot, now time.Time) error {
+	t := newTable()
+	if r := s.LastReload; r != nil {
+		outcome := "done"
+		switch {
+		case r.Error != "":
+			outcome = "refused: " + firstLine(r.Error)
+		case len(r.Problems) > 0:
+			outcome = "done, but " + firstLine(r.Problems[0])
+		}
+		t.row("reload", fmt.Sprintf("generation %d", s.Generation), span(now.Sub(r.At))+" ago", outcome)
+	}
+	for _, d := range s.Draining {
+		t.row("draining", fmt.Sprintf("generation %d", d.Generation), fmt.Sprintf("router pid %d", d.Router),
+			count(d.Connections, "connection"), count(len(d.Processes), "process"))
+	}
+	return t.writeTo(w)
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return line
+}
+
 // writeStatus shows a snapshot for people: supervisor and router, a table of
 // groups, a table of processes, and the requests that run.
 func writeStatus(w io.Writer, s *status.Snapshot, now time.Time) error {
@@ -55,6 +81,9 @@ func writeStatus(w io.Writer, s *status.Snapshot, now time.Time) error {
 	r := &s.Router
 	head.row("router", state(r.State, r.Backoff), fmt.Sprintf("pid %d", r.PID), since(r.Started, now), "user "+r.User, python(r.Python))
 	if err := head.writeTo(w); err != nil {
+		return err
+	}
+	if err := writeReload(w, s, now); err != nil {
 		return err
 	}
 	writeRouter(w, r, now)

@@ -12,22 +12,22 @@ import (
 
 // supervise runs a configuration until ctx ends or somebody asks for the end
 // on the control socket. ready is called once, when everything is started; nil:
-// nobody wants to know.
-func supervise(ctx context.Context, c *config.Config, logger hclog.Logger, ready func()) error {
+// nobody wants to know. load reads the configuration again for a reload; nil: it
+// has no file.
+func supervise(ctx context.Context, c *config.Config, logger hclog.Logger, ready func(), load func() (*config.Config, error)) error {
 	s, err := supervisor.New(c, supervisor.Options{
 		Logger:  logger,
 		Modules: pyshim.Modules(),
 		Version: currentVersion().Version,
 		Ready:   ready,
+		Load:    load,
 	})
 	if err != nil {
 		return err
 	}
+	if load != nil {
+		defer reloadOnHangup(ctx, s)()
+	}
 	return s.Run(ctx)
 }
 
-// lookUp says whether the users and groups of a configuration exist here.
-func lookUp(c *config.Config) error {
-	_, err := supervisor.New(c, supervisor.Options{Version: currentVersion().Version})
-	return err
-}

@@ -14,10 +14,37 @@ type Snapshot struct {
 	// Uptime in seconds.
 	Uptime float64 `json:"uptime_seconds"`
 	Config string  `json:"config,omitempty"` // path of the main file
-	Router Router  `json:"router"`
+	// Generation counts the configurations that were begun with; the first is 1.
+	Generation int       `json:"generation"`
+	Loaded     time.Time `json:"loaded"`                // when its configuration was read
+	LastReload *Reload   `json:"last_reload,omitempty"` // nil: none was asked for
+	// Draining are generations before this one whose requests still run.
+	Draining []Draining `json:"draining,omitempty"`
+	Router   Router     `json:"router"`
 	// DispatchHelper evaluates the router's scripts; nil: the router does it itself.
 	DispatchHelper *DispatchHelper `json:"dispatch_helper,omitempty"`
 	Groups         []Group         `json:"groups"`
+}
+
+// Reload is how a reload has ended.
+type Reload struct {
+	At      time.Time `json:"at"`
+	Seconds float64   `json:"seconds"`          // that it took
+	Groups  []string  `json:"groups,omitempty"` // that were named; empty: all
+	// Generation that serves.
+	Generation int `json:"generation"`
+	// Error is why nothing has changed; empty: it has.
+	Error string `json:"error,omitempty"`
+	// Problems are what does not serve all the same, and did not before.
+	Problems []string `json:"problems,omitempty"`
+}
+
+// Draining is a generation that another one has succeeded.
+type Draining struct {
+	Generation  int       `json:"generation"`
+	Router      int       `json:"router_pid"`  // 0: it has ended
+	Connections int       `json:"connections"` // of front servers that it has not handed over yet
+	Processes   []Process `json:"processes"`
 }
 
 // Router is the router process. The figures that only it knows are zero when
@@ -109,7 +136,8 @@ type Group struct {
 	UID    int    `json:"uid"`
 	Wanted int    `json:"processes_wanted"`
 	// State is starting, ready, degraded (fewer processes ready than wanted),
-	// backoff (none ready, waiting before the next attempt) or stopping.
+	// backoff (none ready, waiting before the next attempt), failed (the same, and
+	// this machine lacks something: its user, directory or Python) or stopping.
 	State string `json:"state"`
 	// Backoff is the number of seconds until the next attempt.
 	Backoff float64 `json:"backoff_seconds,omitempty"`

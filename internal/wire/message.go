@@ -127,8 +127,8 @@ type RouterStatus struct {
 	Errors      uint64         `json:"errors"`           // answered by the router itself with 5xx
 	InFlight    int            `json:"in_flight"`
 	HandingOver bool           `json:"handing_over,omitempty"` // its successor serves
-	Scripts     []ScriptStatus `json:"scripts,omitempty"`     // what the router evaluates itself
-	LoadErrors  []LoadError    `json:"load_errors,omitempty"` // scripts of its own applications that cannot be imported
+	Scripts     []ScriptStatus `json:"scripts,omitempty"`      // what the router evaluates itself
+	LoadErrors  []LoadError    `json:"load_errors,omitempty"`  // scripts of its own applications that cannot be imported
 	Groups      []GroupStatus  `json:"groups"`
 }
 
