@@ -64,7 +64,7 @@ func (h *handover) close() {
 	}
 	for _, c := range []*net.UnixConn{h.send, h.receive} {
 		if c != nil {
-			c.Close()
+			_ = c.Close() // what was to be closed is closed
 		}
 	}
 }
@@ -72,7 +72,7 @@ func (h *handover) close() {
 // stopTaking ends takeOver. What is in the pair stays there for a successor.
 func (h *handover) stopTaking() {
 	if h != nil {
-		h.receive.Close()
+		_ = h.receive.Close() // it may be closed already
 	}
 }
 

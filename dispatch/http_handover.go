@@ -43,7 +43,7 @@ func (h *httpListener) adopt(c net.Conn) {
 	select {
 	case h.adopted.conns <- counted:
 	case <-h.adopted.closed:
-		counted.Close()
+		_ = counted.Close() // nobody serves it
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -24,26 +25,30 @@ type control struct {
 	server *http.Server
 	log    hclog.Logger
 	uid    int
+	once   sync.Once
 	done   chan struct{}
 }
 
 // peerKey is where the uid of the peer lies in a request's context.
 type peerKey struct{}
 
-// openControl opens the socket and starts to serve.
-func (s *Supervisor) openControl(g *generation) (*control, error) {
+// openControl opens the socket, unless it was inherited, and starts to serve.
+func (s *Supervisor) openControl(g *generation, socket *unixSocket) (*control, error) {
 	path := g.config.Control.Path
-	if err := makeParent(path); err != nil {
-		return nil, err
-	}
-	socket, err := listenUnix(socketSpec{
-		path: path, mode: g.config.Control.Mode, uid: g.plan.control.uid, gid: g.plan.control.gid, backlog: 64,
-	})
-	if errors.Is(err, errInUse) {
-		return nil, fmt.Errorf("wsgid is already running with this control socket: %w", err)
-	}
-	if err != nil {
-		return nil, err
+	if socket == nil {
+		if err := makeParent(path); err != nil {
+			return nil, err
+		}
+		var err error
+		socket, err = listenUnix(socketSpec{
+			path: path, mode: g.config.Control.Mode, uid: g.plan.control.uid, gid: g.plan.control.gid, backlog: 64,
+		})
+		if errors.Is(err, errInUse) {
+			return nil, fmt.Errorf("wsgid is already running with this control socket: %w", err)
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
 	listener, err := net.FileListener(socket.file)
 	if err != nil {
@@ -62,6 +67,10 @@ func (s *Supervisor) openControl(g *generation) (*control, error) {
 		// Applications take their time to start. An error means that the peer has gone.
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
 		c.answer(w, http.StatusOK, s.Reload(r.URL.Query()["group"]))
+	})
+	mux.HandleFunc("POST /v1/upgrade", func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // as above
+		c.answer(w, http.StatusOK, s.Upgrade(context.WithoutCancel(r.Context())))
 	})
 	mux.HandleFunc("POST /v1/stop", func(w http.ResponseWriter, _ *http.Request) {
 		c.answer(w, http.StatusAccepted, status.Version{Version: s.options.Version, PID: s.pid})
@@ -86,7 +95,9 @@ func (s *Supervisor) openControl(g *generation) (*control, error) {
 }
 
 // close finishes what runs, but not long, and removes the socket.
-func (c *control) close() {
+func (c *control) close() { c.once.Do(c.end) }
+
+func (c *control) end() {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	if err := c.server.Shutdown(ctx); err != nil {

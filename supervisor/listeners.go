@@ -109,6 +109,13 @@ func (l *listeners) close() {
 	}
 }
 
+// disown leaves the listener to another wsgid.
+func (o *openListener) disown() {
+	if o.unix != nil {
+		o.unix.disown()
+	}
+}
+
 func (o *openListener) close() {
 	if o.unix != nil {
 		o.unix.close()

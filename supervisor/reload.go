@@ -315,7 +315,9 @@ func (t *transition) takeDown() {
 		group.feed.leave(next.feed)
 	}
 	next.closeSockets(s.directory, t.old)
-	s.fronts.keep(t.old.plan.listeners)
+	if s.estate == nil || t.old.config != nil { // else nothing of this wsgid is left
+		s.fronts.keep(t.old.plan.listeners)
+	}
 }
 
 // switchOver makes the new generation the one that serves, and has the old one

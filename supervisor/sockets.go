@@ -21,6 +21,8 @@ type unixSocket struct {
 	file   *os.File
 	device uint64 // identity of the socket file, so that we only remove our own
 	inode  uint64
+	// borrowed: the file is another wsgid's.
+	borrowed bool
 }
 
 // socketSpec says what a socket file has to look like.
@@ -97,11 +99,17 @@ func listenUnix(spec socketSpec) (*unixSocket, error) {
 // close closes our copy of the socket and removes its file if it is still ours.
 func (s *unixSocket) close() {
 	s.file.Close()
+	if s.borrowed {
+		return
+	}
 	var stat unix.Stat_t
 	if unix.Lstat(s.path, &stat) == nil && stat.Dev == s.device && stat.Ino == s.inode {
 		_ = os.Remove(s.path)
 	}
 }
+
+// disown leaves the file to another wsgid.
+func (s *unixSocket) disown() { s.borrowed = true }
 
 // change gives the socket file another mode and owner (-1: as it is), if it is
 // still ours.

@@ -9,6 +9,7 @@ package supervisor
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -40,6 +41,12 @@ type Options struct {
 	// Load reads the configuration again for a reload; its error is shown to
 	// whoever wants one. Nil: this wsgid cannot be reloaded.
 	Load func() (*config.Config, error)
+	// Command is what another wsgid is started with in an upgrade: the path of the
+	// binary as it was installed, and its arguments. Nil: it cannot be.
+	Command []string
+	// Predecessor is the connection to the wsgid that has started this one to be
+	// its successor (PredecessorOf); nil: nobody has. Run closes it.
+	Predecessor *os.File
 }
 
 // Supervisor runs one configuration, or one after the other: generations. Run
@@ -57,9 +64,13 @@ type Supervisor struct {
 	directory *groupDirectory // set by Run
 	fronts    *listeners      // the same
 	handover  [2]*os.File     // ends of the handover pair: where routers send, and receive
+	control   *control        // nil: none
+	estate    *estate         // of the supervisor before, after an upgrade; else nil
+	kin       *json.Decoder   // what that one says
 
 	stopOnce sync.Once
 	stopping chan struct{}  // closed by POST /v1/stop
+	upgraded chan struct{}  // closed when another wsgid has taken over
 	ending   chan struct{}  // closed when Run ends: a reload gives up
 	drains   sync.WaitGroup // generations that were succeeded
 	turn     chan struct{}  // of capacity 1: holds an element while a reload runs
@@ -96,12 +107,19 @@ func New(cfg *config.Config, options Options) (*Supervisor, error) {
 	}
 	s := &Supervisor{
 		options: options, log: options.Logger.Named("supervisor"), pid: os.Getpid(), oom: newOOMCounter(),
-		stopping: make(chan struct{}), ending: make(chan struct{}), turn: make(chan struct{}, 1),
+		stopping: make(chan struct{}), upgraded: make(chan struct{}), ending: make(chan struct{}), turn: make(chan struct{}, 1),
 		launcher: &launcher{executable: options.Executable, version: options.Version, jsonLogs: cfg.Log.Format == "json"},
 	}
+	number := 1
 	var err error
-	s.current, err = s.newGeneration(1, cfg)
-	if err != nil {
+	if options.Predecessor != nil {
+		if s.estate, s.kin, err = receiveEstate(options.Predecessor); err != nil {
+			return nil, err
+		}
+		number = s.estate.Generation + 1
+		s.reloads = number - 1
+	}
+	if s.current, err = s.newGeneration(number, cfg); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -140,15 +158,40 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	}
 	defer s.resources.close()
 
+	if s.estate != nil {
+		defer s.options.Predecessor.Close()
+		if err := s.takeOver(); err != nil {
+			return err
+		}
+		s.becomeReady()
+		s.awaitEnd(ctx)
+		return nil
+	}
 	g.startRouter()
 	allSettled := g.startGroups(g.groups)
 	err := s.serve(ctx, g, allSettled)
-	s.shutdown()
+	if err == nil && s.currentPhase() == phaseReady {
+		s.awaitEnd(ctx)
+	} else {
+		s.shutdown()
+	}
 	<-allSettled
 	return err
 }
 
-// serve waits for the start to complete and then for the end.
+// awaitEnd waits until wsgid is to end, or was upgraded, and ends it.
+func (s *Supervisor) awaitEnd(ctx context.Context) {
+	select { // a router that was ready once is replaced when it ends
+	case <-ctx.Done():
+	case <-s.stopping:
+	case <-s.upgraded:
+		s.retire(ctx)
+		return
+	}
+	s.shutdown()
+}
+
+// serve waits for the start to complete; it is not ready if it did not.
 func (s *Supervisor) serve(ctx context.Context, g *generation, allSettled <-chan struct{}) error {
 	steps := []<-chan struct{}{g.router.ready, allSettled}
 	var helperDone chan struct{} // nil: never
@@ -169,10 +212,6 @@ func (s *Supervisor) serve(ctx context.Context, g *generation, allSettled <-chan
 		}
 	}
 	s.becomeReady()
-	select { // a router that was ready once is replaced when it ends
-	case <-ctx.Done():
-	case <-s.stopping:
-	}
 	return nil
 }
 
@@ -228,12 +267,11 @@ func (s *Supervisor) open(g *generation) (err error) {
 			r.close()
 		}
 	}()
-	if g.config.Control.Path != "" {
-		control, err := s.openControl(g)
-		if err != nil {
+	if g.config.Control.Path != "" && s.estate == nil {
+		if s.control, err = s.openControl(g, nil); err != nil {
 			return err
 		}
-		r.add(control.close)
+		r.add(s.control.close)
 	}
 	path, err := chooseGroupDirectory(g.config.Control.Path, g.plan.users, g.plan.router)
 	if err != nil {
@@ -244,25 +282,15 @@ func (s *Supervisor) open(g *generation) (err error) {
 		return err
 	}
 	r.add(s.directory.close)
-	if err := g.openSockets(s.directory); err != nil {
+	if err := s.openFronts(g); err != nil {
 		return err
 	}
-	s.fronts = &listeners{}
-	r.add(s.fronts.close)
-	if err := g.openFronts(s.fronts); err != nil {
-		return err
-	}
-	for _, l := range g.plan.wire.Listeners {
-		s.log.Info("listening", "kind", string(l.Kind), "address", l.Address)
-	}
-	if path := g.config.Control.PIDFile; path != "" {
-		if err := writePIDFile(path); err != nil {
+	if s.estate == nil {
+		if s.handover[0], s.handover[1], err = socketPair(unix.SOCK_SEQPACKET); err != nil {
 			return err
 		}
-		r.add(func() { removePIDFile(path) })
-	}
-	if s.handover[0], s.handover[1], err = socketPair(unix.SOCK_SEQPACKET); err != nil {
-		return err
+	} else {
+		s.handover = [2]*os.File{os.NewFile(uintptr(s.estate.Handover[0]), "handover"), os.NewFile(uintptr(s.estate.Handover[1]), "handover")}
 	}
 	r.add(func() {
 		s.handover[0].Close()
@@ -280,5 +308,33 @@ func (s *Supervisor) open(g *generation) (err error) {
 	r.add(s.launcher.spawner.close)
 	r.add(s.pumps.close)
 	g.router.handover = s.handover
+	return nil
+}
+
+// openFronts opens what others see: a successor has inherited it, and opens what
+// is new when it starts its generation.
+func (s *Supervisor) openFronts(g *generation) error {
+	if s.estate != nil {
+		s.fronts = s.estate.listeners()
+		s.resources.add(s.fronts.close)
+		return nil
+	}
+	if err := g.openSockets(s.directory); err != nil {
+		return err
+	}
+	s.fronts = &listeners{}
+	s.resources.add(s.fronts.close)
+	if err := g.openFronts(s.fronts); err != nil {
+		return err
+	}
+	for _, l := range g.plan.wire.Listeners {
+		s.log.Info("listening", "kind", string(l.Kind), "address", l.Address)
+	}
+	if path := g.config.Control.PIDFile; path != "" {
+		if err := writePIDFile(path); err != nil {
+			return err
+		}
+		s.resources.add(func() { removePIDFile(path) })
+	}
 	return nil
 }

@@ -25,6 +25,9 @@ func Reloading() error {
 	return notify(fmt.Sprintf("%s\nMONOTONIC_USEC=%d", daemon.SdNotifyReloading, now.Nano()/1000))
 }
 
+// MainPID says that another process is the service from now on.
+func MainPID(pid int) error { return notify(fmt.Sprintf("MAINPID=%d", pid)) }
+
 // Stopping says that the service begins to stop.
 func Stopping() error { return notify(daemon.SdNotifyStopping) }
 

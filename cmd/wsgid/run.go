@@ -37,7 +37,11 @@ otherwise.`,
 			defer done()
 			ctx, stop := untilSignal(cmd.Context())
 			defer stop()
-			if err := supervise(ctx, c, logger, nil, loader(file)); err != nil {
+			options, err := upgradable(file)
+			if err != nil {
+				return err
+			}
+			if err := supervise(ctx, c, logger, nil, options); err != nil {
 				return failf("%w", err)
 			}
 			return nil

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/wsgid/wsgid/config"
+	"github.com/wsgid/wsgid/supervisor"
 )
 
 // serveOptions are the options of wsgid serve.
@@ -122,7 +123,7 @@ func serve(cmd *cobra.Command, o *serveOptions) error {
 		fmt.Fprintf(stderr, "wsgid serves %s on http://%s/ (Ctrl-C ends it; wsgid status --control %s)\n",
 			o.application, o.address(), result.Config.Control.Path)
 	}
-	if err := supervise(ctx, result.Config, logger, ready, nil); err != nil {
+	if err := supervise(ctx, result.Config, logger, ready, supervisor.Options{}); err != nil {
 		return failf("%w", err)
 	}
 	return nil

@@ -12,22 +12,15 @@ import (
 
 // supervise runs a configuration until ctx ends or somebody asks for the end
 // on the control socket. ready is called once, when everything is started; nil:
-// nobody wants to know. load reads the configuration again for a reload; nil: it
-// has no file.
-func supervise(ctx context.Context, c *config.Config, logger hclog.Logger, ready func(), load func() (*config.Config, error)) error {
-	s, err := supervisor.New(c, supervisor.Options{
-		Logger:  logger,
-		Modules: pyshim.Modules(),
-		Version: currentVersion().Version,
-		Ready:   ready,
-		Load:    load,
-	})
+// nobody wants to know. more are what a configuration file makes possible.
+func supervise(ctx context.Context, c *config.Config, logger hclog.Logger, ready func(), more supervisor.Options) error {
+	more.Logger, more.Modules, more.Version, more.Ready = logger, pyshim.Modules(), currentVersion().Version, ready
+	s, err := supervisor.New(c, more)
 	if err != nil {
 		return err
 	}
-	if load != nil {
+	if more.Load != nil {
 		defer reloadOnHangup(ctx, s)()
 	}
 	return s.Run(ctx)
 }
-

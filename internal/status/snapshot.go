@@ -39,6 +39,13 @@ type Reload struct {
 	Problems []string `json:"problems,omitempty"`
 }
 
+// Upgrade is how an upgrade has ended.
+type Upgrade struct {
+	PID     int    `json:"pid"`     // of the supervisor that serves
+	Version string `json:"version"` // its version
+	Error   string `json:"error,omitempty"`
+}
+
 // Draining is a generation that another one has succeeded.
 type Draining struct {
 	Generation  int       `json:"generation"`
