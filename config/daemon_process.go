@@ -35,6 +35,7 @@ func (d *decoder) daemonProcessOptions(p *DaemonProcess) options {
 		"shutdown_timeout":        d.duration(&p.ShutdownTimeout),
 		"graceful_timeout":        d.duration(&p.GracefulTimeout),
 		"no_new_privileges":       d.boolean(&p.NoNewPrivileges),
+		"max_surge":               d.integer(&p.MaxSurge, 1, 1000),
 		"reload_on_error":         d.str((*string)(&p.ReloadOnError)),
 		"watch":                   d.list(&p.Watch),
 		"script_user":             d.str(&p.ScriptUser),

@@ -62,6 +62,7 @@ func defaultDaemonProcess() DaemonProcess {
 		ShutdownTimeout:    5 * time.Second,
 		GracefulTimeout:    15 * time.Second,
 		NoNewPrivileges:    true,
+		MaxSurge:           1,
 		ReloadOnError:      ReloadFail,
 		PythonOptions:      defaultPythonOptions(),
 		DestroyInterpreter: true,

@@ -22,6 +22,11 @@ const (
 // threads are busy. Process avoid is taken only if there is no other.
 func (g *group) acquire(x *exchange, avoid int) (*workerConn, *refusal, outcome) {
 	g.mu.Lock()
+	if g.closedFor != "" && x.ticket == 0 {
+		r := g.closedRefusal()
+		g.mu.Unlock()
+		return nil, r, answered
+	}
 	if g.embedded && !g.filled && !g.closed {
 		g.filled = true
 		g.router.background(func() { g.fill(g.startEmbedded) })
@@ -52,6 +57,9 @@ func (g *group) enqueue(x *exchange, avoid int) (*waiter, *refusal) {
 	if g.closed {
 		return nil, refuse(errcode.RouterStopping)
 	}
+	if g.closedFor != "" && !g.alive() { // its process has just ended
+		return nil, g.closedRefusal()
+	}
 	if g.unavailable && !g.alive() {
 		g.rejected++
 		return nil, g.unavailableRefusal()
@@ -68,6 +76,14 @@ func (g *group) enqueue(x *exchange, avoid int) (*waiter, *refusal) {
 		ticket: x.ticket, since: x.queueStart}
 	g.queue.push(w)
 	return w, nil
+}
+
+// closedRefusal is called with the lock held.
+func (g *group) closedRefusal() *refusal {
+	g.rejected++
+	r := refuse(errcode.GroupClosed, "group", g.label, "state", g.closedFor)
+	r.retryAfter = max(time.Until(g.retryAt), r.retryAfter)
+	return r
 }
 
 // unavailableRefusal is called with the lock held.

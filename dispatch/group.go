@@ -48,6 +48,7 @@ type group struct {
 	closed    bool
 
 	unavailable bool
+	closedFor   string    // why an administrator has closed it; empty: it is open
 	retryAt     time.Time // when the next attempt to start a process is made
 	reason      string
 
@@ -327,9 +328,17 @@ func (g *group) setState(s *wire.GroupState) {
 			g.log.Error("group is not available", "reason", s.Reason, "retry_after", s.RetryAfter.String())
 		}
 	}
-	g.unavailable, g.retryAt, g.reason = !s.Available, time.Now().Add(s.RetryAfter), s.Reason
-	if g.unavailable && !g.alive() {
-		g.rejected += uint64(g.queue.length)
+	if g.closedFor != s.Closed {
+		g.log.Info("group is open or closed", "state", s.Closed)
+	}
+	g.unavailable, g.retryAt, g.reason, g.closedFor = !s.Available, time.Now().Add(s.RetryAfter), s.Reason, s.Closed
+	switch waiting := uint64(g.queue.length); {
+	case waiting == 0:
+	case g.closedFor != "" && !g.alive():
+		g.queue.failAll(g.closedRefusal())
+		g.rejected += waiting - 1
+	case g.unavailable && !g.alive():
+		g.rejected += waiting
 		g.queue.failAll(g.unavailableRefusal())
 	}
 }

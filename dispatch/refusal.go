@@ -68,7 +68,7 @@ func (r *refusal) level() hclog.Level {
 		return hclog.Info
 	case errcode.MalformedParams, errcode.HeaderTooLarge, errcode.ShortBody, errcode.QueueFull,
 		errcode.QueueTimeout, errcode.BodyTimeout, errcode.PeerForbidden, errcode.RouterStopping,
-		errcode.GroupUnavailable, errcode.HelperUnavailable: // an error once a state change, by whoever changes the state
+		errcode.GroupUnavailable, errcode.GroupClosed, errcode.HelperUnavailable: // an error once a state change, by whoever changes the state
 		return hclog.Warn
 	}
 	return hclog.Error

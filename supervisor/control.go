@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"sync"
 	"time"
@@ -67,6 +68,15 @@ func (s *Supervisor) openControl(g *generation, socket *unixSocket) (*control, e
 		// Applications take their time to start. An error means that the peer has gone.
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
 		c.answer(w, http.StatusOK, s.Reload(r.URL.Query()["group"]))
+	})
+	mux.HandleFunc("POST /v1/groups/{action}", func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // as above
+		answer, err := s.groupCommand(r.PathValue("action"), r.URL.Query())
+		if err != nil {
+			c.answer(w, http.StatusConflict, status.Error{Error: err.Error()})
+			return
+		}
+		c.answer(w, http.StatusOK, answer)
 	})
 	mux.HandleFunc("POST /v1/upgrade", func(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // as above
@@ -154,4 +164,30 @@ func (c *control) answer(w http.ResponseWriter, code int, body any) {
 	if _, err := w.Write(append(data, '\n')); err != nil {
 		c.log.Debug("control answer not written", "error", err)
 	}
+}
+
+// groupCommand does what POST /v1/groups/ACTION?group=NAME… asks for.
+func (s *Supervisor) groupCommand(action string, query url.Values) (any, error) {
+	names := query["group"]
+	switch action {
+	case "restart":
+		return s.Restart(names), nil
+	case "start":
+		return struct{}{}, s.StartGroups(names)
+	case "stop", "drain":
+		if len(names) == 0 {
+			return nil, errors.New("name the process groups")
+		}
+		return struct{}{}, s.StopGroups(names, action == "drain")
+	case "maintenance":
+		if len(names) != 1 {
+			return nil, errors.New("name one process group")
+		}
+		retryAfter, err := time.ParseDuration(query.Get("retry_after"))
+		if err != nil {
+			return nil, fmt.Errorf("retry_after: %w", err)
+		}
+		return struct{}{}, s.Maintenance(names[0], query.Get("on") == "1", retryAfter)
+	}
+	return nil, fmt.Errorf("there is no command %q for process groups", action)
 }

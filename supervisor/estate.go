@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/wsgid/wsgid/config"
 )
@@ -19,6 +20,26 @@ type estate struct {
 	Listeners  []leftListener `json:"listeners"`
 	// Broken are the groups that served, and the scripts that they could not import.
 	Broken map[string][]brokenScript `json:"broken"`
+	// Closed are the groups that an administrator has closed, global among them.
+	Closed map[string]leftClosing `json:"closed"`
+}
+
+type leftClosing struct {
+	Why        string        `json:"why"`
+	Since      time.Time     `json:"since"`
+	RetryAfter time.Duration `json:"retry_after"`
+}
+
+// left is the state of a group for an heir.
+func (e *estate) left(name string, c closing) {
+	if c.why != "" {
+		e.Closed[name] = leftClosing{c.why, c.since, c.retryAfter}
+	}
+}
+
+func (e *estate) closing(name string) closing {
+	c := e.Closed[name]
+	return closing{c.Why, c.Since, c.RetryAfter}
 }
 
 // leftListener is an open socket; with a unix socket the identity of its file.
@@ -50,7 +71,7 @@ func receiveEstate(kin *os.File) (*estate, *json.Decoder, error) {
 func (e *estate) before() *generation {
 	g := &generation{number: e.Generation, plan: &plan{}}
 	for name, scripts := range e.Broken {
-		group := &group{groupPlan: groupPlan{config: &config.DaemonProcess{Name: name, Threads: 1}}, loadErrors: map[scriptKey]loadError{}}
+		group := &group{groupPlan: groupPlan{config: &config.DaemonProcess{Name: name, Threads: 1}}, loadErrors: map[scriptKey]loadError{}, closing: e.closing(name)}
 		for _, s := range scripts {
 			group.loadErrors[scriptKey{s.Application, s.Path}] = loadError{}
 		}
@@ -84,6 +105,7 @@ func (l *leftListener) socket() *unixSocket {
 // and takes its place when it serves.
 func (s *Supervisor) takeOver() error {
 	g := s.generation()
+	s.embedded = s.estate.closing(global)
 	t := &transition{s: s, old: s.estate.before(), next: g}
 	err := t.prepare()
 	word := kinWord{Version: s.options.Version}

@@ -162,7 +162,7 @@ func (g *generation) startGroups(groups []*group) <-chan struct{} {
 	var settled sync.WaitGroup
 	for _, group := range groups {
 		group.feed.join(g.feed)
-		settled.Add(group.places())
+		settled.Add(group.atStart())
 		group.run(settled.Done)
 	}
 	all := make(chan struct{})
@@ -173,7 +173,7 @@ func (g *generation) startGroups(groups []*group) <-chan struct{} {
 // stopGroups stops their slots, so that nothing is started any more.
 func stopGroups(groups []*group) {
 	for _, group := range groups {
-		group.stopOnce.Do(func() { close(group.stop) })
+		group.halt()
 	}
 	for _, group := range groups {
 		group.slots.Wait()

@@ -27,7 +27,6 @@ type group struct {
 	trials    backoff       // between processes that try what others could not import
 	trying    chan struct{} // of capacity 1: holds an element while one does
 	relieving chan struct{} // of capacity 1: holds an element while a process is relieved
-	stopOnce  sync.Once
 	stop      chan struct{} // closed: start nothing any more
 	endOnce   sync.Once
 	end       chan struct{}  // closed: draining processes end now
@@ -35,6 +34,10 @@ type group struct {
 	drains    sync.WaitGroup // replacements under way
 
 	mu          sync.Mutex
+	places      []*slot
+	wanted      int  // places
+	halted      bool // stop is closed
+	closing     closing
 	processes   map[*process]struct{}
 	loadErrors  map[scriptKey]loadError
 	restarts    map[string]uint64 // by the reason of the exit before
@@ -55,32 +58,33 @@ func (g *group) run(settled func()) {
 		g.cannotRun()
 		return
 	}
-	for range g.config.Processes {
-		g.slots.Go(func() { g.keep(settled) })
-	}
+	g.changed() // it may be closed
+	g.resize(g.atStart(), exitreason.None, false, settled)
 }
 
-// places is how many processes the group starts with.
-func (g *group) places() int {
-	if g.impossible != nil {
+// atStart is how many processes the group starts with.
+func (g *group) atStart() int {
+	closed := g.closedFor()
+	if g.impossible != nil || closed == closedStopped || closed == closedDrained {
 		return 0
 	}
 	return g.config.Processes
 }
 
 // keep is one slot: it starts a process, watches it, and replaces it.
-func (g *group) keep(settled func()) {
+func (g *group) keep(s *slot, settled func()) {
 	settle := sync.OnceFunc(settled)
 	defer settle()
 	var last *status.Exit
-	for g.pause() {
-		p, err := g.startProcess(last, nil)
+	for g.pause(s) {
+		p, err := g.startProcess(s, last, nil)
 		if err != nil {
 			last = g.cannotStart(err)
 			settle()
 			continue
 		}
 		if !g.awaitReady(p) {
+			g.vacate(s, p)
 			return
 		}
 		settle()
@@ -88,6 +92,7 @@ func (g *group) keep(settled func()) {
 			p = next
 			var stays bool
 			if next, stays = g.watch(p); !stays {
+				g.vacate(s, p)
 				return
 			}
 		}
@@ -95,12 +100,12 @@ func (g *group) keep(settled func()) {
 	}
 }
 
-// pause waits out the back-off; false: the group stops.
-func (g *group) pause() bool {
+// pause waits out the back-off; false: the slot ends.
+func (g *group) pause(s *slot) bool {
 	for {
 		delay := g.backoff.delay(time.Now())
 		select {
-		case <-g.stop:
+		case <-s.stop:
 			return false
 		default:
 		}
@@ -110,21 +115,21 @@ func (g *group) pause() bool {
 		timer := time.NewTimer(delay)
 		select {
 		case <-timer.C:
-		case <-g.stop:
+		case <-s.stop:
 			timer.Stop()
 			return false
 		}
 	}
 }
 
-// awaitReady waits for the handshake, at most startup_timeout; false: the
-// group stops, and the process is left to the shutdown.
+// awaitReady waits for the handshake, at most startup_timeout; false: the slot
+// ends.
 func (g *group) awaitReady(p *process) bool {
-	return g.await(p, p.serving) || !g.stopped()
+	return g.await(p, p.serving) || !p.slot.ended()
 }
 
 // watch waits until the slot needs another process, or has one: next is it.
-// False: the group stops.
+// False: the slot ends.
 func (g *group) watch(p *process) (next *process, goOn bool) {
 	timer := time.NewTimer(goodLife)
 	defer timer.Stop()
@@ -167,7 +172,13 @@ func (g *group) watch(p *process) (next *process, goOn bool) {
 			if g.config.Service() {
 				g.forgetLoadErrors()
 			}
-		case <-g.stop:
+		case answer := <-p.restarts:
+			next, err := g.renovate(p)
+			answer <- err
+			if next != nil {
+				return next, true
+			}
+		case <-p.slot.stop:
 			return nil, false
 		}
 	}
@@ -263,7 +274,7 @@ func (g *group) gone(p *process, exit status.Exit, planned, wasReady bool) {
 		g.mu.Unlock()
 		return
 	}
-	if !g.stopped() || exit.Reason == exitreason.Reload.String() { // else nothing takes its place
+	if p.replaced() || exit.Reason == exitreason.Reload.String() { // else nothing takes its place
 		g.restarts[exit.Reason]++
 	}
 	g.lastExit = &exit
@@ -271,7 +282,7 @@ func (g *group) gone(p *process, exit status.Exit, planned, wasReady bool) {
 	g.ended.errors += p.final.Failed
 	g.ended.refused += p.final.Refused
 	g.crashed = !planned
-	if !wasReady && !g.stopped() {
+	if !wasReady && p.replaced() {
 		g.startFailed = true
 	}
 	g.mu.Unlock()
@@ -322,13 +333,16 @@ func (g *group) changed() {
 	defer g.mu.Unlock()
 	ready := g.countReady()
 	delay := g.backoff.delay(time.Now())
-	now := wire.GroupState{Name: g.config.Name, Available: ready > 0 || !g.startFailed && (delay <= 0 || !g.crashed)}
+	now := wire.GroupState{Name: g.config.Name, Closed: g.closing.why, Available: ready > 0 || !g.startFailed && (delay <= 0 || !g.crashed)}
 	if !now.Available {
 		// A client asked to come back at once would only be refused again.
 		now.RetryAfter = max(delay, time.Second).Round(time.Second)
 		if g.lastExit != nil {
 			now.Reason = g.lastExit.Reason
 		}
+	}
+	if now.Closed != "" {
+		now.RetryAfter = g.closing.retryAfter
 	}
 	if now == g.announced {
 		return
@@ -371,6 +385,12 @@ func (g *group) terminateAll(reason exitreason.Reason) {
 	}
 	wait.Wait()
 	g.drains.Wait()
+}
+
+// replaced says whether another process takes the place of one that has ended.
+func (p *process) replaced() bool {
+	reason, _ := p.slot.givenUp()
+	return reason == exitreason.None && !p.group.stopped()
 }
 
 // exited is how the process ended; nil while it lives.

@@ -18,6 +18,7 @@ type groupDirectory struct {
 	path   string
 	users  users
 	router identity
+	shared bool // with the wsgid before, whose sockets are in use
 
 	mu      sync.Mutex
 	sockets []*unixSocket
@@ -57,6 +58,9 @@ func (d *groupDirectory) make() error {
 	}
 	if err := dir.Chmod(mode); err != nil {
 		return fail(err)
+	}
+	if d.shared {
+		return nil
 	}
 	entries, err := dir.ReadDir(-1)
 	if err != nil {

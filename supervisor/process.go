@@ -39,6 +39,9 @@ type process struct {
 	log     hclog.Logger
 	replace *status.Exit // how the process ended that this one replaces
 
+	slot     *slot
+	restarts chan chan error // by restart, which waits for the answer
+
 	trial   *trial             // nil: it serves as soon as it can
 	retried map[scriptKey]bool // scripts that it imports because others could not
 	renew   chan struct{}      // the renew event; capacity 1
@@ -62,8 +65,8 @@ type process struct {
 	final        scoreboard.Board   // last reading
 }
 
-// startProcess starts one process of the group; t is nil unless it is on trial.
-func (g *group) startProcess(replace *status.Exit, t *trial) (*process, error) {
+// startProcess starts one process of the group for a slot; t is nil unless it is on trial.
+func (g *group) startProcess(s *slot, replace *status.Exit, t *trial) (*process, error) {
 	retried := g.brokenScripts()
 	if t != nil {
 		maps.Copy(retried, t.changed)
@@ -95,7 +98,8 @@ func (g *group) startProcess(replace *status.Exit, t *trial) (*process, error) {
 	}
 	p := &process{
 		group: g, child: c, state: newMachine(), board: board, channel: channel, replace: replace,
-		log:   g.log.With("pid", c.pid),
+		log:  g.log.With("pid", c.pid),
+		slot: s, restarts: make(chan chan error),
 		trial: t, retried: retried, renew: make(chan struct{}, 1),
 		serving: make(chan struct{}), retiring: make(chan struct{}), relief: make(chan struct{}), drained: make(chan struct{}), done: make(chan struct{}),
 		broken: map[scriptKey]bool{}, changed: map[scriptKey]bool{},

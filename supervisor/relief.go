@@ -40,16 +40,17 @@ func (g *group) relieve(p *process) *process {
 		return nil
 	case <-p.retiring:
 		return nil
-	case <-g.stop:
+	case <-p.slot.stop:
 		return nil
 	}
-	for g.pause() && !p.isRetiring() && p.exited() == nil {
-		next, err := g.startProcess(nil, nil)
+	for g.pause(p.slot) && !p.isRetiring() && p.exited() == nil {
+		next, err := g.startProcess(p.slot, nil, nil)
 		if err != nil {
 			g.cannotStart(err)
 			continue
 		}
 		if !g.await(next, next.serving) {
+			g.abandon(next)
 			continue
 		}
 		p.mu.Lock()

@@ -188,6 +188,9 @@ func (t *transition) prepare() error {
 	s, next := t.s, t.next
 	for _, group := range next.groups {
 		before := t.old.find(group.config.Name)
+		if before != nil && group != before {
+			group.keepClosed(before)
+		}
 		switch {
 		case group == before:
 			t.carried = append(t.carried, group)
@@ -229,6 +232,9 @@ func (t *transition) prepare() error {
 			return err
 		}
 	}
+	if s.embedded.why != "" {
+		next.feed.group(embeddedState(s.embedded))
+	}
 	next.router.handover = s.handover
 	t.routerRuns = true
 	go next.router.run()
@@ -269,11 +275,11 @@ func (t *transition) cameUp(g *group) error {
 	g.mu.Unlock()
 	var err error
 	switch {
-	case ready < g.places() && last != nil && last.Error != "":
+	case ready < g.atStart() && last != nil && last.Error != "":
 		err = fmt.Errorf("daemon_process %q: a process did not come up: %s: %s", g.config.Name, last.Reason, last.Error)
-	case ready < g.places() && last != nil:
+	case ready < g.atStart() && last != nil:
 		err = fmt.Errorf("daemon_process %q: a process did not come up: %s", g.config.Name, last.Reason)
-	case ready < g.places():
+	case ready < g.atStart():
 		err = fmt.Errorf("daemon_process %q: a process did not come up", g.config.Name)
 	case broken != nil:
 		err = broken

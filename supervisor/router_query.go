@@ -41,6 +41,10 @@ func (r *router) query(ctx context.Context) *wire.RouterStatus {
 	}
 }
 
+// told waits until the router has acted on what it was told so far: it takes one
+// message after the other. One that does not answer in time is not waited for.
+func (r *router) told() { r.query(context.Background()) }
+
 // answered hands an answer to whoever waits for it.
 func (r *router) answered(id uint64, status *wire.RouterStatus) {
 	r.mu.Lock()

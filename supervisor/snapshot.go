@@ -128,15 +128,15 @@ func (g *group) snapshot(queue wire.GroupStatus) status.Group {
 		processes = append(processes, p)
 	}
 	out := status.Group{
-		Name: g.config.Name, User: g.identity.User, UID: g.identity.UID, Wanted: g.config.Processes,
+		Name: g.config.Name, User: g.identity.User, UID: g.identity.UID, Wanted: g.wanted,
 		Service: g.config.Service(), LoadErrors: g.shownLoadErrors(),
 		Queue: queueOf(queue, g.config.QueueLength), Connections: queue.Connections,
 		Restarts: maps.Clone(g.restarts), LastExit: g.lastExit,
 		Requests: g.ended.requests, Errors: g.ended.errors, Refused: g.ended.refused,
 		Processes: []status.Process{},
 	}
-	failing := g.startFailed
-	failed := g.impossible != nil || g.lastExit != nil && g.lastExit.Reason == exitreason.StartFailed.String()
+	failing, closing := g.startFailed, g.closing
+	failed := g.lastExit != nil && g.lastExit.Reason == exitreason.StartFailed.String()
 	g.mu.Unlock()
 	slices.SortFunc(processes, func(a, b *process) int {
 		return cmp.Or(a.child.started.Compare(b.child.started), cmp.Compare(a.child.pid, b.child.pid))
@@ -157,6 +157,8 @@ func (g *group) snapshot(queue wire.GroupStatus) status.Group {
 	switch {
 	case g.stopped():
 		out.State = "stopping"
+	case g.impossible != nil:
+		out.State = "failed"
 	case out.Ready >= out.Wanted:
 		out.State = "ready"
 	case out.Ready > 0:
@@ -167,6 +169,9 @@ func (g *group) snapshot(queue wire.GroupStatus) status.Group {
 		out.State = "backoff"
 	default:
 		out.State = "starting"
+	}
+	if !g.stopped() {
+		closing.show(&out)
 	}
 	return out
 }

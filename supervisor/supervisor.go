@@ -67,6 +67,7 @@ type Supervisor struct {
 	control   *control        // nil: none
 	estate    *estate         // of the supervisor before, after an upgrade; else nil
 	kin       *json.Decoder   // what that one says
+	embedded  closing         // of applications in the router; who has the turn may change it
 
 	stopOnce sync.Once
 	stopping chan struct{}  // closed by POST /v1/stop
@@ -277,7 +278,7 @@ func (s *Supervisor) open(g *generation) (err error) {
 	if err != nil {
 		return err
 	}
-	s.directory = &groupDirectory{path: path, users: g.plan.users, router: g.plan.router}
+	s.directory = &groupDirectory{path: path, users: g.plan.users, router: g.plan.router, shared: s.estate != nil}
 	if err := s.directory.make(); err != nil {
 		return err
 	}

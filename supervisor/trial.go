@@ -115,7 +115,7 @@ func (g *group) succeed(p *process) *process {
 			g.wantsRenewal(p, map[string]string{"reason": "watched again"})
 		}
 	}()
-	next, err := g.startProcess(nil, t)
+	next, err := g.startProcess(p.slot, nil, t)
 	now := time.Now()
 	if err != nil {
 		g.trials.failed(now, now, false)
@@ -124,6 +124,7 @@ func (g *group) succeed(p *process) *process {
 	}
 	g.trials.pace(now)
 	if !g.await(next, t.loaded) {
+		g.abandon(next)
 		return nil
 	}
 	if broken := next.brokenKeys(); !t.better(broken) {
@@ -142,6 +143,7 @@ func (g *group) succeed(p *process) *process {
 		g.drains.Go(func() { g.endDrain(p, retired) })
 	}
 	if err := next.admit(); err != nil || !g.await(next, next.serving) {
+		g.abandon(next)
 		return nil
 	}
 	return next
@@ -156,7 +158,7 @@ func (g *group) awaitTurn(p *process) bool {
 		return false
 	case <-p.retiring:
 		return false
-	case <-g.stop:
+	case <-p.slot.stop:
 		return false
 	}
 	for {
@@ -164,7 +166,7 @@ func (g *group) awaitTurn(p *process) bool {
 		select {
 		case <-p.done:
 		case <-p.retiring:
-		case <-g.stop:
+		case <-p.slot.stop:
 		case <-p.renew: // perhaps the wait is over
 			timer.Stop()
 			continue
@@ -196,7 +198,7 @@ func (g *group) await(p *process, event <-chan struct{}) bool {
 			return false
 		case <-expired:
 			p.kill(exitreason.StartupTimeout)
-		case <-g.stop:
+		case <-p.slot.stop:
 			return false
 		}
 	}

@@ -113,7 +113,7 @@ func (s *Supervisor) tryBinary(ctx context.Context) error {
 	}); err != nil {
 		return fmt.Errorf("start %s: %w", s.options.Command[0], err)
 	}
-	awaitZombie(cmd.Process.Pid)
+	awaitZombie(cmd.Process.Pid, 2*checkTime)
 	s.launcher.reaper.reap(cmd.Process.Pid, func() { exit = cmd.Wait() })
 	if exit != nil {
 		return fmt.Errorf("%s does not take the configuration: %w: %s", s.options.Command[0], exit, strings.TrimSpace(output.String()))
@@ -121,20 +121,31 @@ func (s *Supervisor) tryBinary(ctx context.Context) error {
 	return nil
 }
 
-// awaitZombie waits for the end of a child without reaping it.
-func awaitZombie(pid int) {
-	for {
-		var info unix.Siginfo
-		if err := unix.Waitid(unix.P_PID, pid, &info, unix.WEXITED|unix.WNOWAIT, nil); !errors.Is(err, unix.EINTR) {
-			return
+// heirTime is what a supervisor that does not come up gets to clear up.
+const heirTime = 30 * time.Second
+
+// awaitZombie waits for the end of a child without reaping it, at most for limit.
+func awaitZombie(pid int, limit time.Duration) (ended bool) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	for end := time.Now().Add(limit); ; {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(max(0, time.Until(end)).Milliseconds()))
+		if !errors.Is(err, unix.EINTR) {
+			return n > 0
 		}
 	}
 }
 
-// endHeir kills a supervisor that did not come up; its children die with it.
+// endHeir ends a supervisor that did not come up; its children die with it.
 func (s *Supervisor) endHeir(cmd *exec.Cmd) {
-	_ = cmd.Process.Kill() // it may have ended
-	awaitZombie(cmd.Process.Pid)
+	_ = cmd.Process.Signal(unix.SIGTERM) // it may have ended
+	if !awaitZombie(cmd.Process.Pid, heirTime) {
+		_ = cmd.Process.Kill() // as above
+		awaitZombie(cmd.Process.Pid, heirTime)
+	}
 	s.launcher.reaper.reap(cmd.Process.Pid, func() { _ = cmd.Wait() })
 }
 
@@ -149,7 +160,7 @@ func (s *Supervisor) successor(kin *os.File) (*exec.Cmd, *estate) {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
 		return 2 + len(cmd.ExtraFiles)
 	}
-	e := &estate{Version: s.options.Version, Generation: max(g.number, s.reloads+1), Broken: map[string][]brokenScript{}}
+	e := &estate{Version: s.options.Version, Generation: max(g.number, s.reloads+1), Broken: map[string][]brokenScript{}, Closed: map[string]leftClosing{}}
 	e.Handover = [2]int{give(s.handover[0]), give(s.handover[1])}
 	if s.control != nil {
 		e.Control = &leftListener{Address: g.config.Control.Path, FD: give(s.control.socket.file), Device: s.control.socket.device, Inode: s.control.socket.inode}
@@ -161,6 +172,7 @@ func (s *Supervisor) successor(kin *os.File) (*exec.Cmd, *estate) {
 		}
 		e.Listeners = append(e.Listeners, left)
 	}
+	e.left(global, s.embedded)
 	for _, group := range g.groups {
 		if group.impossible != nil {
 			continue
@@ -170,6 +182,7 @@ func (s *Supervisor) successor(kin *os.File) (*exec.Cmd, *estate) {
 		for key := range group.loadErrors {
 			broken = append(broken, brokenScript{key.application, key.path})
 		}
+		e.left(group.config.Name, group.closing)
 		group.mu.Unlock()
 		e.Broken[group.config.Name] = broken
 	}

@@ -16,16 +16,22 @@ func newStop() *cobra.Command {
 	var t target
 	var timeout time.Duration
 	cmd := &cobra.Command{
-		Use:   "stop",
-		Short: "Stop a running wsgid and wait until it is gone",
+		Use:   "stop [GROUP…]",
+		Short: "Stop a running wsgid, or process groups of it, and wait until they are gone",
 		Long: `Asks the running wsgid to finish its requests and end, as SIGTERM does, and
 waits until its process is gone. Each process gets the shutdown_timeout of its
-group for what it runs.`,
-		Args: noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+group for what it runs.
+
+With GROUP only the processes of these groups end, in the same way. Requests for
+them are answered 503 until wsgid start GROUP; a reload does not start them. To
+let what runs there end first, drain the group.`,
+		RunE: func(cmd *cobra.Command, groups []string) error {
 			c, err := t.connect(cmd.ErrOrStderr())
 			if err != nil {
 				return err
+			}
+			if len(groups) > 0 {
+				return groupCommand(cmd, c, "stop", groups, nil, "stopped")
 			}
 			return stop(cmd.Context(), cmd, c, timeout)
 		},

@@ -57,6 +57,7 @@ const (
 	HelperFailed      Code = 1035
 	HelperUnavailable Code = 1036
 	DirectoryClosed   Code = 1037
+	GroupClosed       Code = 1038
 
 	Unauthenticated    Code = 1041
 	NotPermitted       Code = 1042
@@ -124,6 +125,7 @@ func All() []Entry {
 		{HelperFailed, 500, "dispatch helper failed"},
 		{HelperUnavailable, 503, "dispatch helper not available"},
 		{DirectoryClosed, 403, "a directory of scripts cannot be entered"},
+		{GroupClosed, 503, "closed for maintenance"},
 		{Unauthenticated, 401, "authentication required"},
 		{NotPermitted, 401, "user not permitted here"},
 		{AccessDenied, 403, "access denied"},

@@ -46,6 +46,14 @@ type Upgrade struct {
 	Error   string `json:"error,omitempty"`
 }
 
+// Restart is how a restart of groups has ended.
+type Restart struct {
+	Groups   []string `json:"groups,omitempty"`
+	Replaced int      `json:"replaced"` // processes
+	Seconds  float64  `json:"seconds"`
+	Error    string   `json:"error,omitempty"` // why it stopped
+}
+
 // Draining is a generation that another one has succeeded.
 type Draining struct {
 	Generation  int       `json:"generation"`
@@ -146,6 +154,8 @@ type Group struct {
 	// backoff (none ready, waiting before the next attempt), failed (the same, and
 	// this machine lacks something: its user, directory or Python) or stopping.
 	State string `json:"state"`
+	// Or as an administrator has closed the group: in maintenance, drained, stopped.
+	ClosedSince time.Time `json:"closed_since,omitzero"`
 	// Backoff is the number of seconds until the next attempt.
 	Backoff float64 `json:"backoff_seconds,omitempty"`
 	Ready   int     `json:"processes_ready"`

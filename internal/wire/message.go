@@ -84,6 +84,9 @@ type GroupState struct {
 	Available  bool          `json:"available"`
 	RetryAfter time.Duration `json:"retry_after,omitempty"`
 	Reason     string        `json:"reason,omitempty"`
+	// Closed is why an administrator has it refuse further requests, with
+	// RetryAfter; empty: it does not. Those that run or wait go on.
+	Closed string `json:"closed,omitempty"`
 }
 
 // HelperState tells the router about the dispatch helper.
