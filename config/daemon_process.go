@@ -5,7 +5,7 @@ import "github.com/hashicorp/hcl/v2/hclsyntax"
 // daemonProcessOptions are those of daemon_process "name" { … }.
 func (d *decoder) daemonProcessOptions(p *DaemonProcess) options {
 	return options{
-		"processes":               d.integer(&p.Processes, 1, 1000),
+		"processes":               d.integer(&p.Processes, 1, MaxProcesses),
 		"threads":                 d.integer(&p.Threads, 0, maxThreads),
 		"user":                    d.str(&p.User),
 		"group":                   d.str(&p.Group),
@@ -35,6 +35,10 @@ func (d *decoder) daemonProcessOptions(p *DaemonProcess) options {
 		"shutdown_timeout":        d.duration(&p.ShutdownTimeout),
 		"graceful_timeout":        d.duration(&p.GracefulTimeout),
 		"no_new_privileges":       d.boolean(&p.NoNewPrivileges),
+		"scaling":                 d.str((*string)(&p.Scaling)),
+		"min_processes":           d.integer(&p.MinProcesses, 1, MaxProcesses),
+		"max_spare":               d.integer(&p.MaxSpare, 0, MaxProcesses),
+		"idle_timeout":            d.duration(&p.IdleTimeout),
 		"max_surge":               d.integer(&p.MaxSurge, 1, 1000),
 		"reload_on_error":         d.str((*string)(&p.ReloadOnError)),
 		"watch":                   d.list(&p.Watch),
@@ -53,5 +57,8 @@ func (d *decoder) decodeDaemonProcess(block *hclsyntax.Block) {
 	p.Name = name
 	p.Range = d.decodeBody("daemon_process", block, d.daemonProcessOptions(&p))
 	p.ProcessesSet = d.given(p.Range, "processes")
+	if p.Scaling == ScalingDynamic && !d.given(p.Range, "max_spare") {
+		p.MaxSpare = 1
+	}
 	d.config.DaemonProcesses = append(d.config.DaemonProcesses, p)
 }
