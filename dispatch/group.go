@@ -308,6 +308,7 @@ func (g *group) update(m *wire.Process) {
 		}
 	}
 	g.reconcile()
+	g.failClosed()
 	g.asked = false
 	if m.State != wire.ProcessReady || g.queue.length > m.Threads {
 		g.ask()
@@ -319,6 +320,17 @@ func (g *group) update(m *wire.Process) {
 	if retired {
 		g.router.sendRetired(g, m.PID)
 	}
+}
+
+// failClosed refuses what waits for a closed group whose last process has gone.
+// Called with the lock held.
+func (g *group) failClosed() bool {
+	if g.closedFor == "" || g.queue.length == 0 || g.alive() {
+		return false
+	}
+	g.rejected += uint64(g.queue.length) - 1
+	g.queue.failAll(g.closedRefusal())
+	return true
 }
 
 // ask tells the supervisor that requests wait, once until something changes.
@@ -351,9 +363,7 @@ func (g *group) setState(s *wire.GroupState) {
 	g.unavailable, g.retryAt, g.reason, g.closedFor = !s.Available, time.Now().Add(s.RetryAfter), s.Reason, s.Closed
 	switch waiting := uint64(g.queue.length); {
 	case waiting == 0:
-	case g.closedFor != "" && !g.alive():
-		g.queue.failAll(g.closedRefusal())
-		g.rejected += waiting - 1
+	case g.failClosed():
 	case g.unavailable && !g.alive():
 		g.rejected += waiting
 		g.queue.failAll(g.unavailableRefusal())
