@@ -1,6 +1,10 @@
 package config
 
-import "github.com/hashicorp/hcl/v2/hclsyntax"
+import (
+	"time"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
 
 // daemonProcessOptions are those of daemon_process "name" { … }.
 func (d *decoder) daemonProcessOptions(p *DaemonProcess) options {
@@ -57,8 +61,19 @@ func (d *decoder) decodeDaemonProcess(block *hclsyntax.Block) {
 	p.Name = name
 	p.Range = d.decodeBody("daemon_process", block, d.daemonProcessOptions(&p))
 	p.ProcessesSet = d.given(p.Range, "processes")
+	d.scalingDefaults(&p)
+	d.config.DaemonProcesses = append(d.config.DaemonProcesses, p)
+}
+
+// scalingDefaults fills in what has a meaning only if the group grows and shrinks.
+func (d *decoder) scalingDefaults(p *DaemonProcess) {
+	if p.Scaling == ScalingDynamic && !d.given(p.Range, "min_processes") {
+		p.MinProcesses = 1
+	}
 	if p.Scaling == ScalingDynamic && !d.given(p.Range, "max_spare") {
 		p.MaxSpare = 1
 	}
-	d.config.DaemonProcesses = append(d.config.DaemonProcesses, p)
+	if p.Elastic() && !d.given(p.Range, "idle_timeout") {
+		p.IdleTimeout = 10 * time.Second
+	}
 }

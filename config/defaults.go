@@ -64,8 +64,6 @@ func defaultDaemonProcess() DaemonProcess {
 		NoNewPrivileges:    true,
 		MaxSurge:           1,
 		Scaling:            ScalingStatic,
-		MinProcesses:       1,
-		IdleTimeout:        10 * time.Second,
 		ReloadOnError:      ReloadFail,
 		PythonOptions:      defaultPythonOptions(),
 		DestroyInterpreter: true,
