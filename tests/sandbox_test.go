@@ -1,0 +1,244 @@
+package tests
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/wsgid/wsgid/tests/internal/harness"
+)
+
+// sandboxView is what tests/apps/sandbox.py answers.
+type sandboxView struct {
+	Tried          map[string]string `json:"tried"`
+	PID            int               `json:"pid"`
+	CWD            string            `json:"cwd"`
+	OOMScoreAdj    string            `json:"oom_score_adj"`
+	File           string            `json:"file"`
+	ScriptFilename string            `json:"script_filename"`
+	DocumentRoot   *string           `json:"document_root"`
+}
+
+// attempt is something that the application shall try, and how it must end:
+// "" or the name of an error.
+type attempt struct{ verb, path, want string }
+
+// try has the application at a URL try things.
+func try(t *testing.T, client *harness.Client, at string, attempts ...attempt) sandboxView {
+	t.Helper()
+	var query []string
+	for _, a := range attempts {
+		query = append(query, a.verb+"="+url.QueryEscape(a.path))
+	}
+	response := client.Get(at + "?" + strings.Join(query, "&"))
+	if response.Status != 200 {
+		t.Fatalf("%s: status %d: %.1000s", at, response.Status, response.Body)
+	}
+	var v sandboxView
+	response.JSON(t, &v)
+	for _, a := range attempts {
+		if got, tried := v.Tried[a.verb+" "+a.path]; got != a.want || !tried {
+			t.Errorf("%s: %s %s gave %q, want %q", at, a.verb, a.path, got, a.want)
+		}
+	}
+	return v
+}
+
+// elsewhere is a directory for a group whose /tmp is another one.
+func elsewhere(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/var/lib", "wsgid-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// give makes a file or, with a slash at the end, a directory that everybody may write.
+func give(t *testing.T, path string) string {
+	t.Helper()
+	name := strings.TrimSuffix(path, "/")
+	err := os.WriteFile(name, []byte("content"), 0o666)
+	if name != path {
+		os.Remove(name)
+		err = os.Mkdir(name, 0o777)
+	}
+	if err == nil {
+		err = os.Chmod(name, 0o777)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// mountsOfHost are the mounts that this process sees.
+func mountsOfHost(t *testing.T) string { return readFile(t, "/proc/self/mounts") }
+
+// TestSandboxPaths: what the lists of paths name can be read, written or
+// reached as they say, nothing of it is seen outside, and a group without them
+// does all of it.
+func TestSandboxPaths(t *testing.T) {
+	harness.NeedRoot(t)
+	w := newWorld(t)
+	w.App("sandbox.py")
+	data := openDirectory(t, w, "data")
+	for _, name := range []string{"frozen/", "frozen/open/", "frozen/open/frozen/", "frozen/file", "secret/", "secret/file", "secret.txt"} {
+		give(t, data+"/"+name)
+	}
+	// What lies there already and what others mount later stays as it is.
+	before := mountsOfHost(t)
+	lists := fmt.Sprintf("read_only_paths = [\"/usr\", %q, %q, \"-/nonexistent\"]\n  read_write_paths = [%q]\n  inaccessible_paths = [%q, %q]",
+		data+"/frozen", data+"/frozen/open/frozen", data+"/frozen/open", data+"/secret", data+"/secret.txt")
+	w.Configure(group("in", "#64001", 1, 1, lists) + group("out", "#64001", 1, 1) +
+		group("all", "#64001", 1, 1, fmt.Sprintf("read_only_paths = [\"/\"]\n  read_write_paths = [%q]", data)) +
+		mount("/in", "apps/sandbox.py", option("process_group", "in")) + mount("/out", "apps/sandbox.py", option("process_group", "out")) +
+		mount("/all", "apps/sandbox.py", option("process_group", "all")))
+	w.Start(harness.Options{})
+	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+	try(t, apache.Client, "/in",
+		attempt{"read", data + "/frozen/file", ""}, attempt{"write", data + "/frozen/file", "EROFS"}, attempt{"make", data + "/frozen/x", "EROFS"},
+		attempt{"write", data + "/frozen/open/x", ""}, attempt{"remove", data + "/frozen/open/x", ""}, attempt{"make", data + "/frozen/open/frozen/x", "EROFS"},
+		attempt{"read", data + "/secret", "EACCES"}, attempt{"read", data + "/secret/file", "EACCES"}, attempt{"read", data + "/secret.txt", "EACCES"},
+		attempt{"write", data + "/secret.txt", "EACCES"}, attempt{"write", data + "/free", ""},
+		attempt{"execute", "/bin/true", ""}, attempt{"write", "/dev/null", ""})
+	try(t, apache.Client, "/out",
+		attempt{"write", data + "/frozen/file", ""}, attempt{"make", data + "/frozen/x", ""}, attempt{"read", data + "/secret/file", ""},
+		attempt{"write", data + "/secret.txt", ""})
+	try(t, apache.Client, "/all",
+		attempt{"write", w.Dir + "/apps/x", "EROFS"}, attempt{"write", "/dev/shm/wsgid", "EROFS"}, attempt{"write", data + "/free", ""},
+		attempt{"write", "/dev/null", ""}, attempt{"make", "/tmp/wsgid-x", "EROFS"})
+	for line := range strings.Lines(mountsOfHost(t)) {
+		if strings.Contains(line, w.Dir) && !strings.Contains(before, line) {
+			t.Errorf("a mount is seen outside: %s", line)
+		}
+	}
+}
+
+// TestPrivateTmp: each process has a /tmp of its own that is empty at its start,
+// limited, and gone with it.
+func TestPrivateTmp(t *testing.T) {
+	harness.NeedRoot(t)
+	w := newWorld(t)
+	dir := elsewhere(t)
+	app := filepath.Join(dir, "sandbox.py")
+	if err := os.WriteFile(app, []byte(readFile(t, filepath.Join(harness.Apps(), "sandbox.py"))), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	w.Configure(group("in", "#64001", 1, 1, "private_tmp = true", `private_tmp_size = "1MiB"`, `read_only_paths = ["/"]`) +
+		fmt.Sprintf("script_alias \"/\" {\n  target = %q\n}\n", app))
+	wsgid := w.Start(harness.Options{})
+	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+	name := "/tmp/wsgid-private-" + filepath.Base(w.Dir)
+	first := try(t, apache.Client, "/", attempt{"empty", "/tmp", ""}, attempt{"empty", "/var/tmp", ""}, attempt{"write", name, ""},
+		attempt{"write", "/var" + name, ""}, attempt{"write", dir + "/x", "EROFS"})
+	try(t, apache.Client, "/", attempt{"empty", "/tmp", "ENOTEMPTY"}, attempt{"read", name, ""})
+	for _, path := range []string{name, "/var" + name} {
+		if _, err := os.Stat(path); err == nil {
+			t.Errorf("%s is seen outside", path)
+		}
+	}
+	if code, out, errs := w.CLI("restart", "in", "--control", w.Control); code != 0 {
+		t.Fatalf("restart: %d %s%s", code, out, errs)
+	}
+	wsgid.AwaitReady("in")
+	if next := try(t, apache.Client, "/", attempt{"empty", "/tmp", ""}); next.PID == first.PID {
+		t.Error("the process was not replaced")
+	}
+}
+
+// TestOOMScore: the score is that of the group, or of wsgid.
+func TestOOMScore(t *testing.T) {
+	harness.NeedRoot(t)
+	w := newWorld(t)
+	w.App("sandbox.py")
+	own := strings.TrimSpace(readFile(t, "/proc/self/oom_score_adj"))
+	w.Configure(group("high", "#64001", 1, 1, "oom_score_adjust = 567") + group("plain", "#64001", 1, 1) +
+		mount("/high", "apps/sandbox.py", option("process_group", "high")) + mount("/plain", "apps/sandbox.py", option("process_group", "plain")))
+	w.Start(harness.Options{})
+	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+	for path, want := range map[string]string{"/high": "567", "/plain": own} {
+		if v := try(t, apache.Client, path); v.OOMScoreAdj != want {
+			t.Errorf("%s: the score is %s, want %s", path, v.OOMScoreAdj, want)
+		}
+	}
+}
+
+// TestLandlock: only what the block names can be read, written and executed.
+func TestLandlock(t *testing.T) {
+	harness.NeedRoot(t)
+	w := newWorld(t)
+	w.App("sandbox.py")
+	data := openDirectory(t, w, "data")
+	for _, name := range []string{"in/", "in/file", "out/", "out/file", "single"} {
+		give(t, data+"/"+name)
+	}
+	give(t, data+"/script")
+	if err := os.WriteFile(data+"/script", []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	// The same block holds with and without no_new_privileges.
+	block := fmt.Sprintf("landlock {\n    read = [\"/usr\", \"/lib\", \"-/lib64\", \"/bin\", \"/etc\", \"/proc\", \"{{.Dir}}/apps\", %q, \"-/nonexistent\"]\n    write = [%q]\n    execute = [\"/usr/bin/true\", \"-/usr/lib\", \"-/lib64\"]\n  }",
+		data+"/single", data+"/in")
+	w.Configure(group("in", "#64001", 1, 1, block) + group("able", "#64001", 1, 1, block, "no_new_privileges = false") +
+		mount("/in", "apps/sandbox.py", option("process_group", "in")) + mount("/able", "apps/sandbox.py", option("process_group", "able")))
+	w.Start(harness.Options{})
+	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+	for _, at := range []string{"/in", "/able"} {
+		try(t, apache.Client, at,
+			attempt{"read", data + "/in/file", ""}, attempt{"write", data + "/in/new", ""}, attempt{"remove", data + "/in/new", ""},
+			attempt{"read", data + "/single", ""}, attempt{"write", data + "/single", "EACCES"},
+			attempt{"read", data + "/out/file", "EACCES"}, attempt{"read", data + "/out", "EACCES"}, attempt{"write", data + "/out/file", "EACCES"},
+			attempt{"truncate", data + "/out/file", "EACCES"}, attempt{"make", data + "/out/x", "EACCES"},
+			attempt{"execute", "/usr/bin/true", ""}, attempt{"execute", data + "/script", "EACCES"}, attempt{"execute", "/usr/bin/id", "EACCES"},
+			attempt{"write", "/dev/null", ""}, attempt{"read", "/dev/urandom", ""})
+	}
+}
+
+// TestSandboxFails: a group whose sandbox cannot be made says why and the others
+// serve.
+func TestSandboxFails(t *testing.T) {
+	harness.NeedRoot(t)
+	w := newWorld(t)
+	w.App("sandbox.py")
+	data := openDirectory(t, w, "data")
+	if err := os.Symlink("/etc", data+"/link"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Lchown(data+"/link", 64001, 64001); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(w.Path("jail"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(w.Path("jail"), 64001, 64001); err != nil {
+		t.Fatal(err)
+	}
+	w.Configure(group("good", "#64001", 1, 1) + mount("/", "apps/sandbox.py", option("process_group", "good")) +
+		group("missing", "#64001", 1, 1, `read_only_paths = ["/nonexistent"]`) +
+		group("link", "#64001", 1, 1, fmt.Sprintf("read_only_paths = [%q]", data+"/link")) +
+		group("below", "#64001", 1, 1, fmt.Sprintf("inaccessible_paths = [%q]", data+"/link/passwd")) +
+		group("unowned", "#64001", 1, 1, option("chroot", w.Path("jail"))) +
+		group("nowhere", "#64001", 1, 1, option("chroot", w.Path("nonexistent"))) +
+		group("rule", "#64001", 1, 1, "landlock {\n    read = [\"/nonexistent\"]\n  }"))
+	wsgid := w.Start(harness.Options{})
+	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+	try(t, apache.Client, "/", attempt{"read", "/etc/passwd", ""})
+	status := wsgid.Status()
+	for name, want := range map[string]string{
+		"missing": "read_only_paths /nonexistent: No such file", "link": "belongs to user 64001", "below": "belongs to user 64001",
+		"unowned": "does not belong to root", "nowhere": "no such file", "rule": "landlock read /nonexistent: No such file",
+	} {
+		exit := status.Group(name).LastExit
+		if exit == nil || !strings.Contains(exit.Error, want) {
+			t.Errorf("%s: %+v, want %q", name, exit, want)
+		}
+	}
+}
