@@ -1,11 +1,15 @@
 package config
 
-import "github.com/hashicorp/hcl/v2/hclsyntax"
+import (
+	"time"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
 
 // daemonProcessOptions are those of daemon_process "name" { … }.
 func (d *decoder) daemonProcessOptions(p *DaemonProcess) options {
 	return options{
-		"processes":               d.integer(&p.Processes, 1, 1000),
+		"processes":               d.integer(&p.Processes, 1, MaxProcesses),
 		"threads":                 d.integer(&p.Threads, 0, maxThreads),
 		"user":                    d.str(&p.User),
 		"group":                   d.str(&p.Group),
@@ -35,6 +39,10 @@ func (d *decoder) daemonProcessOptions(p *DaemonProcess) options {
 		"shutdown_timeout":        d.duration(&p.ShutdownTimeout),
 		"graceful_timeout":        d.duration(&p.GracefulTimeout),
 		"no_new_privileges":       d.boolean(&p.NoNewPrivileges),
+		"scaling":                 d.str((*string)(&p.Scaling)),
+		"min_processes":           d.integer(&p.MinProcesses, 1, MaxProcesses),
+		"max_spare":               d.integer(&p.MaxSpare, 0, MaxProcesses),
+		"idle_timeout":            d.duration(&p.IdleTimeout),
 		"max_surge":               d.integer(&p.MaxSurge, 1, 1000),
 		"reload_on_error":         d.str((*string)(&p.ReloadOnError)),
 		"watch":                   d.list(&p.Watch),
@@ -57,5 +65,19 @@ func (d *decoder) decodeDaemonProcess(block *hclsyntax.Block) {
 	}
 	d.decodeLandlock(block, &p)
 	p.ProcessesSet = d.given(p.Range, "processes")
+	d.scalingDefaults(&p)
 	d.config.DaemonProcesses = append(d.config.DaemonProcesses, p)
+}
+
+// scalingDefaults fills in what has a meaning only if the group grows and shrinks.
+func (d *decoder) scalingDefaults(p *DaemonProcess) {
+	if p.Scaling == ScalingDynamic && !d.given(p.Range, "min_processes") {
+		p.MinProcesses = 1
+	}
+	if p.Scaling == ScalingDynamic && !d.given(p.Range, "max_spare") {
+		p.MaxSpare = 1
+	}
+	if p.Elastic() && !d.given(p.Range, "idle_timeout") {
+		p.IdleTimeout = 10 * time.Second
+	}
 }

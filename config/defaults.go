@@ -63,6 +63,7 @@ func defaultDaemonProcess() DaemonProcess {
 		GracefulTimeout:    15 * time.Second,
 		NoNewPrivileges:    true,
 		MaxSurge:           1,
+		Scaling:            ScalingStatic,
 		ReloadOnError:      ReloadFail,
 		PythonOptions:      defaultPythonOptions(),
 		DestroyInterpreter: true,

@@ -132,7 +132,9 @@ var documentedValue = regexp.MustCompile("^(?:`(\"[^\"]*\")`|([0-9]+)|([0-9]+) s
 // inWords are the defaults that are said in words: nothing is set, or another
 // option, another block or the machine decides.
 var inWords = []string{
-	"none", "not set", "`\"256MiB\"` with `private_tmp`", "that of wsgid", "all", "those [below](#settings-by-the-web-server)", "anybody", "Python's own",
+	"`\"256MiB\"` with `private_tmp`", "that of wsgid",
+	"1 with `\"dynamic\"`", "1 with `\"dynamic\"`, 0 with `\"on_demand\"`", "10 s with either",
+	"none", "not set", "all", "those [below](#settings-by-the-web-server)", "anybody", "Python's own",
 	"false, unless `interpreter_options` says so", "true, unless `interpreter_options` says otherwise", "whoever the mode lets in", "those of the user", "the user's primary group",
 	"the system's `python3`", "`www-data` where it exists, else `nobody`", "the router's", "the router's user", "the router's group", "`nobody`",
 	"the user that started wsgid", "the group that started wsgid", "the one that the request was going to use",

@@ -136,6 +136,13 @@ type DaemonProcess struct {
 	// root. Group is a name or "#gid"; empty: the user's primary group, or
 	// for "#uid" without passwd entry the gid of the same number.
 	User, Group string
+	// Scaling says whether Processes is how many there are, or at most.
+	Scaling Scaling
+	// MinProcesses (dynamic) are always there, default 1. MaxSpare, default 1 with
+	// dynamic, are kept beside those that the load needs. IdleTimeout, default
+	// 10 s: for which one has not been needed before it ends.
+	MinProcesses, MaxSpare int
+	IdleTimeout            time.Duration
 	// SupplementaryGroups: nil: those of the user (initgroups); empty: none.
 	SupplementaryGroups []string
 	// Umask, default 022. -1 never occurs.
@@ -190,6 +197,24 @@ type DaemonProcess struct {
 
 // Service says whether the group only runs import scripts.
 func (p *DaemonProcess) Service() bool { return p.Threads == 0 }
+
+// Elastic says whether the number of processes follows the load.
+func (p *DaemonProcess) Elastic() bool {
+	return p.Scaling == ScalingDynamic || p.Scaling == ScalingOnDemand
+}
+
+// Scaling is the value of scaling.
+type Scaling string
+
+// Values of scaling.
+const (
+	ScalingStatic   Scaling = "static"    // always as many processes (default)
+	ScalingDynamic  Scaling = "dynamic"   // as the load needs, but some always
+	ScalingOnDemand Scaling = "on_demand" // none while nobody asks
+)
+
+// MaxProcesses bounds the processes of a group.
+const MaxProcesses = 1000
 
 // ReloadOnError is the value of reload_on_error.
 type ReloadOnError string

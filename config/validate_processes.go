@@ -32,6 +32,7 @@ func (v *validator) daemonProcess(i int) {
 	}
 	v.positive(p.Range, "shutdown_timeout", p.ShutdownTimeout, "a request that hangs would keep wsgid from stopping")
 	v.processor(p)
+	v.scaling(p)
 	if p.MaximumRequestsJitter > 0 && p.MaximumRequests == 0 {
 		v.add(v.place(p.Range, "maximum_requests_jitter"), "Option without effect", "maximum_requests_jitter is added to maximum_requests, and that is 0: no limit. Add maximum_requests, such as maximum_requests = 1000.")
 	}
@@ -49,6 +50,29 @@ func (v *validator) daemonProcess(i int) {
 		if v.given(p.Range, option.name) && (option.value == "" || strings.ContainsAny(option.value, " \t/")) {
 			v.add(v.place(p.Range, option.name), "Wrong locale", "Option %q is the name of a locale, such as \"C.UTF-8\"; %q is none.", option.name, option.value)
 		}
+	}
+}
+
+// scaling validates how many processes the group has.
+func (v *validator) scaling(p *DaemonProcess) {
+	known := []string{string(ScalingStatic), string(ScalingDynamic), string(ScalingOnDemand)}
+	if !slices.Contains(known, string(p.Scaling)) {
+		v.add(v.place(p.Range, "scaling"), "Wrong value", "scaling is \"static\", \"dynamic\" or \"on_demand\"; %q is none of them%s", p.Scaling, didYouMean(string(p.Scaling), known))
+		return
+	}
+	if p.Elastic() && p.Service() {
+		v.add(v.place(p.Range, "scaling"), "Service without load", "A group with threads = 0 takes no requests: nothing would make it grow. Take scaling out.")
+	}
+	for option, with := range map[string]bool{"min_processes": p.Scaling == ScalingDynamic, "max_spare": p.Elastic(), "idle_timeout": p.Elastic()} {
+		if v.given(p.Range, option) && !with {
+			v.add(v.place(p.Range, option), "Option without effect", "%s goes with scaling = \"dynamic\"%s; here it is %q.", option, map[bool]string{true: "", false: " or \"on_demand\""}[option == "min_processes"], p.Scaling)
+		}
+	}
+	if p.Scaling == ScalingDynamic && p.MinProcesses > p.Processes {
+		v.add(v.place(p.Range, "min_processes"), "Wrong value", "min_processes is %d, but processes, which is how many there are at most, %d.", p.MinProcesses, p.Processes)
+	}
+	if p.Elastic() {
+		v.positive(p.Range, "idle_timeout", p.IdleTimeout, "a process would end as soon as it has answered")
 	}
 }
 

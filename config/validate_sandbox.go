@@ -16,7 +16,7 @@ func (v *validator) sandbox(p *DaemonProcess) {
 		v.chroot(p)
 	}
 	if v.given(p.Range, "private_tmp_size") && !p.PrivateTmp {
-		v.add(v.place(p.Range, "private_tmp_size"), "Option without effect", "private_tmp_size is the size of a private /tmp: add private_tmp = true, or take it out.")
+		v.warn(v.place(p.Range, "private_tmp_size"), "Option without effect", "private_tmp_size is the size of a private /tmp: add private_tmp = true, or take it out.")
 	}
 	for _, list := range []struct {
 		name  string

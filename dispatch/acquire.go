@@ -75,6 +75,7 @@ func (g *group) enqueue(x *exchange, avoid int) (*waiter, *refusal) {
 	w := &waiter{got: make(chan *workerConn, 1), avoid: avoid, priority: x.target.mount.Priority,
 		ticket: x.ticket, since: x.queueStart}
 	g.queue.push(w)
+	g.ask()
 	return w, nil
 }
 

@@ -48,6 +48,7 @@ type group struct {
 	closed    bool
 
 	unavailable bool
+	asked       bool      // for further processes, and none has come or gone since
 	closedFor   string    // why an administrator has closed it; empty: it is open
 	retryAt     time.Time // when the next attempt to start a process is made
 	reason      string
@@ -307,6 +308,11 @@ func (g *group) update(m *wire.Process) {
 		}
 	}
 	g.reconcile()
+	g.failClosed()
+	g.asked = false
+	if m.State != wire.ProcessReady || g.queue.length > m.Threads {
+		g.ask()
+	}
 	g.mu.Unlock()
 	for _, w := range closing {
 		w.Close()
@@ -314,6 +320,28 @@ func (g *group) update(m *wire.Process) {
 	if retired {
 		g.router.sendRetired(g, m.PID)
 	}
+}
+
+// failClosed refuses what waits for a closed group whose last process has gone.
+// Called with the lock held.
+func (g *group) failClosed() bool {
+	if g.closedFor == "" || g.queue.length == 0 || g.alive() {
+		return false
+	}
+	g.rejected += uint64(g.queue.length) - 1
+	g.queue.failAll(g.closedRefusal())
+	return true
+}
+
+// ask tells the supervisor that requests wait, once until something changes.
+// Called with the lock held.
+func (g *group) ask() {
+	if !g.config.Elastic || g.asked || g.queue.length == 0 {
+		return
+	}
+	g.asked = true
+	m := &wire.Message{Type: wire.TypeWanted, Wanted: &wire.Wanted{Group: g.config.Name, Waiting: g.queue.length}}
+	g.router.background(func() { g.router.send(m) })
 }
 
 // setState is a message of the supervisor about the group. While it is not
@@ -331,12 +359,11 @@ func (g *group) setState(s *wire.GroupState) {
 	if g.closedFor != s.Closed {
 		g.log.Info("group is open or closed", "state", s.Closed)
 	}
+	g.asked = g.asked && !s.Available
 	g.unavailable, g.retryAt, g.reason, g.closedFor = !s.Available, time.Now().Add(s.RetryAfter), s.Reason, s.Closed
 	switch waiting := uint64(g.queue.length); {
 	case waiting == 0:
-	case g.closedFor != "" && !g.alive():
-		g.queue.failAll(g.closedRefusal())
-		g.rejected += waiting - 1
+	case g.failClosed():
 	case g.unavailable && !g.alive():
 		g.rejected += waiting
 		g.queue.failAll(g.unavailableRefusal())

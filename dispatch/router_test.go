@@ -53,6 +53,7 @@ type running struct {
 	done    chan error
 	retired chan wire.Process
 	replace chan *wire.Replace
+	wanted  chan *wire.Wanted
 	status  chan *wire.RouterStatus
 	// answers to questions
 	explained chan *wire.Message
@@ -92,7 +93,7 @@ func startRouter(t *testing.T, config *wire.RouterConfig, host func(wire.Embedde
 	t.Helper()
 	dir := shortDir(t)
 	r := &running{t: t, dir: dir, address: filepath.Join(dir, "front.sock"), done: make(chan error, 1), explained: make(chan *wire.Message, 16),
-		retired: make(chan wire.Process, 100), replace: make(chan *wire.Replace, 100), status: make(chan *wire.RouterStatus, 1), log: &syncBuffer{}}
+		retired: make(chan wire.Process, 100), replace: make(chan *wire.Replace, 100), wanted: make(chan *wire.Wanted, 100), status: make(chan *wire.RouterStatus, 1), log: &syncBuffer{}}
 	if len(config.Listeners) == 0 {
 		config.Listeners = []wire.Listener{{Kind: wire.ListenUnix}}
 	}
@@ -162,6 +163,8 @@ func startRouter(t *testing.T, config *wire.RouterConfig, host func(wire.Embedde
 				r.status <- m.Status
 			case wire.TypeExplained:
 				r.explained <- m
+			case wire.TypeWanted:
+				r.wanted <- m.Wanted
 			case wire.TypeReplace:
 				r.replace <- m.Replace
 			}

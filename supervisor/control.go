@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"sync"
 	"time"
 
@@ -174,6 +175,12 @@ func (s *Supervisor) groupCommand(action string, query url.Values) (any, error) 
 		return s.Restart(names), nil
 	case "start":
 		return struct{}{}, s.StartGroups(names)
+	case "scale":
+		n, err := strconv.Atoi(query.Get("processes"))
+		if err != nil || len(names) != 1 {
+			return nil, errors.New("name one process group and the number of its processes")
+		}
+		return struct{}{}, s.Scale(names[0], n)
 	case "stop", "drain":
 		if len(names) == 0 {
 			return nil, errors.New("name the process groups")

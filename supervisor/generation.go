@@ -49,6 +49,11 @@ func (s *Supervisor) newGeneration(number int, cfg *config.Config) (*generation,
 		}
 		g.router.helper = g.helper
 	}
+	g.router.want = func(name string, waiting int) {
+		if group := g.find(name); group != nil && group.elastic() {
+			group.want(waiting)
+		}
+	}
 	for _, planned := range p.groups {
 		g.groups = append(g.groups, s.newGroup(planned, p.router))
 	}
@@ -60,7 +65,8 @@ func (s *Supervisor) newGroup(planned groupPlan, router identity) *group {
 	return &group{
 		groupPlan: planned, router: router,
 		launcher: s.launcher, feed: newGroupFeed(name), pumps: &s.pumps, oom: s.oom,
-		log:  s.options.Logger.Named("worker").With("group", name),
+		log:   s.options.Logger.Named("worker").With("group", name),
+		limit: planned.config.Processes, demand: make(chan int, 1), rescaled: make(chan struct{}, 1),
 		stop: make(chan struct{}), end: make(chan struct{}),
 		trying: make(chan struct{}, 1), relieving: make(chan struct{}, 1), loadErrors: map[scriptKey]loadError{},
 		processes: map[*process]struct{}{}, restarts: map[string]uint64{},

@@ -27,6 +27,8 @@ type group struct {
 	trials    backoff       // between processes that try what others could not import
 	trying    chan struct{} // of capacity 1: holds an element while one does
 	relieving chan struct{} // of capacity 1: holds an element while a process is relieved
+	demand    chan int      // of capacity 1: so many requests wait
+	rescaled  chan struct{} // of capacity 1: limit has changed
 	stop      chan struct{} // closed: start nothing any more
 	endOnce   sync.Once
 	end       chan struct{}  // closed: draining processes end now
@@ -36,6 +38,8 @@ type group struct {
 	mu          sync.Mutex
 	places      []*slot
 	wanted      int  // places
+	limit       int  // of places
+	initial     int  // places to begin with, if that is more than it must have
 	halted      bool // stop is closed
 	closing     closing
 	processes   map[*process]struct{}
@@ -59,6 +63,9 @@ func (g *group) run(settled func()) {
 		return
 	}
 	g.changed() // it may be closed
+	if g.elastic() {
+		g.slots.Go(g.scale)
+	}
 	g.resize(g.atStart(), exitreason.None, false, settled)
 }
 
@@ -68,7 +75,9 @@ func (g *group) atStart() int {
 	if g.impossible != nil || closed == closedStopped || closed == closedDrained {
 		return 0
 	}
-	return g.config.Processes
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return min(max(g.floor(), g.initial), g.limit)
 }
 
 // keep is one slot: it starts a process, watches it, and replaces it.

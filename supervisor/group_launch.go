@@ -49,7 +49,7 @@ func (g *group) launch(retried map[scriptKey]bool, trial bool) (*launch, error) 
 	}
 	b.Set("name", c.Name)
 	b.SetInt("threads", int64(c.Threads))
-	b.SetBool("multiprocess", c.ProcessesSet || c.Processes > 1)
+	b.SetBool("multiprocess", c.ProcessesSet || c.Processes > 1 || g.atMost() > 1)
 	b.SetInt("router_uid", int64(g.router.UID))
 	b.SetInt("stack_size", c.StackSize)
 	b.SetOptional("python", c.Python)

@@ -177,7 +177,7 @@ func (s *Supervisor) awaitStart(g *group) error {
 	missing := max(0, n-len(g.places))
 	g.mu.Unlock()
 	settled.Add(missing)
-	g.resize(n, exitreason.None, false, settled.Done)
+	g.resize(n, exitreason.ScaledDown, false, settled.Done)
 	all := make(chan struct{})
 	go func() { settled.Wait(); close(all) }()
 	select {
@@ -197,14 +197,17 @@ func (s *Supervisor) awaitStart(g *group) error {
 	return nil
 }
 
-// keepClosed gives a group the state that the one before has, in a reload.
+// keepClosed gives a group the state and size that the one before has, in a reload.
 func (g *group) keepClosed(before *group) {
 	before.mu.Lock()
-	c := before.closing
+	c, size := before.closing, len(before.places)
 	before.mu.Unlock()
 	g.mu.Lock()
+	defer g.mu.Unlock()
 	g.closing = c
-	g.mu.Unlock()
+	if g.elastic() { // it has the same load
+		g.initial = size
+	}
 }
 
 // shownState is the state of a closed group for status.

@@ -35,7 +35,8 @@ type router struct {
 	listeners []*os.File  // set before run
 	handover  [2]*os.File // the same: where to send connections, and receive them
 	oom       *oomCounter
-	helper    *dispatchHelper // nil: there is none
+	helper    *dispatchHelper                 // nil: there is none
+	want      func(group string, waiting int) // requests wait for a thread
 
 	backoff backoff
 	stop    chan struct{} // closed: end the router and start none any more
@@ -297,6 +298,8 @@ func (r *router) receive(conn *wire.Conn, s *session, ready chan<- struct{}, log
 			return fmt.Errorf("router cannot start: %w", errors.New(m.Error))
 		case m.Type == wire.TypeRetired && m.Process != nil:
 			r.feed.retired(m.Process.PID)
+		case m.Type == wire.TypeWanted && m.Wanted != nil:
+			r.want(m.Wanted.Group, m.Wanted.Waiting)
 		case m.Type == wire.TypeReplace && m.Replace != nil && r.helper != nil:
 			r.helper.replace(m.Replace)
 		case m.Type == wire.TypeStatus && m.Status != nil:

@@ -59,6 +59,7 @@ func (g *group) resize(n int, reason exitreason.Reason, hurry bool, settled func
 	}
 	g.wanted = n
 	for len(g.places) > n {
+		g.idlest()
 		last := len(g.places) - 1
 		g.places[last].giveUp(reason, hurry)
 		g.places = g.places[:last]

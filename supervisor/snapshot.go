@@ -128,7 +128,7 @@ func (g *group) snapshot(queue wire.GroupStatus) status.Group {
 		processes = append(processes, p)
 	}
 	out := status.Group{
-		Name: g.config.Name, User: g.identity.User, UID: g.identity.UID, Wanted: g.wanted,
+		Name: g.config.Name, User: g.identity.User, UID: g.identity.UID, Wanted: g.wanted, Scaling: string(g.config.Scaling), Least: g.floor(), Most: g.limit,
 		Service: g.config.Service(), LoadErrors: g.shownLoadErrors(),
 		Queue: queueOf(queue, g.config.QueueLength), Connections: queue.Connections,
 		Restarts: maps.Clone(g.restarts), LastExit: g.lastExit,
@@ -159,6 +159,8 @@ func (g *group) snapshot(queue wire.GroupStatus) status.Group {
 		out.State = "stopping"
 	case g.impossible != nil:
 		out.State = "failed"
+	case out.Wanted == 0:
+		out.State = "idle"
 	case out.Ready >= out.Wanted:
 		out.State = "ready"
 	case out.Ready > 0:

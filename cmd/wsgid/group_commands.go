@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -150,6 +151,33 @@ are ready. wsgid itself is started with wsgid run.`,
 				return err
 			}
 			return groupCommand(cmd, c, "start", groups, nil, "started")
+		},
+	}
+	addTargetFlags(cmd, &t)
+	return cmd
+}
+
+// newScale is wsgid scale.
+func newScale() *cobra.Command {
+	var t target
+	cmd := &cobra.Command{
+		Use:   "scale GROUP N",
+		Short: "Set the number of processes of a group",
+		Long: `Sets how many processes the group has, or with scaling = "dynamic" or "on_demand"
+how many at most, until the next reload. New ones are started at once and waited
+for; those that are too many finish what they run.`,
+		RunE: func(cmd *cobra.Command, arguments []string) error {
+			if len(arguments) != 2 {
+				return usagef("scale takes a process group and a number, as in wsgid scale web 4")
+			}
+			if _, err := strconv.Atoi(arguments[1]); err != nil {
+				return usagef("%q is no number of processes, as in wsgid scale web 4", arguments[1])
+			}
+			c, err := t.connect(cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			return groupCommand(cmd, c, "scale", arguments[:1], url.Values{"processes": arguments[1:]}, "scaled to "+arguments[1])
 		},
 	}
 	addTargetFlags(cmd, &t)

@@ -150,7 +150,11 @@ type Group struct {
 	User   string `json:"user"`
 	UID    int    `json:"uid"`
 	Wanted int    `json:"processes_wanted"`
-	// State is starting, ready, degraded (fewer processes ready than wanted),
+	// Scaling is static, dynamic or on_demand; Least and Most bound Wanted.
+	Scaling string `json:"scaling"`
+	Least   int    `json:"processes_least"`
+	Most    int    `json:"processes_most"`
+	// State is idle (on demand, and nobody asks), starting, ready, degraded (fewer processes ready than wanted),
 	// backoff (none ready, waiting before the next attempt), failed (the same, and
 	// this machine lacks something: its user, directory or Python) or stopping.
 	State string `json:"state"`

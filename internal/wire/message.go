@@ -31,6 +31,7 @@ const (
 	TypeRetired   Type = "retired"   // R: no request of ours is left on Process; Process is set
 	TypeExplained Type = "explained" // R: answer to TypeExplain; ID and Explanation are set
 	TypeStatus    Type = "status"    // R: answer to TypeQuery; ID and Status are set
+	TypeWanted    Type = "wanted"    // R: requests of a group that may grow wait for a thread; Wanted is set
 	TypeReplace   Type = "replace"   // R: the dispatch helper is unfit; Replace is set
 )
 
@@ -46,6 +47,7 @@ type Message struct {
 	Status      *RouterStatus `json:"status,omitempty"`
 	Helper      *HelperState  `json:"helper,omitempty"`
 	Replace     *Replace      `json:"replace,omitempty"`
+	Wanted      *Wanted       `json:"wanted,omitempty"`
 	Question    *Question     `json:"question,omitempty"`
 	Explanation *Explanation  `json:"explanation,omitempty"`
 	Error       string        `json:"error,omitempty"`
@@ -105,6 +107,13 @@ type Replace struct {
 	Reason string `json:"reason"`
 	// Lost: it has closed a connection, so that it has probably ended already.
 	Lost bool `json:"lost,omitempty"`
+}
+
+// Wanted says that so many requests of a group wait for a thread. It is said
+// again only after one of its processes has become ready or has left.
+type Wanted struct {
+	Group   string `json:"group"`
+	Waiting int    `json:"waiting"`
 }
 
 // Stop asks the router to end: it stops accepting at once, finishes what runs,

@@ -85,6 +85,8 @@ type Group struct {
 	Threads      int           `json:"threads"`
 	QueueLength  int           `json:"queue_length"`  // requests that may wait
 	QueueTimeout time.Duration `json:"queue_timeout"` // enforced while waiting; 0: no limit
+	// Elastic: it may get further processes when requests wait (TypeWanted).
+	Elastic bool `json:"elastic,omitempty"`
 }
 
 // VirtualHost is what requests for some names see.

@@ -1,0 +1,105 @@
+package supervisor
+
+import (
+	"testing"
+	"time"
+
+	"github.com/wsgid/wsgid/config"
+	"github.com/wsgid/wsgid/internal/status"
+)
+
+// TestOnDemandGroup: nothing runs until the router wants it; then as many as
+// needed, at most processes; and nothing again.
+func TestOnDemandGroup(t *testing.T) {
+	w := newWorld(t)
+	w.group("web", "ok", func(p *config.DaemonProcess) {
+		p.Processes, p.Scaling, p.IdleTimeout = 3, config.ScalingOnDemand, time.Millisecond
+	})
+	w.start()
+	if s := w.status(); s.Groups[0].State != "idle" || len(s.Groups[0].Processes) != 0 {
+		t.Errorf("%+v", s.Groups[0])
+	}
+	g := w.s.generation().find("web")
+	for _, waiting := range []int{1, 100, 100} { // 1, then 2 more, then no more
+		g.want(waiting)
+		w.await("growth", func(*status.Snapshot) bool { return len(g.demand) == 0 })
+	}
+	w.await("three processes", func(s *status.Snapshot) bool { return s.Groups[0].Ready == 3 })
+	w.await("none", func(s *status.Snapshot) bool { return s.Groups[0].State == "idle" && len(s.Groups[0].Processes) == 0 })
+	g.want(1)
+	w.await("one", func(s *status.Snapshot) bool { return s.Groups[0].Ready == 1 })
+}
+
+// TestDynamicGroup keeps what it must have, and those that are busy.
+func TestDynamicGroup(t *testing.T) {
+	w := newWorld(t)
+	w.group("web", "ok", func(p *config.DaemonProcess) {
+		p.Processes, p.Scaling, p.MinProcesses, p.IdleTimeout = 4, config.ScalingDynamic, 2, time.Millisecond
+	})
+	w.start()
+	g := w.s.generation().find("web")
+	g.want(100)
+	w.await("growth", func(s *status.Snapshot) bool { return s.Groups[0].Ready == 3 })
+	w.await("two", func(s *status.Snapshot) bool { return len(s.Groups[0].Processes) == 2 && s.Groups[0].Ready == 2 })
+	if s := w.status().Groups[0]; s.Wanted != 2 || s.Least != 2 || s.Most != 4 || len(s.Restarts) != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestScaleGroup: places come and go; who asks for nonsense hears of it.
+func TestScaleGroup(t *testing.T) {
+	w := newWorld(t)
+	w.group("web", "ok")
+	w.start()
+	for _, n := range []int{3, 1, 2} {
+		if err := w.s.Scale("web", n); err != nil {
+			t.Fatal(err)
+		}
+		w.await("the number", func(s *status.Snapshot) bool {
+			return s.Groups[0].Ready == n && len(s.Groups[0].Processes) == n && s.Groups[0].State == "ready"
+		})
+	}
+	if w.s.Scale("web", 0) == nil || w.s.Scale("nobody", 1) == nil || w.s.Scale("web", config.MaxProcesses+1) == nil {
+		t.Error("nonsense is taken")
+	}
+	if err := w.s.StopGroups([]string{"web"}, false); err != nil {
+		t.Fatal(err)
+	}
+	if s := w.status().Groups[0]; s.State != closedStopped || len(s.Processes) != 0 || len(s.Restarts) != 0 {
+		t.Errorf("%+v", s)
+	}
+	if w.s.Scale("web", 2) == nil {
+		t.Error("a stopped group is scaled")
+	}
+	if err := w.s.StartGroups([]string{"web"}); err != nil {
+		t.Fatal(err)
+	}
+	if s := w.status().Groups[0]; s.Ready != 2 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestRestartGroup: each process is another one, in a service as well.
+func TestRestartGroup(t *testing.T) {
+	w := newWorld(t)
+	w.group("web", "scripts", func(p *config.DaemonProcess) { p.Processes, p.MaxSurge = 3, 2 })
+	w.group("job", "quiet-service", func(p *config.DaemonProcess) { p.Threads = 0 })
+	w.start()
+	before := w.status()
+	if outcome := w.s.Restart(nil); outcome.Error != "" || outcome.Replaced != 4 {
+		t.Fatalf("%+v", outcome)
+	}
+	s := w.await("the others", func(s *status.Snapshot) bool {
+		return s.Groups[0].Ready == 3 && len(s.Groups[0].Processes) == 3 && s.Groups[1].Ready == 1 && pids(s, 1) != pids(before, 1)
+	})
+	for _, p := range s.Groups[0].Processes {
+		for _, old := range before.Groups[0].Processes {
+			if p.PID == old.PID {
+				t.Errorf("%d is left", p.PID)
+			}
+		}
+	}
+	if s.Groups[0].Restarts["restart"] != 3 {
+		t.Errorf("%v", s.Groups[0].Restarts)
+	}
+}
