@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -239,6 +240,72 @@ func TestSandboxFails(t *testing.T) {
 		exit := status.Group(name).LastExit
 		if exit == nil || !strings.Contains(exit.Error, want) {
 			t.Errorf("%s: %+v, want %q", name, exit, want)
+		}
+	}
+}
+
+// TestChroot: `wsgid check` says what an empty root directory lacks and how to
+// get it there; with that done the group runs inside it and sees nothing else.
+func TestChroot(t *testing.T) {
+	harness.NeedRoot(t)
+	w := newWorld(t)
+	jail := w.Path("jail")
+	if err := os.MkdirAll(jail+"/app", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	w.App("sandbox.py")
+	// Scripts have the paths of the machine until the process has them.
+	w.Configure(group("in", "#64001", 1, 1, option("chroot", jail), option("home", "/app"), "private_tmp = true",
+		`read_only_paths = ["/"]`, `inaccessible_paths = ["-/etc/ssl"]`) +
+		group("other", "#64001", 1, 1) +
+		mount("/in", "jail/app/sandbox.py", option("process_group", "in")) +
+		mount("/dir", "jail/app/", option("process_group", "in")) +
+		mount("/away", "apps/sandbox.py", option("process_group", "%{ENV:wsgid_test}")))
+	_, out, errs := w.CLI("check", "--config", w.Path("wsgid.hcl"))
+	for _, want := range []string{"NEEDED   /usr/bin/python3:", "libpython3", "/libc.so.6: needed by", "/libm.so.6: needed by", "/libffi.so", "the standard library",
+		"/app/sandbox.py: the script of a mount", "/dev/null:", "/dev/urandom:", "/etc/passwd:", "/tmp: private_tmp"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("check does not say %q:\n%s%s", want, out, errs)
+		}
+	}
+	obey(t, out)
+	if err := os.WriteFile(jail+"/app/sandbox.py", []byte(readFile(t, filepath.Join(harness.Apps(), "sandbox.py"))), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, errs := w.CLI("check", "--apps", "--config", w.Path("wsgid.hcl")); code != 0 || strings.Contains(out, "NEEDED") || strings.Contains(out, "libffi") {
+		t.Fatalf("check after what it said was done: %d %s%s", code, out, errs)
+	}
+	wsgid := w.Start(harness.Options{})
+	wsgid.AwaitReady("in")
+	apache := w.StartApache(harness.ApacheOptions{Config: "SetEnv wsgid_test in\n" + harness.ProxyPass})
+	wantError(t, apache.Get("/away"), 403, "WSGID-")
+	for _, at := range []string{"/in", "/dir/sandbox.py"} {
+		v := try(t, apache.Client, at,
+			attempt{"read", "/app/sandbox.py", ""}, attempt{"read", "/etc/shadow", "ENOENT"}, attempt{"read", w.Dir, "ENOENT"},
+			attempt{"write", "/app/x", "EROFS"}, attempt{"write", "/tmp/x", ""}, attempt{"remove", "/tmp/x", ""}, attempt{"read", "/etc/ssl", "EACCES"},
+			attempt{"read", "/proc/self", "ENOENT"}, attempt{"read", "/../../etc/shadow", "ENOENT"}, attempt{"write", "/dev/null", ""})
+		if v.CWD != "/app" || v.File != "/app/sandbox.py" || v.ScriptFilename != "/app/sandbox.py" || v.DocumentRoot != nil {
+			t.Errorf("%s: %+v", at, v)
+		}
+	}
+	if root, err := os.Readlink(fmt.Sprintf("/proc/%d/root", wsgid.Status().PIDs("in")[0])); err != nil || root != "/" && root != jail {
+		t.Errorf("root directory %s, %v", root, err)
+	}
+}
+
+// obey does what `wsgid check` says is to be done.
+func obey(t *testing.T, out string) {
+	t.Helper()
+	for line := range strings.Lines(out) {
+		for _, verb := range []string{"cp ", "mkdir "} {
+			_, command, found := strings.Cut(line, ": "+verb)
+			if !found {
+				continue
+			}
+			command, _, _ = strings.Cut(verb+command, ", or ")
+			if output, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {
+				t.Fatalf("%s: %v\n%s", command, err, output)
+			}
 		}
 	}
 }
