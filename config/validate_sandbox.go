@@ -112,7 +112,7 @@ func (v *validator) sandboxPaths(block hcl.Range, option string, paths []string)
 // reachable refuses what lies in a path that cannot be entered.
 func (v *validator) reachable(p *DaemonProcess, option, path string) {
 	for _, hidden := range p.InaccessiblePaths {
-		if path != bare(hidden) && below(bare(hidden), path) {
+		if hidden != "/" && path != bare(hidden) && below(bare(hidden), path) {
 			v.add(v.place(p.Range, option), "Path is inaccessible", "%q lies in %q of inaccessible_paths: nothing in there can be reached.", path, bare(hidden))
 		}
 	}
