@@ -31,6 +31,7 @@ type groupPlan struct {
 	scripts      ownership // of the scripts that it runs; -1: anybody's
 	interpreters interpreters
 	impossible   error // nil: it can run here
+	unprotected  bool  // it runs without the Landlock that it wants
 }
 
 type listenerPlan struct {
@@ -115,6 +116,7 @@ func (p *plan) addGroup(cfg *config.Config, i int, routerUser string) {
 	g := groupPlan{
 		config: c, identity: id, rules: scriptTableOf(cfg, c.Name), preloads: cfg.Preloads(c.Name), scripts: scripts,
 		interpreters: interpretersOf(cfg, c.Name, &c.PythonOptions), impossible: err,
+		unprotected: p.powers.unprotected(&c.Sandbox),
 	}
 	g.shutIn()
 	p.groups = append(p.groups, g)

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -57,7 +58,7 @@ func (p powers) refuse(s *config.Sandbox) error {
 	case s.OOMScoreAdjust != nil && *s.OOMScoreAdjust < 0 && !p.has(unix.CAP_SYS_RESOURCE):
 		return needs("oom_score_adjust below 0", "CAP_SYS_RESOURCE")
 	case s.Landlock != nil && !s.Landlock.BestEffort && !p.landlock:
-		return fmt.Errorf("landlock: this kernel does not have it, or it is not switched on: it takes Linux 5.13 or later with landlock in lsm=; or write best_effort = true, or take the block out")
+		return errors.New("landlock: this kernel does not have it, or it is not switched on: it takes Linux 5.13 or later with landlock in lsm=; or write best_effort = true, or take the block out")
 	}
 	if s.Chroot == "" {
 		return nil
@@ -71,6 +72,10 @@ func (p powers) refuse(s *config.Sandbox) error {
 	}
 	return nil
 }
+
+// unprotected says whether the group would run without the Landlock that it
+// wants: best_effort, on a kernel that does not have it.
+func (p powers) unprotected(s *config.Sandbox) bool { return s.Landlock != nil && !p.landlock }
 
 // setSandbox adds what the C side is to do (docs/internals.md section 1).
 func setSandbox(b *boot.Block, s *config.Sandbox) {

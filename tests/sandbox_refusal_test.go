@@ -94,6 +94,11 @@ func TestSandboxRefused(t *testing.T) {
 			if _, refused := row.refused["lock"]; !refused || row.check {
 				try(t, apache.Client, "/effort", attempt{"read", "/etc/passwd", ""})
 			}
+			if row.name == "no Landlock" {
+				wsgid.Log.Await(t, "the warning about best_effort", func(r harness.Record) bool {
+					return r.Text("group") == "effort" && strings.Contains(r.Message(), "no Landlock")
+				})
+			}
 			status := wsgid.Status()
 			for name, want := range row.refused {
 				if exit := status.Group(name).LastExit; exit == nil || !strings.Contains(exit.Error, want) {
