@@ -195,8 +195,10 @@ static bool show_inside(const struct wsgid_server *server, struct fcgi_pair *p)
 		strip_root(server, p);
 	else if (NAMED(p, "DOCUMENT_ROOT") && !strip_root(server, p))
 		return false;
-	if (p->value_length == 0 && NAMED(p, "DOCUMENT_ROOT"))
-		p->value = "/", p->value_length = 1;
+	if (p->value_length == 0 && NAMED(p, "DOCUMENT_ROOT")) {
+		p->value = "/";
+		p->value_length = 1;
+	}
 	return true;
 }
 
@@ -204,6 +206,8 @@ static bool show_inside(const struct wsgid_server *server, struct fcgi_pair *p)
 static bool parse(struct wsgid_request *r, const uint8_t *params, size_t size)
 {
 	struct wsgid_thread *local = r->local;
+	const struct wsgid_server *server = r->connection->server;
+	const bool shut_in = server->root_length != 0;
 	size_t position = 0;
 	bool good = true;
 	for (;;) {
@@ -226,7 +230,7 @@ static bool parse(struct wsgid_request *r, const uint8_t *params, size_t size)
 			continue;
 		}
 		look_at(r, p);
-		if (r->connection->server->root_length && !show_inside(r->connection->server, p))
+		if (shut_in && !show_inside(server, p))
 			continue;
 		r->pair_count++;
 	}

@@ -278,7 +278,7 @@ func TestChroot(t *testing.T) {
 	wsgid := w.Start(harness.Options{})
 	wsgid.AwaitReady("in")
 	apache := w.StartApache(harness.ApacheOptions{Config: "SetEnv wsgid_test in\n" + harness.ProxyPass})
-	wantError(t, apache.Get("/away"), 403, "WSGID-")
+	wantError(t, apache.Get("/away"), 403, "WSGID-1101")
 	for _, at := range []string{"/in", "/dir/sandbox.py"} {
 		v := try(t, apache.Client, at,
 			attempt{"read", "/app/sandbox.py", ""}, attempt{"read", "/etc/shadow", "ENOENT"}, attempt{"read", w.Dir, "ENOENT"},
@@ -288,7 +288,16 @@ func TestChroot(t *testing.T) {
 			t.Errorf("%s: %+v", at, v)
 		}
 	}
-	if root, err := os.Readlink(fmt.Sprintf("/proc/%d/root", wsgid.Status().PIDs("in")[0])); err != nil || root != "/" && root != jail {
+	// A changed script replaces the process, whose paths are others than the router's.
+	before := try(t, apache.Client, "/in").PID
+	if err := os.WriteFile(jail+"/app/sandbox.py", []byte(readFile(t, jail+"/app/sandbox.py")+"\n# edited\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if v := try(t, apache.Client, "/in"); v.PID == before {
+		t.Error("the changed script was not loaded by another process")
+	}
+	wsgid.AwaitReady("in")
+	if root, err := os.Readlink(fmt.Sprintf("/proc/%d/root", wsgid.Status().PIDs("in")[0])); err != nil || root != jail && root != "/" {
 		t.Errorf("root directory %s, %v", root, err)
 	}
 }
