@@ -28,8 +28,8 @@ struct wsgid_sandbox_path wsgid_sandbox_path(const char *value);
 
 /* Looks an absolute path up below the directory root and writes where it
  * really lies into real[PATH_MAX], relative to root; "" is root itself. A
- * symbolic link counts only if it and its directory belong to this user and
- * nobody else can write there: what the user of the group could make must not
+ * symbolic link counts only if it and its directory belong to root or this user
+ * and nobody else can write there: what the user of the group could make must not
  * lead root anywhere. With owned every directory on the way must be like that.
  * Returns an O_PATH descriptor, close-on-exec, the caller's, or -1 with errno
  * and a reason in error. */

@@ -40,11 +40,16 @@ __attribute__((format(printf, 3, 4))) static int fail(struct walk *w, int code, 
 	return -1;
 }
 
-/* Only this user can change what lies in the directory, or at least not what
- * is his. */
+static bool is_ours(uid_t uid)
+{
+	return uid == 0 || uid == geteuid();
+}
+
+/* Only root and this user can change what lies in the directory, or others at
+ * least not what is theirs. */
 static bool is_owned(const struct stat *directory)
 {
-	return directory->st_uid == geteuid() &&
+	return is_ours(directory->st_uid) &&
 	       ((directory->st_mode & 022) == 0 || (directory->st_mode & S_ISVTX) != 0);
 }
 
@@ -88,7 +93,7 @@ static int follow(struct walk *w, int link, const struct stat *status, const str
 	char target[PATH_MAX];
 	ssize_t length;
 
-	if (status->st_uid != geteuid() || !is_owned(directory))
+	if (!is_ours(status->st_uid) || !is_owned(directory))
 		return fail(w, ELOOP, "a symbolic link below /%s belongs to user %d or lies where others can write: "
 		            "write the path that it leads to", w->real, (int)status->st_uid);
 	if (++w->links > LINKS)

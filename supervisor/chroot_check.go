@@ -216,7 +216,7 @@ func (j *jail) libraries(inside string, needed bool) {
 	if err != nil {
 		return // Python itself will say what is wrong with it
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // only read
 	names, err := file.ImportedLibraries()
 	if err != nil {
 		return
