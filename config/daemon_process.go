@@ -55,7 +55,7 @@ func (d *decoder) daemonProcessOptions(p *DaemonProcess) options {
 		"script_user":             d.str(&p.ScriptUser),
 		"script_group":            d.str(&p.ScriptGroup),
 		"destroy_interpreter":     d.boolean(&p.DestroyInterpreter),
-	}.with(d.pythonOptions(&p.PythonOptions))
+	}.with(d.pythonOptions(&p.PythonOptions)).with(d.sandboxOptions(&p.Sandbox))
 }
 
 func (d *decoder) decodeDaemonProcess(block *hclsyntax.Block) {
@@ -65,7 +65,11 @@ func (d *decoder) decodeDaemonProcess(block *hclsyntax.Block) {
 	}
 	p := defaultDaemonProcess()
 	p.Name = name
-	p.Range = d.decodeBody("daemon_process", block, d.daemonProcessOptions(&p))
+	p.Range = d.decodeBody("daemon_process", block, d.daemonProcessOptions(&p), "landlock")
+	if p.PrivateTmp && p.PrivateTmpSize == 0 {
+		p.PrivateTmpSize = defaultPrivateTmpSize
+	}
+	d.decodeLandlock(block, &p)
 	p.ProcessesSet = d.given(p.Range, "processes")
 	d.scalingDefaults(&p)
 	d.config.DaemonProcesses = append(d.config.DaemonProcesses, p)

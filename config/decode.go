@@ -20,6 +20,9 @@ type decoder struct {
 	unread map[hcl.Range]bool
 	// orders counts the blocks that have scripts imported.
 	orders int
+	// landlocks are the landlock blocks of daemon_process blocks, by the range
+	// of these.
+	landlocks map[hcl.Range]hcl.Range
 	// single remembers the blocks that may occur once.
 	single map[string]hcl.Range
 }

@@ -189,7 +189,8 @@ type DaemonProcess struct {
 	ShutdownTimeout                  time.Duration // for requests to finish after SIGTERM, default 5 s; then SIGKILL
 	GracefulTimeout                  time.Duration // for requests to finish before a planned replacement, default 15 s
 	NoNewPrivileges                  bool          // default true
-	MaxSurge                         int           // processes that a restart starts beside those that are, default 1
+	Sandbox
+	MaxSurge int // processes that a restart starts beside those that are, default 1
 	// ReloadOnError says what happens while changed code cannot be imported.
 	ReloadOnError ReloadOnError
 	// Watch are patterns of files whose change replaces the processes;

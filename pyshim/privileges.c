@@ -18,6 +18,8 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include "sandbox.h"
+
 static int failed(char *error, size_t error_size, const char *what)
 {
 	snprintf(error, error_size, "%s: %s", what, strerror(errno));
@@ -194,11 +196,15 @@ int wsgid_privileges_drop(const struct wsgid_boot *boot, char *error, size_t err
 		return failed(error, error_size, "parent-death signal");
 	if (mask >= 0)
 		umask((mode_t)mask & 0777);
-	if (set_limits(boot, error, error_size) != 0 || switch_user(boot, error, error_size) != 0)
+	if (set_limits(boot, error, error_size) != 0 || wsgid_sandbox_enter(boot, error, error_size) != 0)
 		return -1;
 	if (strcmp(wsgid_boot_get(boot, "no_new_privs", "1"), "0") != 0 &&
 	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return failed(error, error_size, "no_new_privs");
+	/* Before the switch: root can look every path up, and without no_new_privs
+	 * only root may restrict itself. */
+	if (wsgid_landlock_restrict(boot, error, error_size) != 0 || switch_user(boot, error, error_size) != 0)
+		return -1;
 	if (enter_directory(boot, error, error_size) != 0)
 		return -1;
 	/* The switch of user made the process undumpable, which would take

@@ -62,6 +62,9 @@ func (g *group) run(settled func()) {
 		g.cannotRun()
 		return
 	}
+	if g.unprotected {
+		g.log.Warn("this kernel has no Landlock: the group runs without it, as best_effort wants")
+	}
 	g.changed() // it may be closed
 	if g.elastic() {
 		g.slots.Go(g.scale)

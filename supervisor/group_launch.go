@@ -48,6 +48,7 @@ func (g *group) launch(retried map[scriptKey]bool, trial bool) (*launch, error) 
 		b.Set("chdir.fallback", "/")
 	}
 	b.SetBool("no_new_privs", c.NoNewPrivileges)
+	setSandbox(b, &c.Sandbox)
 	b.SetBool("dumpable", true)
 	if !c.Service() {
 		b.SetInt("fd.listen", 0)
@@ -93,7 +94,7 @@ func (g *group) launch(retried map[scriptKey]bool, trial bool) (*launch, error) 
 		b.SetBool("trial", true)
 	}
 	b.Set("reload_on_error", string(c.ReloadOnError))
-	b.SetList("watch", c.Watch)
+	b.SetList("watch", insideAll(&c.Sandbox, c.Watch))
 	return spec, nil
 }
 
