@@ -6,6 +6,9 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
+// maxMemory bounds limits of memory: more than any machine has.
+const maxMemory = 1 << 50
+
 // daemonProcessOptions are those of daemon_process "name" { … }.
 func (d *decoder) daemonProcessOptions(p *DaemonProcess) options {
 	return options{
@@ -31,6 +34,9 @@ func (d *decoder) daemonProcessOptions(p *DaemonProcess) options {
 		"display_name":            d.str(&p.DisplayName),
 		"cpu_priority":            d.integer(&p.CPUPriority, -20, 19),
 		"cpu_time_limit":          d.duration(&p.CPUTimeLimit),
+		"memory_limit":            d.size(&p.MemoryLimit, 0, maxMemory),
+		"virtual_memory_limit":    d.size(&p.VirtualMemoryLimit, 0, maxMemory),
+		"memory_soft_limit":       d.size(&p.MemorySoftLimit, 0, maxMemory),
 		"eviction_timeout":        d.duration(&p.EvictionTimeout),
 		"inactivity_timeout":      d.duration(&p.InactivityTimeout),
 		"deadlock_timeout":        d.duration(&p.DeadlockTimeout),

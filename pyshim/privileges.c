@@ -152,6 +152,16 @@ static int enter_directory(const struct wsgid_boot *boot, char *error, size_t er
 	return -1;
 }
 
+/* Bytes that the process can get, in hard and soft limit as mod_wsgi does
+ * (mod_wsgi behaviour 2); nothing without the option. */
+static int limit_memory(const struct wsgid_boot *boot, const char *option, int resource)
+{
+	long bytes = wsgid_boot_number(boot, option, 0);
+	struct rlimit limit = { (rlim_t)bytes, (rlim_t)bytes };
+
+	return bytes > 0 ? setrlimit((__rlimit_resource_t)resource, &limit) : 0;
+}
+
 /* What only root may do, or what may be done in one direction only. */
 static int set_limits(const struct wsgid_boot *boot, char *error, size_t error_size)
 {
@@ -163,6 +173,10 @@ static int set_limits(const struct wsgid_boot *boot, char *error, size_t error_s
 		return failed(error, error_size, "cpu_priority");
 	if (seconds > 0 && setrlimit(RLIMIT_CPU, &limit) != 0)
 		return failed(error, error_size, "cpu_time_limit");
+	if (limit_memory(boot, "memory_limit", RLIMIT_DATA) != 0)
+		return failed(error, error_size, "memory_limit");
+	if (limit_memory(boot, "virtual_memory_limit", RLIMIT_AS) != 0)
+		return failed(error, error_size, "virtual_memory_limit");
 	return 0;
 }
 

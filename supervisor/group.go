@@ -69,6 +69,9 @@ func (g *group) run(settled func()) {
 	if g.elastic() {
 		g.slots.Go(g.scale)
 	}
+	if g.config.MemorySoftLimit > 0 {
+		g.slots.Go(g.weigh)
+	}
 	g.resize(g.atStart(), exitreason.None, false, settled)
 }
 

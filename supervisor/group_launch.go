@@ -34,6 +34,12 @@ func (g *group) launch(retried map[scriptKey]bool, trial bool) (*launch, error) 
 		b.SetInt("cpu_time_limit", limit)
 		b.SetInt("cpu_time_killed", limit+1+int64((c.GracefulTimeout+c.ShutdownTimeout)/time.Second))
 	}
+	if c.MemoryLimit > 0 {
+		b.SetInt("memory_limit", c.MemoryLimit)
+	}
+	if c.VirtualMemoryLimit > 0 {
+		b.SetInt("virtual_memory_limit", c.VirtualMemoryLimit)
+	}
 	if c.Home != "" {
 		b.Set("chdir", c.Home)
 		b.Set("home", c.Home)
