@@ -140,7 +140,7 @@ func TestPrivateTmp(t *testing.T) {
 	name := "/tmp/wsgid-private-" + filepath.Base(w.Dir)
 	first := try(t, apache.Client, "/", attempt{"empty", "/tmp", ""}, attempt{"empty", "/var/tmp", ""}, attempt{"write", name, ""},
 		attempt{"write", "/var" + name, ""}, attempt{"write", dir + "/x", "EROFS"})
-	try(t, apache.Client, "/", attempt{"empty", "/tmp", "ENOTEMPTY"}, attempt{"read", name, ""})
+	try(t, apache.Client, "/", attempt{"empty", "/tmp", "ENOTEMPTY"}, attempt{"read", name, ""}, attempt{"fill", "/tmp/full", "ENOSPC"})
 	for _, path := range []string{name, "/var" + name} {
 		if _, err := os.Stat(path); err == nil {
 			t.Errorf("%s is seen outside", path)

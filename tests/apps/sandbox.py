@@ -22,6 +22,13 @@ def write(path):
         file.write(b"x")
 
 
+def fill(path):
+    """More than a private /tmp of a test holds."""
+    with open(path, "wb", buffering=0) as file:
+        for _ in range(64):
+            file.write(bytes(1 << 16))
+
+
 def make(path):
     os.mkdir(path)
 
@@ -47,7 +54,7 @@ def device(path):
     os.mknod(path, 0o600 | stat.S_IFCHR, os.makedev(1, 3))
 
 
-VERBS = {f.__name__: f for f in (read, write, make, remove, truncate, execute, empty, device)}
+VERBS = {f.__name__: f for f in (read, write, fill, make, remove, truncate, execute, empty, device)}
 
 
 def attempt(verb, path):
