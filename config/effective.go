@@ -1,7 +1,9 @@
 package config
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -43,6 +45,17 @@ type EffectiveOption struct {
 	At *Place `json:"at,omitempty"`
 	// From is the block that it is inherited from.
 	From string `json:"from,omitempty"`
+}
+
+// UnmarshalJSON keeps every digit of a number.
+func (o *EffectiveOption) UnmarshalJSON(data []byte) error {
+	type plainOption EffectiveOption
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	if err := decoder.Decode((*plainOption)(o)); err != nil {
+		return fmt.Errorf("option of a configuration: %w", err)
+	}
+	return nil
 }
 
 // Origin is where a value comes from.
@@ -248,8 +261,7 @@ func plain(v cty.Value) any {
 	case t == cty.Bool:
 		return v.True()
 	case t == cty.Number:
-		n, _ := v.AsBigFloat().Float64()
-		return n
+		return json.Number(v.AsBigFloat().Text('f', -1)) // as go-cty makes text of it
 	case t == cty.String:
 		return restoreExpansions(v.AsString())
 	case t.IsObjectType() || t.IsMapType():

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"regexp"
@@ -81,8 +82,8 @@ func literal(value any) string {
 	switch v := value.(type) {
 	case bool:
 		return strconv.FormatBool(v)
-	case float64:
-		return strconv.FormatFloat(v, 'f', -1, 64)
+	case json.Number:
+		return v.String()
 	case string:
 		return quote(v)
 	case []any:

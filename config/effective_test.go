@@ -15,6 +15,8 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
+var samePrefix = cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
+
 // readAgain writes a configuration and reads what was written. It goes through
 // JSON, as what a running wsgid answers does.
 func readAgain(t *testing.T, c *Config, identity Identity) (text string, again Result) {
@@ -72,7 +74,7 @@ func TestEffectiveRoundTrip(t *testing.T) {
 			t.Errorf("%s: %v\n%s", name, again.Diagnostics, text)
 			continue
 		}
-		if diff := cmp.Diff(c, again.Config, sameRange, sameSource, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+		if diff := cmp.Diff(c, again.Config, sameRange, sameSource, samePrefix); diff != "" {
 			t.Errorf("%s: another configuration (-first +again):\n%s\n%s", name, diff, text)
 		}
 		for at, n := range c.Source.order {
@@ -186,7 +188,7 @@ router {
   priority = 7
 }
 daemon_process "web" {
-  environment = { SECRET = "a$${b} %{GLOBAL}", N = 1 }
+  environment = { SECRET = "a$${b} %{GLOBAL}", N = 12345678901234567890.5 }
   queue_timeout = null
 }
 virtual_host "h" {
@@ -208,7 +210,7 @@ virtual_host "h" {
 		"# /etc/wsgid.hcl and what it includes.",
 		"listen \"http\" { # /etc/wsgid.hcl:1\n  address = \"127.0.0.1:0\" # /etc/wsgid.hcl:2\n  body_timeout = 90 # /etc/wsgid.hcl:3\n",
 		"\n  # idle_timeout = \"1m15s\" # default\n",
-		"\n  environment = { \"N\" = 1, \"SECRET\" = \"a$${b} %{GLOBAL}\" } # /etc/wsgid.hcl:9\n",
+		"\n  environment = { \"N\" = 12345678901234567890.5, \"SECRET\" = \"a$${b} %{GLOBAL}\" } # /etc/wsgid.hcl:9\n",
 		"\n  # queue_timeout = \"45s\" # default\n",
 		"\n    application_group = \"%{RESOURCE}\" # /etc/wsgid.hcl:16\n",
 		"\n    # error_override = true # inherited from virtual_host \"h\", /etc/wsgid.hcl:13\n",
