@@ -6,6 +6,9 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
+// maxMemory bounds limits of memory: more than any machine has.
+const maxMemory = 1 << 50
+
 // daemonProcessOptions are those of daemon_process "name" { … }.
 func (d *decoder) daemonProcessOptions(p *DaemonProcess) options {
 	return options{
@@ -31,6 +34,9 @@ func (d *decoder) daemonProcessOptions(p *DaemonProcess) options {
 		"display_name":            d.str(&p.DisplayName),
 		"cpu_priority":            d.integer(&p.CPUPriority, -20, 19),
 		"cpu_time_limit":          d.duration(&p.CPUTimeLimit),
+		"memory_limit":            d.size(&p.MemoryLimit, 0, maxMemory),
+		"virtual_memory_limit":    d.size(&p.VirtualMemoryLimit, 0, maxMemory),
+		"memory_soft_limit":       d.size(&p.MemorySoftLimit, 0, maxMemory),
 		"eviction_timeout":        d.duration(&p.EvictionTimeout),
 		"inactivity_timeout":      d.duration(&p.InactivityTimeout),
 		"deadlock_timeout":        d.duration(&p.DeadlockTimeout),
@@ -49,7 +55,7 @@ func (d *decoder) daemonProcessOptions(p *DaemonProcess) options {
 		"script_user":             d.str(&p.ScriptUser),
 		"script_group":            d.str(&p.ScriptGroup),
 		"destroy_interpreter":     d.boolean(&p.DestroyInterpreter),
-	}.with(d.pythonOptions(&p.PythonOptions))
+	}.with(d.pythonOptions(&p.PythonOptions)).with(d.sandboxOptions(&p.Sandbox))
 }
 
 func (d *decoder) decodeDaemonProcess(block *hclsyntax.Block) {
@@ -59,7 +65,11 @@ func (d *decoder) decodeDaemonProcess(block *hclsyntax.Block) {
 	}
 	p := defaultDaemonProcess()
 	p.Name = name
-	p.Range = d.decodeBody("daemon_process", block, d.daemonProcessOptions(&p))
+	p.Range = d.decodeBody("daemon_process", block, d.daemonProcessOptions(&p), "landlock")
+	if p.PrivateTmp && p.PrivateTmpSize == 0 {
+		p.PrivateTmpSize = defaultPrivateTmpSize
+	}
+	d.decodeLandlock(block, &p)
 	p.ProcessesSet = d.given(p.Range, "processes")
 	d.scalingDefaults(&p)
 	d.config.DaemonProcesses = append(d.config.DaemonProcesses, p)

@@ -22,6 +22,9 @@ type decoder struct {
 	source Source
 	// orders counts the blocks that have scripts imported.
 	orders int
+	// landlocks are the landlock blocks of daemon_process blocks, by the range
+	// of these.
+	landlocks map[hcl.Range]hcl.Range
 	// single remembers the blocks that may occur once.
 	single map[string]hcl.Range
 }

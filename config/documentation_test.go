@@ -64,8 +64,10 @@ func documentedBlocks() map[string]documentedBlock {
 		"static": {open: "listen \"http\" {\naddress = \"127.0.0.1:8000\"\nstatic \"/static/\" {", close: "}", needs: map[string]string{"dir": `"/srv/static"`},
 			options: sortedKeys(d.staticOptions(&Static{})), defaults: Static{}},
 		// case_sensitivity = true is what FoldCase = false says.
-		"router":              {open: "router {", options: sortedKeys(d.routerOptions(&Router{})), defaults: defaultRouter(), derived: -1},
-		"daemon_process":      {open: `daemon_process "x" {`, options: sortedKeys(d.daemonProcessOptions(&DaemonProcess{})), defaults: defaultDaemonProcess()},
+		"router":         {open: "router {", options: sortedKeys(d.routerOptions(&Router{})), defaults: defaultRouter(), derived: -1},
+		"daemon_process": {open: `daemon_process "x" {`, options: sortedKeys(d.daemonProcessOptions(&DaemonProcess{})), defaults: defaultDaemonProcess()},
+		"landlock": {open: "daemon_process \"x\" {\nlandlock {", close: "}", needs: map[string]string{"read": `["/"]`},
+			options: sortedKeys(d.landlockOptions(&Landlock{})), defaults: Landlock{}},
 		"interpreter_options": {open: "interpreter_options {", options: sortedKeys(d.interpreterBlockOptions(&InterpreterBlock{})), defaults: InterpreterBlock{}},
 		"script_alias": {open: `script_alias "/x" {`, needs: map[string]string{"target": `"/srv/x.wsgi"`},
 			options: sortedKeys(d.scriptAliasOptions(&ScriptAlias{})), defaults: defaultScriptAlias()},
@@ -130,6 +132,7 @@ var documentedValue = regexp.MustCompile("^(?:`(\"[^\"]*\")`|([0-9]+)|([0-9]+) s
 // inWords are the defaults that are said in words: nothing is set, or another
 // option, another block or the machine decides.
 var inWords = []string{
+	"`\"256MiB\"` with `private_tmp`", "that of wsgid",
 	"1 with `\"dynamic\"`", "1 with `\"dynamic\"`, 0 with `\"on_demand\"`", "10 s with either",
 	"none", "not set", "all", "those [below](#settings-by-the-web-server)", "anybody", "Python's own",
 	"false, unless `interpreter_options` says so", "true, unless `interpreter_options` says otherwise", "whoever the mode lets in", "those of the user", "the user's primary group",

@@ -51,6 +51,17 @@ func TestExampleContexts(t *testing.T) {
 	}
 }
 
+func TestExampleSandbox(t *testing.T) {
+	result := Read("../examples/sandbox.hcl", root)
+	if len(result.Diagnostics) > 0 {
+		t.Fatal(result.Diagnostics)
+	}
+	groups := result.Config.DaemonProcesses
+	if len(groups) != 2 || groups[0].Mounts() == "" || groups[1].Landlock == nil {
+		t.Errorf("groups: %+v", groups)
+	}
+}
+
 // TestExampleScripts runs the scripts of the examples as a server would.
 func TestExampleScripts(t *testing.T) {
 	const driver = `

@@ -174,11 +174,15 @@ type DaemonProcess struct {
 	MaximumRequests, MaximumRequestsJitter int
 	RestartInterval                        time.Duration // for which a process lives; 0: for ever
 	// DisplayName is argv[0]; "%{GROUP}" is "(wsgi:NAME)"; empty: wsgid.
-	DisplayName       string
-	CPUPriority       int           // as of nice(1), default 0: unchanged
-	CPUTimeLimit      time.Duration // of processor time, whole seconds; 0: no limit
-	EvictionTimeout   time.Duration // GracefulTimeout after SIGUSR1; 0: the same
-	InactivityTimeout time.Duration // idle after a request; 0: no limit
+	DisplayName  string
+	CPUPriority  int           // as of nice(1), default 0: unchanged
+	CPUTimeLimit time.Duration // of processor time, whole seconds; 0: no limit
+	// MemoryLimit (RLIMIT_DATA) and VirtualMemoryLimit (RLIMIT_AS), bytes, are what
+	// a process can get; 0: no limit. One that is resident with more than
+	// MemorySoftLimit is replaced.
+	MemoryLimit, VirtualMemoryLimit, MemorySoftLimit int64
+	EvictionTimeout                                  time.Duration // GracefulTimeout after SIGUSR1; 0: the same
+	InactivityTimeout                                time.Duration // idle after a request; 0: no limit
 	// RequestTimeout × (1 + ln Threads) is how long a request may run; 0: for
 	// ever. Then RequestTimeout is raised in it for InterruptTimeout; if that is
 	// over, or 0, the process is replaced.
@@ -187,7 +191,8 @@ type DaemonProcess struct {
 	ShutdownTimeout                  time.Duration // for requests to finish after SIGTERM, default 5 s; then SIGKILL
 	GracefulTimeout                  time.Duration // for requests to finish before a planned replacement, default 15 s
 	NoNewPrivileges                  bool          // default true
-	MaxSurge                         int           // processes that a restart starts beside those that are, default 1
+	Sandbox
+	MaxSurge int // processes that a restart starts beside those that are, default 1
 	// ReloadOnError says what happens while changed code cannot be imported.
 	ReloadOnError ReloadOnError
 	// Watch are patterns of files whose change replaces the processes;

@@ -45,6 +45,7 @@ func (v *validator) validate() {
 	for i := range c.DaemonProcesses {
 		v.service(&c.DaemonProcesses[i])
 		v.watch(&c.DaemonProcesses[i])
+		v.sandbox(&c.DaemonProcesses[i])
 	}
 	if !v.partial {
 		v.sharedMain()

@@ -69,7 +69,7 @@ func (v *validator) watch(p *DaemonProcess) {
 // watchBases are the directories that relative patterns are for.
 func (v *validator) watchBases(p *DaemonProcess) []string {
 	if p.Home != "" {
-		return []string{p.Home}
+		return []string{p.Outside(p.Home)}
 	}
 	var bases []string
 	add := func(dir string) {

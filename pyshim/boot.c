@@ -268,6 +268,10 @@ __attribute__((constructor)) static void take_role(void)
 	if (strcmp(role, "worker") != 0 && strcmp(role, "router") != 0 && strcmp(role, "dispatcher") != 0)
 		refuse(&boot_block, "unknown role in the boot block");
 	reset_signals();
+	close((int)fd);
+	/* A root directory of its own may lack /dev/null. */
+	if (strcmp(role, "worker") == 0 && move_listener(&boot_block, error, sizeof(error)) != 0)
+		refuse(&boot_block, error);
 	if (wsgid_privileges_drop(&boot_block, error, sizeof(error)) != 0)
 		refuse(&boot_block, error);
 	set_name(&boot_block, role);
@@ -281,7 +285,5 @@ __attribute__((constructor)) static void take_role(void)
 		return;
 	}
 	remove_blank();
-	if (move_listener(&boot_block, error, sizeof(error)) != 0)
-		refuse(&boot_block, error);
 	exit(wsgid_worker_main(&boot_block));
 }

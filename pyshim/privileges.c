@@ -18,6 +18,8 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include "sandbox.h"
+
 static int failed(char *error, size_t error_size, const char *what)
 {
 	snprintf(error, error_size, "%s: %s", what, strerror(errno));
@@ -150,6 +152,16 @@ static int enter_directory(const struct wsgid_boot *boot, char *error, size_t er
 	return -1;
 }
 
+/* Bytes that the process can get, in hard and soft limit as mod_wsgi does
+ * (mod_wsgi behaviour 2); nothing without the option. */
+static int limit_memory(const struct wsgid_boot *boot, const char *option, int resource)
+{
+	long bytes = wsgid_boot_number(boot, option, 0);
+	struct rlimit limit = { (rlim_t)bytes, (rlim_t)bytes };
+
+	return bytes > 0 ? setrlimit((__rlimit_resource_t)resource, &limit) : 0;
+}
+
 /* What only root may do, or what may be done in one direction only. */
 static int set_limits(const struct wsgid_boot *boot, char *error, size_t error_size)
 {
@@ -161,6 +173,10 @@ static int set_limits(const struct wsgid_boot *boot, char *error, size_t error_s
 		return failed(error, error_size, "cpu_priority");
 	if (seconds > 0 && setrlimit(RLIMIT_CPU, &limit) != 0)
 		return failed(error, error_size, "cpu_time_limit");
+	if (limit_memory(boot, "memory_limit", RLIMIT_DATA) != 0)
+		return failed(error, error_size, "memory_limit");
+	if (limit_memory(boot, "virtual_memory_limit", RLIMIT_AS) != 0)
+		return failed(error, error_size, "virtual_memory_limit");
 	return 0;
 }
 
@@ -180,11 +196,15 @@ int wsgid_privileges_drop(const struct wsgid_boot *boot, char *error, size_t err
 		return failed(error, error_size, "parent-death signal");
 	if (mask >= 0)
 		umask((mode_t)mask & 0777);
-	if (set_limits(boot, error, error_size) != 0 || switch_user(boot, error, error_size) != 0)
+	if (set_limits(boot, error, error_size) != 0 || wsgid_sandbox_enter(boot, error, error_size) != 0)
 		return -1;
 	if (strcmp(wsgid_boot_get(boot, "no_new_privs", "1"), "0") != 0 &&
 	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return failed(error, error_size, "no_new_privs");
+	/* Before the switch: root can look every path up, and without no_new_privs
+	 * only root may restrict itself. */
+	if (wsgid_landlock_restrict(boot, error, error_size) != 0 || switch_user(boot, error, error_size) != 0)
+		return -1;
 	if (enter_directory(boot, error, error_size) != 0)
 		return -1;
 	/* The switch of user made the process undumpable, which would take

@@ -7,8 +7,8 @@
 #include "boot.h"
 
 /* Turns the still single-threaded child into what the block says: session,
- * parent-death signal, umask, groups, gid, uid, capabilities, no_new_privs,
- * working directory, dumpable flag, descriptors. Returns 0, or -1 with a
+ * parent-death signal, umask, limits, sandbox, no_new_privs, Landlock, groups,
+ * gid, uid, capabilities, working directory, dumpable flag, descriptors. Returns 0, or -1 with a
  * sentence in error; the process must then exit. */
 int wsgid_privileges_drop(const struct wsgid_boot *boot, char *error, size_t error_size);
 

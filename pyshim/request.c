@@ -79,11 +79,36 @@ static bool text(char *to, size_t size, const struct fcgi_pair *p)
 	return true;
 }
 
+/* A file of the machine as it is called below the root directory of this
+ * process. False: it lies outside. */
+static bool strip_root(const struct wsgid_server *server, struct fcgi_pair *p)
+{
+	size_t length = server->root_length;
+	if (!length)
+		return true;
+	if (p->value_length < length || memcmp(p->value, server->root, length) != 0 ||
+	    (p->value_length > length && p->value[length] != '/'))
+		return false;
+	p->value += length;
+	p->value_length -= (uint32_t)length;
+	return true;
+}
+
+/* The script, or with a root directory of one's own one that no table allows. */
+static bool take_script(struct wsgid_request *r, const struct fcgi_pair *p)
+{
+	struct fcgi_pair inside = *p;
+	if (strip_root(r->connection->server, &inside))
+		return text(r->script, sizeof r->script, &inside);
+	strcpy(r->script, "/");
+	return true;
+}
+
 /* One of the names of docs/internals.md section 5. False: it cannot be used. */
 static bool own_parameter(struct wsgid_request *r, const struct fcgi_pair *p)
 {
 	if (NAMED(p, "WSGID_SCRIPT"))
-		return text(r->script, sizeof r->script, p);
+		return take_script(r, p);
 	if (NAMED(p, "WSGID_APPLICATION_GROUP"))
 		return text(r->application, sizeof r->application, p);
 	if (NAMED(p, "WSGID_CALLABLE"))
@@ -162,10 +187,27 @@ static void look_at(struct wsgid_request *r, const struct fcgi_pair *p)
 	}
 }
 
+/* With a root directory of its own an application sees paths below it, and of
+ * a DOCUMENT_ROOT outside nothing. False: the variable is left out. */
+static bool show_inside(const struct wsgid_server *server, struct fcgi_pair *p)
+{
+	if (NAMED(p, "SCRIPT_FILENAME"))
+		strip_root(server, p);
+	else if (NAMED(p, "DOCUMENT_ROOT") && !strip_root(server, p))
+		return false;
+	if (p->value_length == 0 && NAMED(p, "DOCUMENT_ROOT")) {
+		p->value = "/";
+		p->value_length = 1;
+	}
+	return true;
+}
+
 /* Takes the PARAMS stream apart. False: it is malformed. */
 static bool parse(struct wsgid_request *r, const uint8_t *params, size_t size)
 {
 	struct wsgid_thread *local = r->local;
+	const struct wsgid_server *server = r->connection->server;
+	const bool shut_in = server->root_length != 0;
 	size_t position = 0;
 	bool good = true;
 	for (;;) {
@@ -188,6 +230,8 @@ static bool parse(struct wsgid_request *r, const uint8_t *params, size_t size)
 			continue;
 		}
 		look_at(r, p);
+		if (shut_in && !show_inside(server, p))
+			continue;
 		r->pair_count++;
 	}
 	return good && r->script[0] && r->callable[0];

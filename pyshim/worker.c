@@ -167,6 +167,8 @@ static int configure(struct worker *w, const char **error)
 	struct wsgid_server *s = &w->server;
 	s->group = wsgid_boot_get(boot, "name", "");
 	s->threads = (int)wsgid_boot_number(boot, "threads", 1);
+	s->root = wsgid_boot_get(boot, "chroot", "");
+	s->root_length = strlen(s->root);
 	s->owner = read_owner(boot);
 	s->multiprocess = wsgid_boot_number(boot, "multiprocess", 0) != 0;
 	s->keep = strcmp(wsgid_boot_get(boot, "reload_on_error", ""), "keep") == 0;

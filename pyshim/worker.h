@@ -37,6 +37,8 @@ struct wsgid_server {
 	                               until another process has imported the new one */
 	const struct wsgid_script_rule *rules;
 	size_t rule_count;
+	const char *root;           /* chroot; "": the machine's root directory */
+	size_t root_length;
 	const struct wsgid_script_owner *owner; /* of scripts; NULL: anybody */
 	int status_fd;              /* docs/internals.md section 2, -1 when embedded */
 	uint8_t *scoreboard;        /* section 4, NULL when embedded */

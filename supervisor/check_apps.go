@@ -199,7 +199,12 @@ func (a checkedApp) check(ctx context.Context, s *Supervisor) (*AppReport, error
 		report.Error = err.Error()
 		return report, nil
 	}
-	spec.block.Set("check", a.application+"\t"+a.callable+"\t"+a.script)
+	script, ok := g.config.Inside(a.script)
+	if !ok {
+		report.Error = "the script lies outside of chroot " + g.config.Chroot
+		return report, nil
+	}
+	spec.block.Set("check", a.application+"\t"+a.callable+"\t"+script)
 	// A worker listens on descriptor 0; this one finds a socket there that nobody can reach.
 	nobody, listen, err := socketPair(unix.SOCK_STREAM)
 	if err != nil {

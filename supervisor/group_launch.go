@@ -34,6 +34,12 @@ func (g *group) launch(retried map[scriptKey]bool, trial bool) (*launch, error) 
 		b.SetInt("cpu_time_limit", limit)
 		b.SetInt("cpu_time_killed", limit+1+int64((c.GracefulTimeout+c.ShutdownTimeout)/time.Second))
 	}
+	if c.MemoryLimit > 0 {
+		b.SetInt("memory_limit", c.MemoryLimit)
+	}
+	if c.VirtualMemoryLimit > 0 {
+		b.SetInt("virtual_memory_limit", c.VirtualMemoryLimit)
+	}
 	if c.Home != "" {
 		b.Set("chdir", c.Home)
 		b.Set("home", c.Home)
@@ -42,6 +48,7 @@ func (g *group) launch(retried map[scriptKey]bool, trial bool) (*launch, error) 
 		b.Set("chdir.fallback", "/")
 	}
 	b.SetBool("no_new_privs", c.NoNewPrivileges)
+	setSandbox(b, &c.Sandbox)
 	b.SetBool("dumpable", true)
 	if !c.Service() {
 		b.SetInt("fd.listen", 0)
@@ -87,7 +94,7 @@ func (g *group) launch(retried map[scriptKey]bool, trial bool) (*launch, error) 
 		b.SetBool("trial", true)
 	}
 	b.Set("reload_on_error", string(c.ReloadOnError))
-	b.SetList("watch", c.Watch)
+	b.SetList("watch", insideAll(&c.Sandbox, c.Watch))
 	return spec, nil
 }
 

@@ -29,7 +29,7 @@ func TestReadyWhenTheRouterKnows(t *testing.T) {
 		stop: make(chan struct{}), announced: wire.GroupState{Name: "web", Available: true},
 	}
 	p := &process{
-		group: g, state: newMachine(), child: &child{pid: 7, started: time.Now()}, serving: make(chan struct{}),
+		group: g, slot: newSlot(), state: newMachine(), child: &child{pid: 7, started: time.Now()}, serving: make(chan struct{}),
 		log: hclog.New(&hclog.LoggerOptions{Output: held}),
 	}
 	settled := make(chan struct{})

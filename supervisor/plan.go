@@ -13,6 +13,7 @@ import (
 // effect outside the process.
 type plan struct {
 	users     users
+	powers    powers
 	router    identity
 	helper    *identity // nil: no dispatch helper
 	groups    []groupPlan
@@ -30,6 +31,7 @@ type groupPlan struct {
 	scripts      ownership // of the scripts that it runs; -1: anybody's
 	interpreters interpreters
 	impossible   error // nil: it can run here
+	unprotected  bool  // it runs without the Landlock that it wants
 }
 
 type listenerPlan struct {
@@ -42,7 +44,7 @@ type listenerPlan struct {
 type ownership struct{ uid, gid int }
 
 func makePlan(cfg *config.Config, version string, u users) (*plan, error) {
-	p := &plan{users: u}
+	p := &plan{users: u, powers: currentPowers()}
 	routerUser := cfg.Router.User
 	if routerUser == "" && u.root() {
 		routerUser = defaultRouterUser()
@@ -108,10 +110,16 @@ func (p *plan) addGroup(cfg *config.Config, i int, routerUser string) {
 	case ownerErr != nil:
 		err = fmt.Errorf("daemon_process %q: whose scripts: %w", c.Name, ownerErr)
 	}
-	p.groups = append(p.groups, groupPlan{
+	if refused := p.powers.refuse(&c.Sandbox); err == nil && refused != nil {
+		err = fmt.Errorf("daemon_process %q: %w", c.Name, refused)
+	}
+	g := groupPlan{
 		config: c, identity: id, rules: scriptTableOf(cfg, c.Name), preloads: cfg.Preloads(c.Name), scripts: scripts,
 		interpreters: interpretersOf(cfg, c.Name, &c.PythonOptions), impossible: err,
-	})
+		unprotected: p.powers.unprotected(&c.Sandbox),
+	}
+	g.shutIn()
+	p.groups = append(p.groups, g)
 	p.grace = max(p.grace, c.ShutdownTimeout)
 }
 

@@ -13,7 +13,7 @@ import (
 func (p *process) askRelief(reason exitreason.Reason) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.reliefReason == exitreason.None {
+	if p.reliefReason == exitreason.None && p.retireReason == exitreason.None {
 		p.reliefReason = reason
 		p.log.Info("process is to be replaced", "reason", reason.String())
 		close(p.relief)

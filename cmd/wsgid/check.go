@@ -20,7 +20,8 @@ func newCheck() *cobra.Command {
 		Short: "Check the configuration and show every mistake",
 		Long: `Reads the configuration as wsgid run would, shows all errors and warnings with
 file and line, looks users and groups up, and ends with 0 if wsgid could run
-with it, with 1 if not. It starts nothing. Run it as the user who will start
+with it, with 1 if not. For groups with chroot it lists what their root
+directories lack. It starts nothing. Run it as the user who will start
 wsgid: only root can give groups users of their own.
 
 With --apps it also imports every application whose process group, application
@@ -42,6 +43,13 @@ memory, and for a failure the traceback and what is probably wrong.`,
 			if !asJSON {
 				summarize(cmd.OutOrStdout(), c)
 				hintCredentials(cmd.OutOrStdout(), c)
+			}
+			shown := cmd.OutOrStdout()
+			if asJSON {
+				shown = cmd.ErrOrStderr()
+			}
+			if err := checkChroots(c, shown); err != nil {
+				return err
 			}
 			if !apps {
 				return nil

@@ -30,14 +30,14 @@ const (
 	Restart                         // wsgid restart
 	Stopped                         // wsgid stop or wsgid drain, of its group
 	ScaledDown                      // the group needs fewer processes
-	MemoryLimit                     // it is larger than memory_limit
+	MemorySoftLimit                 // it is larger than memory_soft_limit
 )
 
 var names = [...]string{
 	"", "crash", "start_failed", "startup_timeout", "script_reload", "shutdown_signal",
 	"shutdown_timeout", "reload", "out_of_memory", "exited", "import_failed",
 	"request_timeout", "maximum_requests", "restart_interval", "inactivity_timeout", "deadlock_timeout", "cpu_time_limit", "eviction_signal",
-	"unresponsive", "restart", "stopped", "scaled_down", "memory_limit",
+	"unresponsive", "restart", "stopped", "scaled_down", "memory_soft_limit",
 }
 
 // String is the reason as it stands in logs, metrics and status; empty for None.

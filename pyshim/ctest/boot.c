@@ -1,6 +1,7 @@
 /* Test program: a worker that only says what the constructor made of it; as a
  * router (and without a role) main does the same. */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
@@ -13,6 +14,17 @@
 #include <unistd.h>
 
 #include "worker.h"
+
+static void say_score(void)
+{
+	FILE *file = fopen("/proc/self/oom_score_adj", "r");
+	int score;
+
+	if (file != NULL && fscanf(file, "%d", &score) == 1)
+		printf("score %d\n", score);
+	if (file != NULL)
+		fclose(file);
+}
 
 static void say_status_file(void)
 {
@@ -27,6 +39,29 @@ static void say_status_file(void)
 				printf("%s", line);
 	if (file != NULL)
 		fclose(file);
+}
+
+/* What opening a file for reading, and a new one in a directory, gives. */
+static void say_probes(const struct wsgid_boot *boot)
+{
+	size_t position = 0;
+	const char *path;
+
+	while ((path = wsgid_boot_next(boot, "probe", &position)) != NULL) {
+		char name[4096];
+		int fd = open(path, O_RDONLY | O_CLOEXEC), reading = fd == -1 ? errno : 0, made;
+
+		if (fd >= 0)
+			close(fd);
+		snprintf(name, sizeof(name), "%s/probe", path);
+		made = open(name, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+		printf("probe %s: %s, %s\n", path, reading == 0 ? "read" : strerror(reading),
+		       made >= 0 ? "written" : strerror(errno));
+		if (made >= 0) {
+			close(made);
+			unlink(name);
+		}
+	}
 }
 
 static int say(const struct wsgid_boot *boot)
@@ -53,6 +88,7 @@ static int say(const struct wsgid_boot *boot)
 
 		while ((item = wsgid_boot_next(boot, "python_path", &position)) != NULL)
 			printf("path %s\n", item);
+		say_probes(boot);
 		printf("listen %ld\n", wsgid_boot_number(boot, "fd.listen", -1));
 	}
 	for (int fd = 0; fd < 256; fd++) {
@@ -64,6 +100,7 @@ static int say(const struct wsgid_boot *boot)
 	}
 	for (char **entry = environ; *entry != NULL; entry++)
 		printf("env [%s]\n", *entry);
+	say_score();
 	say_status_file();
 	fflush(stdout);
 	return 0;

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -34,6 +35,8 @@ type Wsgid struct {
 type Options struct {
 	// Args replaces run --config wsgid.hcl.
 	Args []string
+	// Wrapper is a command that executes wsgid, whose words come behind its own.
+	Wrapper []string
 	// UID, when not 0, starts wsgid as this ordinary user (and group).
 	UID int
 	// Environment is added to a small clean one.
@@ -74,7 +77,8 @@ func (w *World) Launch(options Options) *Wsgid {
 		world: w, notify: newNotify(w.T, w.Path("notify.sock")), exited: make(chan struct{}),
 		sessions: map[int]bool{}, tolerate: options.Crashes,
 	}
-	d.command = exec.Command(w.Binary, args...)
+	words := slices.Concat(options.Wrapper, []string{w.Binary}, args)
+	d.command = exec.Command(words[0], words[1:]...)
 	d.command.Dir = w.Dir
 	d.command.Env = append([]string{
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
