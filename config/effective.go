@@ -81,6 +81,8 @@ type Source struct {
 	order  map[hcl.Range]int
 	places map[hcl.Range]map[string]hcl.Range
 	values map[hcl.Range]map[string]cty.Value
+	// landlocks are the landlock blocks by their daemon_process.
+	landlocks map[hcl.Range]hcl.Range
 }
 
 // remember notes a block that was read, and what is given in it as it is written.
@@ -110,7 +112,7 @@ type modelBlock struct {
 
 // blocks are those of the configuration.
 func (c *Config) blocks() []modelBlock {
-	d := &decoder{}
+	d, source := &decoder{}, c.source()
 	var all []modelBlock
 	add := func(kind, label string, at hcl.Range, known options, nested ...modelBlock) {
 		all = append(all, modelBlock{kind, label, at, known, nested})
@@ -126,7 +128,11 @@ func (c *Config) blocks() []modelBlock {
 	}
 	for i := range c.DaemonProcesses {
 		p := &c.DaemonProcesses[i]
-		add("daemon_process", p.Name, p.Range, d.daemonProcessOptions(p))
+		var nested []modelBlock
+		if p.Landlock != nil {
+			nested = []modelBlock{{"landlock", "", source.landlocks[p.Range], d.landlockOptions(p.Landlock), nil}}
+		}
+		add("daemon_process", p.Name, p.Range, d.daemonProcessOptions(p), nested...)
 	}
 	for i := range c.InterpreterBlocks {
 		b := &c.InterpreterBlocks[i]
@@ -169,14 +175,17 @@ func mountModels(d *decoder, mounts []ScriptAlias) []modelBlock {
 	return all
 }
 
+func (c *Config) source() *Source {
+	if c.Source == nil {
+		return &Source{}
+	}
+	return c.Source
+}
+
 // Effective is the configuration with all its options and where each was set.
 // Of a Config that was not read from a file all is said to be default.
 func (c *Config) Effective() *Effective {
-	source := c.Source
-	if source == nil {
-		source = &Source{}
-	}
-	blocks := c.blocks()
+	source, blocks := c.source(), c.blocks()
 	slices.SortStableFunc(blocks, func(a, b modelBlock) int { return cmp.Compare(source.rank(a.at), source.rank(b.at)) })
 	router := modelBlock{kind: "router", at: c.Router.Range}
 	e := &Effective{File: c.File}

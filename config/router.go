@@ -31,7 +31,7 @@ func (d *decoder) routerOptions(r *Router) options {
 			size := int64(r.MaxHeaderBytes)
 			d.size(&size, minHeaderBytes, maxHeaderBytes).read(a)
 			r.MaxHeaderBytes = int(size)
-		}, func() cty.Value { return showSize(int64(r.MaxHeaderBytes)) }},
+		}, func() cty.Value { return showSize(int64(r.MaxHeaderBytes), minHeaderBytes, maxHeaderBytes) }},
 		"case_sensitivity": {func(a *hcl.Attribute) {
 			sensitive := !r.FoldCase
 			d.boolean(&sensitive).read(a)

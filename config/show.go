@@ -26,6 +26,13 @@ func showOptional(value *bool) cty.Value {
 	return cty.BoolVal(*value)
 }
 
+func showOptionalInteger(n *int) cty.Value {
+	if n == nil {
+		return cty.NullVal(cty.Number)
+	}
+	return cty.NumberIntVal(int64(*n))
+}
+
 // showInteger takes what the option could not be set to for nothing said.
 func showInteger(n, low, high int) cty.Value {
 	if n < low || n > high {
@@ -45,8 +52,12 @@ func showDuration(d time.Duration) cty.Value {
 	return cty.StringVal(text)
 }
 
-// showSize uses the largest unit without a remainder.
-func showSize(n int64) cty.Value {
+// showSize uses the largest unit without a remainder. What the option could not
+// be set to is nothing said.
+func showSize(n, low, high int64) cty.Value {
+	if n < low || n > high {
+		return cty.NullVal(cty.Number)
+	}
 	for _, unit := range []string{"GiB", "MiB", "KiB"} {
 		if of := sizeUnits[unit]; n >= of && n%of == 0 {
 			return cty.StringVal(strconv.FormatInt(n/of, 10) + unit)

@@ -173,7 +173,7 @@ func (d *decoder) size(to *int64, low, high int64) reader {
 			return
 		}
 		*to = n * unit
-	}, func() cty.Value { return showSize(*to) }}
+	}, func() cty.Value { return showSize(*to, low, high) }}
 }
 
 // octal reads permission bits, which are written as text so that nobody
