@@ -6,8 +6,12 @@ import (
 	"github.com/wsgid/wsgid/internal/exitreason"
 )
 
-// weighEvery is how often the memory of processes that did something is looked at.
-const weighEvery = time.Second
+// The memory of processes is looked at every weighOften, and ever more rarely,
+// down to every weighRarely, while none of them does anything.
+const (
+	weighOften  = time.Second
+	weighRarely = 16 * time.Second
+)
 
 // weigh has processes relieved that have grown over memory_soft_limit, until the
 // group stops. One that has served nothing since the last look has not grown.
@@ -16,16 +20,17 @@ const weighEvery = time.Second
 // proportional one would be fairer by the libraries that processes share, some
 // megabytes, and costs a walk over all pages.
 func (g *group) weigh() {
-	ticker := time.NewTicker(weighEvery)
-	defer ticker.Stop()
+	pause := weighOften
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
 	seen := map[*process]uint64{} // requests that they had served
 	for {
 		select {
 		case <-g.stop:
 			return
-		case <-ticker.C:
+		case <-timer.C:
 		}
-		now := map[*process]uint64{}
+		now, quiet := map[*process]uint64{}, true
 		for _, p := range g.readyProcesses() {
 			board := p.board.Read()
 			served := board.Finished
@@ -33,6 +38,7 @@ func (g *group) weigh() {
 			if before, known := seen[p]; known && before == served && board.Busy() == 0 && !g.config.Service() {
 				continue
 			}
+			quiet = false
 			if used := usageOf(p.child.pid).rssBytes; used > uint64(g.config.MemorySoftLimit) {
 				p.log.Info("process is larger than memory_soft_limit", "bytes", used, "limit", g.config.MemorySoftLimit)
 				if g.config.Service() {
@@ -43,6 +49,12 @@ func (g *group) weigh() {
 			}
 		}
 		seen = now
+		if quiet {
+			pause = min(2*pause, weighRarely)
+		} else {
+			pause = weighOften
+		}
+		timer.Reset(pause)
 	}
 }
 
