@@ -2,6 +2,7 @@ package tests
 
 import (
 	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 
@@ -49,6 +50,15 @@ func TestConfigCommand(t *testing.T) {
 	wsgid.AwaitReady("web")
 	if running := printed("--running", "--control", w.Control); running != second {
 		t.Errorf("after a reload wsgid runs with\n%s", running)
+	}
+	if err := os.Chmod(w.Control, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, stderr := w.CLIAs(64001, "status", "--control", w.Control); status != 0 {
+		t.Errorf("status as another user: %d %q", status, stderr)
+	}
+	if status, stdout, stderr := w.CLIAs(64001, "config", "--running", "--control", w.Control); status != 1 || stdout != "" || !strings.Contains(stderr, "uid 64001 may only look") {
+		t.Errorf("configuration as another user: %d %q %q", status, stdout, stderr)
 	}
 	var effective config.Effective
 	if err := json.Unmarshal([]byte(printed("--json", w.Path("wsgid.hcl"))), &effective); err != nil || len(effective.Blocks) < 5 {

@@ -9,7 +9,7 @@ import (
 
 func TestConfigCommandMistakes(t *testing.T) {
 	bad := filepath.Join(t.TempDir(), "bad.hcl")
-	if err := os.WriteFile(bad, []byte("log {\n  levle = \"info\"\n}\n"), 0o644); err != nil {
+	if err := os.WriteFile(bad, []byte("log {\n  colour = \"info\"\n}\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	for _, row := range []struct {
