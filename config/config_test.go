@@ -134,7 +134,7 @@ func dump(v reflect.Value) any {
 				continue
 			}
 			empty := v.Field(i).IsZero() && name != "SupplementaryGroups"
-			if name == "Range" || name == "Order" || name == "Umask" || empty || v.Field(i).Kind() == reflect.Slice && v.Field(i).IsNil() {
+			if name == "Range" || name == "Order" || name == "Source" || name == "Umask" || empty || v.Field(i).Kind() == reflect.Slice && v.Field(i).IsNil() {
 				continue
 			}
 			fields[name] = dump(v.Field(i))

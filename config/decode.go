@@ -18,6 +18,8 @@ type decoder struct {
 	// unread are the options whose value is null (true) or could not be read:
 	// they count as not given, so that one mistake gives one message.
 	unread map[hcl.Range]bool
+	// source is what Effective needs of what was read.
+	source Source
 	// orders counts the blocks that have scripts imported.
 	orders int
 	// landlocks are the landlock blocks of daemon_process blocks, by the range
@@ -87,11 +89,12 @@ func (d *decoder) decodeBody(where string, block *hclsyntax.Block, known options
 	places := map[string]hcl.Range{}
 	for _, attribute := range sortedAttributes(block.Body) {
 		places[attribute.Name] = attribute.SrcRange
-		if read, ok := known[attribute.Name]; ok {
-			read(attribute.AsHCLAttribute())
+		if option, ok := known[attribute.Name]; ok {
+			option.read(attribute.AsHCLAttribute())
 		}
 	}
 	d.places[at] = places
+	d.remember(at, block.Body)
 	return at
 }
 

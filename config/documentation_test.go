@@ -144,11 +144,16 @@ var inWords = []string{
 	"`/run/wsgid/control.sock`, for an ordinary user `$XDG_RUNTIME_DIR/wsgid/control.sock`",
 }
 
+// sameRange and sameSource compare configurations that were written differently.
+var (
+	sameRange  = cmp.Comparer(func(_, _ hcl.Range) bool { return true })
+	sameSource = cmp.Comparer(func(_, _ *Source) bool { return true })
+)
+
 // TestDocumentedDefaults: writing the documented default changes nothing, what
 // is required is missed, and no option has a default that the page keeps back.
 func TestDocumentedDefaults(t *testing.T) {
 	_, sections := documentedOptions(t)
-	sameRange := cmp.Comparer(func(_, _ hcl.Range) bool { return true })
 	for title, block := range documentedBlocks() {
 		plain := block.read("", "")
 		if plain.Config == nil {
@@ -171,7 +176,7 @@ func TestDocumentedDefaults(t *testing.T) {
 				for i := range written.Config.DaemonProcesses {
 					written.Config.DaemonProcesses[i].ProcessesSet = false // that alone it says, as the page tells
 				}
-				if diff := cmp.Diff(plain.Config, written.Config, sameRange); diff != "" {
+				if diff := cmp.Diff(plain.Config, written.Config, sameRange, sameSource); diff != "" {
 					t.Errorf("%s: the page says that %s is %s unless it is given; it is not (-left out +written):\n%s", title, row.name, literal, diff)
 				}
 			case row.fallback == "required":

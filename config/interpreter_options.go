@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
 )
 
 // InterpreterOptions can be different for each interpreter. nil and 0: not
@@ -52,13 +53,13 @@ func (d *decoder) interpreterOptions(o *InterpreterOptions, path *[]string) opti
 
 // optional reads a truth value that may be absent.
 func (d *decoder) optional(to **bool) reader {
-	return func(a *hcl.Attribute) {
+	return reader{func(a *hcl.Attribute) {
 		value := false
-		d.boolean(&value)(a)
+		d.boolean(&value).read(a)
 		if _, bad := d.unread[a.Range]; !bad {
 			*to = &value
 		}
-	}
+	}, func() cty.Value { return showOptional(*to) }}
 }
 
 // interpreterBlockOptions are those of interpreter_options { … }.

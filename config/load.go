@@ -72,6 +72,8 @@ func ReadBytes(name string, source []byte, identity Identity) Result {
 	sortDiagnostics(d.diags, p.order)
 	result := Result{Diagnostics: d.diags, Files: p.files(), places: d.places}
 	if !d.diags.HasErrors() {
+		d.source.places, d.source.landlocks = d.places, d.landlocks
+		d.config.Source = &d.source
 		result.Config = &d.config
 	}
 	return result

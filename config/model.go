@@ -43,6 +43,8 @@ type Config struct {
 	AuthUserScripts, AuthGroupScripts, AccessScripts []AuthScript
 	Control                                          Control
 	Log                                              Log
+	// Source says where what stands, for Effective; nil in one that was not read.
+	Source *Source `json:"-"`
 }
 
 // ListenerKind is the label of a listen block.

@@ -122,7 +122,7 @@ func (p *parser) parse(name string, source []byte) []*hclsyntax.Block {
 func (p *parser) include(dir string, attribute *hclsyntax.Attribute) []*hclsyntax.Block {
 	d := &decoder{}
 	var patterns []string
-	d.list(&patterns)(attribute.AsHCLAttribute())
+	d.list(&patterns).read(attribute.AsHCLAttribute())
 	p.diags = append(p.diags, d.diags...)
 
 	at := attribute.Expr.Range()

@@ -71,7 +71,7 @@ func (o options) without(names ...string) options {
 
 // hashSeed reads "random" or what PYTHONHASHSEED takes as a number.
 func (d *decoder) hashSeed(to *string) reader {
-	return func(a *hcl.Attribute) {
+	return reader{func(a *hcl.Attribute) {
 		v, ok := d.value(a)
 		if !ok {
 			return
@@ -87,7 +87,7 @@ func (d *decoder) hashSeed(to *string) reader {
 			}
 		}
 		d.wrong(a, `is "random" or a whole number from 0 to 4294967295.`)
-	}
+	}, func() cty.Value { return showHashSeed(*to) }}
 }
 
 // warningActions of Python's -W.

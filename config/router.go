@@ -3,6 +3,7 @@ package config
 import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
 )
 
 // Bounds of sizes. The parameters of a request must fit into memory many times
@@ -26,16 +27,16 @@ func (d *decoder) routerOptions(r *Router) options {
 		"queue_length":      d.integer(&r.QueueLength, 1, maxQueueLength),
 		"queue_timeout":     d.duration(&r.QueueTimeout),
 		"restrict_embedded": d.boolean(&r.RestrictEmbedded),
-		"max_header_bytes": func(a *hcl.Attribute) {
+		"max_header_bytes": {func(a *hcl.Attribute) {
 			size := int64(r.MaxHeaderBytes)
-			d.size(&size, minHeaderBytes, maxHeaderBytes)(a)
+			d.size(&size, minHeaderBytes, maxHeaderBytes).read(a)
 			r.MaxHeaderBytes = int(size)
-		},
-		"case_sensitivity": func(a *hcl.Attribute) {
+		}, func() cty.Value { return showSize(int64(r.MaxHeaderBytes), minHeaderBytes, maxHeaderBytes) }},
+		"case_sensitivity": {func(a *hcl.Attribute) {
 			sensitive := !r.FoldCase
-			d.boolean(&sensitive)(a)
+			d.boolean(&sensitive).read(a)
 			r.FoldCase = !sensitive
-		},
+		}, func() cty.Value { return cty.BoolVal(!r.FoldCase) }},
 		"max_connections": d.integer(&r.MaxConnections, 1, 1<<20),
 	}.with(d.pythonOptions(&r.PythonOptions)).with(d.requestOptions(&r.RequestOptions))
 }

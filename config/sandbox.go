@@ -6,6 +6,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
 )
 
 // defaultPrivateTmpSize: room for uploads that are spooled, and not so much that
@@ -57,14 +58,14 @@ func (d *decoder) sandboxOptions(s *Sandbox) options {
 
 // optionalInteger is integer for an option whose 0 is something else than its absence.
 func (d *decoder) optionalInteger(to **int, low, high int) reader {
-	return func(a *hcl.Attribute) {
+	return reader{func(a *hcl.Attribute) {
 		if v, ok := d.value(a); ok {
 			if n, ok := d.whole(a, v, int64(low), int64(high)); ok {
 				number := int(n)
 				*to = &number
 			}
 		}
-	}
+	}, func() cty.Value { return showOptionalInteger(*to) }}
 }
 
 // landlockOptions are those of landlock inside daemon_process.

@@ -32,15 +32,16 @@ func (s *ScriptAlias) Block() string {
 }
 
 // Title is how the block is written.
-func (s *ScriptAlias) Title() string {
-	label := s.Prefix
+func (s *ScriptAlias) Title() string { return fmt.Sprintf("%s %q", s.Block(), s.label()) }
+
+func (s *ScriptAlias) label() string {
 	switch {
 	case s.Root:
-		label = s.Target
+		return s.Target
 	case s.Handler != "":
-		label = s.Handler
+		return s.Handler
 	}
-	return fmt.Sprintf("%s %q", s.Block(), label)
+	return s.Prefix
 }
 
 // Variable says whether the request chooses the script, by groups of the
@@ -59,6 +60,18 @@ func (d *decoder) scriptAliasOptions(s *ScriptAlias) options {
 	}.with(d.requestOptions(&s.RequestOptions))
 }
 
+// mountOptions are those that the block of a mount has.
+func (d *decoder) mountOptions(s *ScriptAlias) options {
+	known := d.scriptAliasOptions(s)
+	switch s.Block() {
+	case scriptRoot:
+		return known.without("target", "preload")
+	case handlerScript:
+		return known.without("callable_object")
+	}
+	return known
+}
+
 // decodeScriptAlias adds one of the mountBlocks to the mounts of its host, or
 // to the global ones.
 func (d *decoder) decodeScriptAlias(block *hclsyntax.Block, to *[]ScriptAlias) {
@@ -74,18 +87,15 @@ func (d *decoder) decodeScriptAlias(block *hclsyntax.Block, to *[]ScriptAlias) {
 	}
 	s := defaultScriptAlias()
 	s.Order = d.nextOrder()
-	known := d.scriptAliasOptions(&s)
 	switch block.Type {
 	case scriptRoot:
 		s.Root, s.Target, s.Directory = true, label, true
-		known = known.without("target", "preload")
 	case handlerScript:
 		s.Handler, s.CallableObject = label, handlerCallable
-		known = known.without("callable_object")
 	default:
 		s.Prefix, s.Match = label, block.Type == scriptAliasMatch
 	}
-	s.Range = d.decodeBody(block.Type, block, known)
+	s.Range = d.decodeBody(block.Type, block, d.mountOptions(&s))
 	if !s.Root {
 		d.need(s.Range, block.Type, "target", "/srv/site/site.wsgi")
 	}

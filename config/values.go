@@ -16,9 +16,14 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 )
 
-// reader reads the value of an option into the model. It leaves *to alone when
-// the value is null (the default stays) or wrong (a diagnostic is added).
-type reader func(*hcl.Attribute)
+// reader is how an option is read into the model, and how what the model holds
+// is written: null where nothing is said.
+type reader struct {
+	// read leaves the model alone when the value is null (the default stays) or
+	// wrong (a diagnostic is added).
+	read func(*hcl.Attribute)
+	show func() cty.Value
+}
 
 // value evaluates an attribute. No variables and no functions exist.
 func (d *decoder) value(a *hcl.Attribute) (cty.Value, bool) {
@@ -53,17 +58,17 @@ func (d *decoder) text(a *hcl.Attribute, v cty.Value) (string, bool) {
 }
 
 func (d *decoder) str(to *string) reader {
-	return func(a *hcl.Attribute) {
+	return reader{func(a *hcl.Attribute) {
 		if v, ok := d.value(a); ok {
 			if s, ok := d.text(a, v); ok {
 				*to = s
 			}
 		}
-	}
+	}, func() cty.Value { return showText(*to) }}
 }
 
 func (d *decoder) boolean(to *bool) reader {
-	return func(a *hcl.Attribute) {
+	return reader{func(a *hcl.Attribute) {
 		v, ok := d.value(a)
 		if !ok {
 			return
@@ -73,7 +78,7 @@ func (d *decoder) boolean(to *bool) reader {
 			return
 		}
 		*to = v.True()
-	}
+	}, func() cty.Value { return cty.BoolVal(*to) }}
 }
 
 // whole reads a whole number between low and high.
@@ -88,13 +93,13 @@ func (d *decoder) whole(a *hcl.Attribute, v cty.Value, low, high int64) (int64, 
 }
 
 func (d *decoder) integer(to *int, low, high int) reader {
-	return func(a *hcl.Attribute) {
+	return reader{func(a *hcl.Attribute) {
 		if v, ok := d.value(a); ok {
 			if n, ok := d.whole(a, v, int64(low), int64(high)); ok {
 				*to = int(n)
 			}
 		}
-	}
+	}, func() cty.Value { return showInteger(*to, low, high) }}
 }
 
 // maxDuration is far more than any timeout is good for, and far from overflow.
@@ -102,7 +107,7 @@ const maxDuration = 365 * 24 * time.Hour
 
 // duration reads a number of seconds, as mod_wsgi writes it, or text with a unit.
 func (d *decoder) duration(to *time.Duration) reader {
-	return func(a *hcl.Attribute) {
+	return reader{func(a *hcl.Attribute) {
 		v, ok := d.value(a)
 		if !ok {
 			return
@@ -131,7 +136,7 @@ func (d *decoder) duration(to *time.Duration) reader {
 			return
 		}
 		*to = result
-	}
+	}, func() cty.Value { return showDuration(*to) }}
 }
 
 var sizePattern = regexp.MustCompile(`^([0-9]{1,15}) ?(B|kB|KB|MB|GB|KiB|MiB|GiB)?$`)
@@ -142,7 +147,7 @@ var sizeUnits = map[string]int64{
 
 // size reads a number of bytes, or text with a unit.
 func (d *decoder) size(to *int64, low, high int64) reader {
-	return func(a *hcl.Attribute) {
+	return reader{func(a *hcl.Attribute) {
 		v, ok := d.value(a)
 		if !ok {
 			return
@@ -168,7 +173,7 @@ func (d *decoder) size(to *int64, low, high int64) reader {
 			return
 		}
 		*to = n * unit
-	}
+	}, func() cty.Value { return showSize(*to, low, high) }}
 }
 
 // octal reads permission bits, which are written as text so that nobody
@@ -192,20 +197,20 @@ func (d *decoder) octal(a *hcl.Attribute) (int, bool) {
 }
 
 func (d *decoder) mode(to *os.FileMode) reader {
-	return func(a *hcl.Attribute) {
+	return reader{func(a *hcl.Attribute) {
 		if n, ok := d.octal(a); ok {
 			*to = os.FileMode(n)
 		}
-	}
+	}, func() cty.Value { return showOctal(int(*to)) }}
 }
 
 // umask reads the bits that the processes of a group take away.
 func (d *decoder) umask(to *int) reader {
-	return func(a *hcl.Attribute) {
+	return reader{func(a *hcl.Attribute) {
 		if n, ok := d.octal(a); ok {
 			*to = n
 		}
-	}
+	}, func() cty.Value { return showOctal(*to) }}
 }
 
 // elements gives the elements of a list.
@@ -223,7 +228,7 @@ func (d *decoder) elements(a *hcl.Attribute) ([]cty.Value, bool) {
 
 // list reads a list of strings. An empty list is not nil.
 func (d *decoder) list(to *[]string) reader {
-	return func(a *hcl.Attribute) {
+	return reader{func(a *hcl.Attribute) {
 		elements, ok := d.elements(a)
 		if !ok {
 			return
@@ -241,7 +246,7 @@ func (d *decoder) list(to *[]string) reader {
 			result = append(result, s)
 		}
 		*to = result
-	}
+	}, func() cty.Value { return showTexts(*to) }}
 }
 
 var environmentName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
@@ -249,7 +254,7 @@ var environmentName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 // environment reads a map of environment variables. Numbers and truth values
 // become text.
 func (d *decoder) environment(to *map[string]string) reader {
-	return func(a *hcl.Attribute) {
+	return reader{func(a *hcl.Attribute) {
 		v, ok := d.value(a)
 		if !ok {
 			return
@@ -277,14 +282,14 @@ func (d *decoder) environment(to *map[string]string) reader {
 			}
 		}
 		*to = result
-	}
+	}, func() cty.Value { return showEnvironment(*to) }}
 }
 
 // prefixes reads a list of IP addresses and networks. An empty list is not nil.
 func (d *decoder) prefixes(to *[]netip.Prefix) reader {
-	return func(a *hcl.Attribute) {
+	return reader{func(a *hcl.Attribute) {
 		var texts []string
-		d.list(&texts)(a)
+		d.list(&texts).read(a)
 		if texts != nil {
 			*to = []netip.Prefix{}
 		}
@@ -303,7 +308,7 @@ func (d *decoder) prefixes(to *[]netip.Prefix) reader {
 				*to = append(*to, prefix)
 			}
 		}
-	}
+	}, func() cty.Value { return showPrefixes(*to) }}
 }
 
 // sortedKeys gives the keys of a map in order.

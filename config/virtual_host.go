@@ -71,7 +71,7 @@ func (d *decoder) virtualHostOptions(h *VirtualHost) options {
 
 // ports reads a list of port numbers.
 func (d *decoder) ports(to *[]int) reader {
-	return func(a *hcl.Attribute) {
+	return reader{func(a *hcl.Attribute) {
 		elements, ok := d.elements(a)
 		if !ok {
 			return
@@ -86,7 +86,7 @@ func (d *decoder) ports(to *[]int) reader {
 			result = append(result, port)
 		}
 		*to = result
-	}
+	}, func() cty.Value { return showPorts(*to) }}
 }
 
 func (d *decoder) decodeVirtualHost(block *hclsyntax.Block) {

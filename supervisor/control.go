@@ -31,6 +31,10 @@ type control struct {
 	done   chan struct{}
 }
 
+// configPath answers with the configuration, which holds the environment of
+// applications and thus their passwords: not for those who may only look.
+const configPath = "/v1/config"
+
 // peerKey is where the uid of the peer lies in a request's context.
 type peerKey struct{}
 
@@ -64,6 +68,9 @@ func (s *Supervisor) openControl(g *generation, socket *unixSocket) (*control, e
 	})
 	mux.HandleFunc("GET /v1/version", func(w http.ResponseWriter, _ *http.Request) {
 		c.answer(w, http.StatusOK, status.Version{Version: s.options.Version, PID: s.pid})
+	})
+	mux.HandleFunc("GET "+configPath, func(w http.ResponseWriter, _ *http.Request) {
+		c.answer(w, http.StatusOK, s.generation().config.Effective())
 	})
 	mux.HandleFunc("POST /v1/reload", func(w http.ResponseWriter, r *http.Request) {
 		// Applications take their time to start. An error means that the peer has gone.
@@ -144,9 +151,10 @@ func (c *control) authorize(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		uid, known := r.Context().Value(peerKey{}).(int)
 		full := known && (uid == 0 || uid == c.uid)
-		if !known || !full && r.Method != http.MethodGet && r.Method != http.MethodHead {
+		looks := (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.URL.Path != configPath
+		if !known || !full && !looks {
 			c.log.Warn("control request refused", "uid", uid, "method", r.Method, "path", r.URL.Path)
-			c.answer(w, http.StatusForbidden, status.Error{Error: fmt.Sprintf("uid %d may only look", uid)})
+			c.answer(w, http.StatusForbidden, status.Error{Error: fmt.Sprintf("uid %d may only look at the status", uid)})
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -13,7 +13,7 @@ import (
 func TestHelpListsExitCodes(t *testing.T) {
 	listed := regexp.MustCompile(`(?m)^  (\d+)  \S`)
 	flags := map[string][]string{
-		"run": {"--config FILE"}, "check": {"--config FILE"}, "routes": {"--config FILE"}, "status": {"--config FILE", "--control SOCKET"}, "stop": {"--config FILE", "--control SOCKET"},
+		"run": {"--config FILE"}, "check": {"--config FILE"}, "routes": {"--config FILE"}, "config": {"--config FILE", "--control SOCKET"}, "status": {"--config FILE", "--control SOCKET"}, "stop": {"--config FILE", "--control SOCKET"},
 		"serve": nil, "version": nil,
 	}
 	seen := 0
