@@ -72,7 +72,6 @@ func TestBadStart(t *testing.T) {
 		name, body string
 		want       string
 	}{
-		{"unknown user", "daemon_process \"web\" {\n  user = \"no-such-user\"\n}\n" + mountAll, "no-such-user"},
 		{"socket below a file", "listen \"unix\" {\n  path = \"{{.Dir}}/apps/hello.py/x.sock\"\n}\n" + group("web", "#64001", 1, 1) + mountAll, "hello.py"},
 		{"file instead of a socket", "listen \"unix\" {\n  path = \"{{.Dir}}/apps/hello.py\"\n}\n" + group("web", "#64001", 1, 1) + mountAll, "hello.py"},
 	} {
