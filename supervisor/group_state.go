@@ -115,16 +115,22 @@ func (s *Supervisor) StopGroups(names []string, drain bool) error {
 		g.close(closing{why: why, since: time.Now(), retryAfter: defaultRetryAfter})
 		wait.Go(func() {
 			g.resize(0, reason, !drain, nil)
-			g.awaitEmpty()
-			g.log.Info("process group", "state", why)
+			if g.awaitEmpty(s.ending) {
+				g.log.Info("process group", "state", why)
+			}
 		})
 	}
 	wait.Wait()
-	return nil
+	select {
+	case <-s.ending:
+		return errEnding
+	default:
+		return nil
+	}
 }
 
-// awaitEmpty waits until no process is left.
-func (g *group) awaitEmpty() {
+// awaitEmpty waits until no process is left; false: it was given up.
+func (g *group) awaitEmpty(ending <-chan struct{}) bool {
 	for {
 		g.mu.Lock()
 		var one *process
@@ -134,9 +140,13 @@ func (g *group) awaitEmpty() {
 		}
 		g.mu.Unlock()
 		if one == nil {
-			return
+			return true
 		}
-		<-one.done
+		select {
+		case <-one.done:
+		case <-ending:
+			return false
+		}
 	}
 }
 

@@ -210,3 +210,27 @@ func TestStopDuringReload(t *testing.T) {
 		t.Errorf("%+v", outcome)
 	}
 }
+
+// TestStopDuringCommands: neither a drain nor a restart keeps wsgid from ending.
+func TestStopDuringCommands(t *testing.T) {
+	for name, command := range map[string]func(*Supervisor){
+		"drain":   func(s *Supervisor) { _ = s.StopGroups([]string{"web"}, true) },
+		"restart": func(s *Supervisor) { s.Restart(nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.group("web", "ok") // a trial of it never says that it has loaded
+			w.start()
+			if name == "drain" {
+				w.command("web", "begin 1 GET /")
+			}
+			ended := make(chan struct{})
+			go func() { defer close(ended); command(w.s) }()
+			if name == "restart" {
+				w.await("another process", func(s *status.Snapshot) bool { return len(s.Groups[0].Processes) == 2 })
+			}
+			w.stop()
+			<-ended
+		})
+	}
+}

@@ -19,6 +19,9 @@ func (s *Supervisor) shutdown() {
 		s.log.Warn("service manager not notified", "error", err)
 	}
 	close(s.ending)
+	for _, group := range s.generation().groups { // whoever has the turn need not wait for them
+		group.halt()
+	}
 	s.turn <- struct{}{} // for good
 	g := s.generation()
 	stopGroups(g.groups)
