@@ -66,13 +66,13 @@ func (g *group) run(settled func()) {
 		g.log.Warn("this kernel has no Landlock: the group runs without it, as best_effort wants")
 	}
 	g.changed() // it may be closed
-	if g.elastic() {
-		g.slots.Go(g.scale)
-	}
 	if g.config.MemorySoftLimit > 0 {
 		g.slots.Go(g.weigh)
 	}
 	g.resize(g.atStart(), exitreason.None, false, settled)
+	if g.elastic() {
+		g.slots.Go(g.scale)
+	}
 }
 
 // atStart is how many processes the group starts with.

@@ -188,6 +188,7 @@ func (s *Supervisor) awaitStart(g *group) error {
 	g.mu.Unlock()
 	settled.Add(missing)
 	g.resize(n, exitreason.ScaledDown, false, settled.Done)
+	g.look()
 	all := make(chan struct{})
 	go func() { settled.Wait(); close(all) }()
 	select {

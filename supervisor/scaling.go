@@ -66,15 +66,6 @@ func (g *group) scale() {
 	ticker.Stop()
 	looking := false
 	for {
-		select {
-		case <-g.stop:
-			return
-		case waiting := <-g.demand:
-			g.grow(&s, waiting)
-		case <-g.rescaled:
-		case now := <-ticker.C:
-			g.shrink(&s, now)
-		}
 		g.mu.Lock()
 		more := len(g.places) > g.floor()
 		g.mu.Unlock()
@@ -86,6 +77,15 @@ func (g *group) scale() {
 			ticker.Stop()
 		}
 		looking = more
+		select {
+		case <-g.stop:
+			return
+		case waiting := <-g.demand:
+			g.grow(&s, waiting)
+		case <-g.rescaled:
+		case now := <-ticker.C:
+			g.shrink(&s, now)
+		}
 	}
 }
 
@@ -210,10 +210,15 @@ func (s *Supervisor) Scale(name string, n int) error {
 	} else if have > n {
 		g.resize(n, exitreason.ScaledDown, false, nil)
 	}
+	g.look()
+	g.log.Info("scaled", "processes", n)
+	return err
+}
+
+// look has scale see that the group has another size.
+func (g *group) look() {
 	select {
 	case g.rescaled <- struct{}{}:
 	default:
 	}
-	g.log.Info("scaled", "processes", n)
-	return err
 }

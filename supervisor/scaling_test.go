@@ -30,6 +30,26 @@ func TestOnDemandGroup(t *testing.T) {
 	w.await("one", func(s *status.Snapshot) bool { return s.Groups[0].Ready == 1 })
 }
 
+// TestReloadedGroupShrinks: it begins as large as it was, and is looked at though
+// nobody has asked for anything yet.
+func TestReloadedGroupShrinks(t *testing.T) {
+	w := newWorld(t)
+	w.group("web", "ok", func(p *config.DaemonProcess) {
+		p.Processes, p.Scaling, p.IdleTimeout = 3, config.ScalingOnDemand, 2*time.Second
+	})
+	w.reloadable(copyOf(w.config, nil))
+	w.start()
+	w.s.generation().find("web").want(1)
+	w.await("growth", func(s *status.Snapshot) bool { return s.Groups[0].Ready == 1 })
+	if outcome := w.s.Reload(nil); outcome.Error != "" {
+		t.Fatalf("%+v", outcome)
+	}
+	if s := w.status(); s.Groups[0].Ready != 1 || s.Generation != 2 {
+		t.Errorf("%+v", s.Groups[0])
+	}
+	w.await("none", func(s *status.Snapshot) bool { return s.Groups[0].State == "idle" && len(s.Groups[0].Processes) == 0 })
+}
+
 // TestDynamicGroup keeps what it must have, and those that are busy.
 func TestDynamicGroup(t *testing.T) {
 	w := newWorld(t)
