@@ -151,12 +151,17 @@ func TestCheckAppsDiagnoses(t *testing.T) {
 		{"systemexit", "apps/systemexit.py", nil, []string{"SystemExit: enough"}},
 		{"django", "apps/django.py", nil, []string{"RuntimeError", "DJANGO_SETTINGS_MODULE = "}},
 		{"othername", "apps/othername.py", nil, []string{"no callable object 'application'", `callable_object = "app"`}},
+		{"entry", "apps/othername.py", nil, []string{"no callable object 'handle_request'", "a handler_script is entered by handle_request"}},
 		{"syntax", "apps/syntax.py", nil, []string{"SyntaxError", `apps/syntax.py", line 1`}},
 		{"missing", "apps/nowhere.py", nil, []string{"does not exist"}},
 	}
 	var body strings.Builder
 	for _, row := range rows {
 		body.WriteString(group(row.group, "#64001", 1, 1, row.options...))
+		if row.group == "entry" {
+			body.WriteString(trusted + "handler_script \"markdown\" {\n  target = \"{{.Dir}}/" + row.script + "\"\n  process_group = \"entry\"\n}\n")
+			continue
+		}
 		body.WriteString(mount("/"+row.group, row.script, option("process_group", row.group)))
 	}
 	w.Configure(body.String())
@@ -165,7 +170,7 @@ func TestCheckAppsDiagnoses(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &reports); err != nil || code != 1 || len(reports) != len(rows) {
 		t.Fatalf("status %d, %v, %d reports: %s%s", code, err, len(reports), out, errs)
 	}
-	if !strings.Contains(errs, "20 applications of 20 cannot be served") {
+	if !strings.Contains(errs, "21 applications of 21 cannot be served") {
 		t.Errorf("said %q", errs)
 	}
 	for i, row := range rows {

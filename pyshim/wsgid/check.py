@@ -38,7 +38,10 @@ class Check:
             text = "the script has no callable object %r" % name
             names = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
             near = [key for key in ("application", "app", "wsgi") if key in names] or difflib.get_close_matches(name, names)
-            if near:
+            if near and name == "handle_request":  # of a handler_script, whose entry point has no option
+                hints.append("it has %s, but a handler_script is entered by handle_request: rename it there, or mount it "
+                             "with script_alias" % ", ".join(near))
+            elif near:
                 hints.append("it has %s: callable_object = \"%s\"" % (", ".join(near), near[0]))
         if error is not None or module is None:
             hints = diagnose.hints(error, script, self._python_path)
