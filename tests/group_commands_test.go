@@ -29,7 +29,13 @@ func TestRestartLosesNothing(t *testing.T) {
 		load.more(50)
 	}
 	load.end()
-	if got := wsgid.AwaitReady("web").Group("web"); got.Restarts["crash"] != 0 || got.Restarts["restart"] != uint64(2*rounds(3, 200)) || got.LastExit.Reason != "restart" {
+	s := wsgid.AwaitStatus("the last one has drained", func(s harness.Status) error {
+		if got := s.Group("web").Restarts["restart"]; got != uint64(2*rounds(3, 200)) {
+			return fmt.Errorf("%d were restarted", got)
+		}
+		return nil
+	})
+	if got := s.Group("web"); got.Restarts["crash"] != 0 || got.LastExit.Reason != "restart" || got.Ready != 2 {
 		t.Errorf("exits %v", got.Restarts)
 	}
 }
