@@ -26,6 +26,8 @@ func (d *decoder) daemonProcessOptions(p *DaemonProcess) options {
 		"listen_backlog":          d.integer(&p.ListenBacklog, 1, 65535),
 		"queue_length":            d.integer(&p.QueueLength, 0, maxQueueLength),
 		"queue_timeout":           d.duration(&p.QueueTimeout),
+		"connect_timeout":         d.duration(&p.ConnectTimeout),
+		"response_socket_timeout": d.duration(&p.ResponseSocketTimeout),
 		"startup_timeout":         d.duration(&p.StartupTimeout),
 		"socket_timeout":          d.duration(&p.SocketTimeout),
 		"maximum_requests":        d.integer(&p.MaximumRequests, 0, 1<<31-1),

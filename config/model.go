@@ -167,6 +167,12 @@ type DaemonProcess struct {
 	ListenBacklog      int           // default 1024
 	QueueLength        int           // default 1024
 	QueueTimeout       time.Duration // default 45 s; 0: no limit
+	// ConnectTimeout, 0: none, is how long a request tries to get into a full
+	// queue, or waits for a process while none can be started.
+	ConnectTimeout time.Duration
+	// ResponseSocketTimeout, 0: body_timeout of the listener, is how long the
+	// front server may take nothing of a response.
+	ResponseSocketTimeout time.Duration
 	StartupTimeout     time.Duration // from fork to ready, default 60 s; 0: no limit
 	SocketTimeout      time.Duration // for each read of a body and write of a response, default 90 s; 0: no limit
 	// MaximumRequests, 0: no limit, plus a random number up to

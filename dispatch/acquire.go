@@ -60,12 +60,12 @@ func (g *group) enqueue(x *exchange, avoid int) (*waiter, *refusal) {
 	if g.closedFor != "" && !g.alive() { // its process has just ended
 		return nil, g.closedRefusal()
 	}
-	if g.unavailable && !g.alive() {
+	if g.unavailable && !g.alive() && g.config.ConnectTimeout == 0 {
 		g.rejected++
 		return nil, g.unavailableRefusal()
 	}
 	if x.ticket == 0 {
-		if n := g.queue.length; n >= g.config.QueueLength {
+		if n := g.queue.length; n >= g.config.QueueLength && g.config.ConnectTimeout == 0 {
 			g.rejected++
 			return nil, refuse(errcode.QueueFull, "group", g.label, "waiting", n)
 		}
@@ -94,8 +94,29 @@ func (g *group) unavailableRefusal() *refusal {
 	return r
 }
 
+// giveUp ends the wait of one that has tried for connect_timeout and has no
+// place in the queue, or no process to wait for; else it returns nil.
+func (g *group) giveUp(w *waiter) (r *refusal) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !w.queued {
+		return nil
+	}
+	if g.unavailable && !g.alive() {
+		r = g.unavailableRefusal()
+	} else if n := g.queue.ahead(w); n >= g.config.QueueLength {
+		r = refuse(errcode.QueueFull, "group", g.label, "waiting", n)
+	} else {
+		return nil
+	}
+	g.rejected++
+	g.queue.remove(w)
+	w.refused = r
+	return r
+}
+
 // await waits for a connection, the end of queue_timeout, or the client giving
-// up. The timer exists only for those who wait.
+// up. The timers exist only for those who wait.
 func (g *group) await(x *exchange, w *waiter) (*workerConn, *refusal, outcome) {
 	cancel := make(chan struct{})
 	x.mu.Lock()
@@ -112,11 +133,24 @@ func (g *group) await(x *exchange, w *waiter) (*workerConn, *refusal, outcome) {
 		defer t.Stop()
 		expired = t.C
 	}
+	var tried <-chan time.Time
+	if limit := g.config.ConnectTimeout; limit > 0 {
+		t := time.NewTimer(time.Until(x.queueStart.Add(limit)))
+		defer t.Stop()
+		tried = t.C
+	}
 	var c *workerConn
-	select {
-	case c = <-w.got:
-	case <-expired:
-	case <-cancel:
+	for waiting := true; waiting; {
+		select {
+		case c = <-w.got:
+			waiting = false
+		case <-tried:
+			waiting = g.giveUp(w) == nil
+		case <-expired:
+			waiting = false
+		case <-cancel:
+			waiting = false
+		}
 	}
 	c, waits := g.leaveQueue(w, c)
 	waited := time.Since(x.queueStart)

@@ -34,6 +34,9 @@ type front interface {
 	answer(header, body string) error
 	// id is the request id that the front server uses in records.
 	id() uint16
+	// patience bounds how long each write of the answer may wait until the other
+	// side takes something; 0: by the listener's body_timeout.
+	patience(limit time.Duration)
 	// hurry makes writes fail that cannot be done at once.
 	hurry()
 	// interrupt ends a waiting nextBody.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/wsgid/wsgid/internal/errcode"
 	"github.com/wsgid/wsgid/internal/escape"
@@ -292,5 +293,6 @@ func (f *explainFront) forward([]byte, bool, bool) error { return nil }
 func (f *explainFront) aborted() error                   { return nil }
 func (f *explainFront) id() uint16                       { return 1 }
 func (f *explainFront) hurry()                           {}
+func (f *explainFront) patience(time.Duration)           {}
 func (f *explainFront) interrupt()                       {}
 func (f *explainFront) gone() killReason                 { return notKilled }

@@ -35,6 +35,7 @@ const (
 func (x *exchange) forwardRequest() outcome {
 	g := x.route.group
 	x.queueStart = time.Now()
+	x.front.patience(g.config.ResponseSocketTimeout)
 	wantAccept := !x.bodyEnded
 	x.finishHead(wantAccept)
 	rest := x.body // what is written beside the reading

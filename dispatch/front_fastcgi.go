@@ -89,6 +89,15 @@ func (x *exchange) depart() {
 	x.enter(phaseIdle)
 }
 
+func (f *fastcgiFront) patience(limit time.Duration) {
+	if limit == 0 {
+		limit = f.x.listener.BodyTimeout
+	}
+	if f.direct != nil {
+		f.direct.patience = limit
+	}
+}
+
 func newFastCGIFront(r *Router, l *listener, conn net.Conn) *fastcgiFront {
 	f := &fastcgiFront{conn: conn}
 	fast := direct(conn)

@@ -361,12 +361,11 @@ func (g *group) setState(s *wire.GroupState) {
 	}
 	g.asked = g.asked && !s.Available
 	g.unavailable, g.retryAt, g.reason, g.closedFor = !s.Available, time.Now().Add(s.RetryAfter), s.Reason, s.Closed
-	switch waiting := uint64(g.queue.length); {
-	case waiting == 0:
+	switch {
+	case g.queue.length == 0:
 	case g.failClosed():
 	case g.unavailable && !g.alive():
-		g.rejected += waiting
-		g.queue.failAll(g.unavailableRefusal())
+		g.rejected += g.queue.failSince(time.Now().Add(-g.config.ConnectTimeout), g.unavailableRefusal())
 	}
 }
 

@@ -52,7 +52,10 @@ func newHTTPListener(r *Router, l *listener) (*httpListener, error) {
 		IdleTimeout:       l.IdleTimeout,
 		MaxHeaderBytes:    r.config.Limits.MaxHeaderBytes,
 		ConnState:         betweenRequests,
-		ErrorLog:          log.New(httpLog{r.log}, "", 0),
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, countedKey{}, c)
+		},
+		ErrorLog: log.New(httpLog{r.log}, "", 0),
 	}
 	return h, nil
 }
@@ -198,6 +201,15 @@ func (f *httpFront) reset() {
 func (f *httpFront) id() uint16       { return 1 }
 func (f *httpFront) bodyComing(int64) {}
 func (f *httpFront) bodyReady() bool  { return f.ended }
+
+func (f *httpFront) patience(limit time.Duration) {
+	if limit == 0 {
+		limit = f.x.listener.BodyTimeout
+	}
+	if c, ok := f.req.Context().Value(countedKey{}).(*countedConn); ok {
+		c.patience = limit // net/http has taken away the last deadline
+	}
+}
 
 // hurry also tells the client not to use the connection again: nobody will read
 // from it before whoever is caught in Python comes back.

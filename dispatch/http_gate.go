@@ -50,14 +50,17 @@ type countedConn struct {
 	net.Conn
 	http     *httpListener
 	once     sync.Once
-	patience time.Duration
-	hurried  atomic.Bool // somebody has set another deadline
-	touched  atomic.Bool // something has been read since the last request, or ever
+	patience time.Duration // of the answer under way
+	hurried  atomic.Bool   // somebody has set another deadline
+	touched  atomic.Bool   // something has been read since the last request, or ever
 
 	mu       sync.Mutex
 	deadline time.Time // for reading, as net/http wants it
 	woken    bool      // another one is set, to end a Read under way
 }
+
+// countedKey is that of the connection in the context of its requests.
+type countedKey struct{}
 
 // freshRead is the size of net/http's read buffer: it offers all of it only
 // while it holds nothing of a next request.

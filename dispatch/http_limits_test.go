@@ -157,6 +157,43 @@ func TestHTTPTimeouts(t *testing.T) {
 	}
 }
 
+// TestHTTPResponseSocketTimeout: it counts for the requests of its group, those
+// before and after it on the same connection have body_timeout.
+func TestHTTPResponseSocketTimeout(t *testing.T) {
+	ended := make(chan struct{}, 1)
+	_, address := httpRouter(t, func(c *wire.RouterConfig) {
+		c.Listeners[0].BodyTimeout = 0 // no limit
+		c.Groups[0].ResponseSocketTimeout = 200 * time.Millisecond
+		c.Groups = append(c.Groups, wire.Group{Name: "patient", Processes: 1, Threads: 1, QueueLength: 1, QueueTimeout: time.Millisecond})
+		patient := c.Mounts[0]
+		patient.Prefix, patient.ProcessGroup = "/patient", "patient"
+		c.Mounts = append(c.Mounts, patient)
+	}, func(q *fakeRequest) {
+		q.body()
+		for q.env["REQUEST_URI"] == "/endless" {
+			if _, err := q.w.Write(stdout(append([]byte("Status: 200 OK\r\n\r\n"), make([]byte, 60000)...))); err != nil {
+				ended <- struct{}{}
+				return
+			}
+		}
+		q.reply("short")
+	})
+	c := dialHTTP(t, address)
+	for _, path := range []string{"/short", "/patient", "/short"} {
+		io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: h\r\n\r\n")
+		if _, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(250 * time.Millisecond) // a deadline of the answer before means nothing to the next
+	}
+	io.WriteString(c, "GET /endless HTTP/1.1\r\nHost: h\r\n\r\n")
+	select {
+	case <-ended:
+	case <-time.After(longWait):
+		t.Error("a client that takes nothing of its answer holds a thread")
+	}
+}
+
 func TestStaticSpecialFiles(t *testing.T) {
 	dir, outside := t.TempDir(), t.TempDir()
 	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o666); err != nil {

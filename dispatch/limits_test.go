@@ -131,11 +131,19 @@ func TestTimeouts(t *testing.T) {
 }
 
 // A front server that takes nothing of an answer loses it, and what is sent to
-// others meanwhile is not concerned.
+// others meanwhile is not concerned. The group may have its own limit.
 func TestFrontThatTakesNothing(t *testing.T) {
+	const limit = 150 * time.Millisecond
+	t.Run("body_timeout", func(t *testing.T) { frontThatTakesNothing(t, limit, 0) })
+	t.Run("response_socket_timeout", func(t *testing.T) { frontThatTakesNothing(t, time.Hour, limit) })
+	t.Run("response_socket_timeout alone", func(t *testing.T) { frontThatTakesNothing(t, 0, limit) })
+}
+
+func frontThatTakesNothing(t *testing.T, ofListener, ofGroup time.Duration) {
 	ended := make(chan struct{}, 1)
 	r, _ := oneGroup(t, func(c *wire.RouterConfig) {
-		c.Listeners = []wire.Listener{{Kind: wire.ListenUnix, BodyTimeout: 150 * time.Millisecond}}
+		c.Listeners = []wire.Listener{{Kind: wire.ListenUnix, BodyTimeout: ofListener}}
+		c.Groups[0].ResponseSocketTimeout = ofGroup
 	}, func(q *fakeRequest) {
 		q.body()
 		if q.env["REQUEST_URI"] == "/short" {

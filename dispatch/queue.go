@@ -122,13 +122,32 @@ func (q *waitQueue) serve(take func(avoid int) *workerConn) {
 	}
 }
 
-// failAll tells every waiter that there will be no connection, and why.
-func (q *waitQueue) failAll(r *refusal) {
+// ahead is how many that wait came before w.
+func (q *waitQueue) ahead(w *waiter) (n int) {
 	for i := range q.lists {
-		for w := q.lists[i].first; w != nil; w = q.lists[i].first {
+		for v := q.lists[i].first; v != nil && v.ticket < w.ticket; v = v.next {
+			n++
+		}
+	}
+	return n
+}
+
+// failAll tells every waiter that there will be no connection, and why.
+func (q *waitQueue) failAll(r *refusal) { q.failSince(time.Now(), r) }
+
+// failSince tells those who have waited since before then, and counts them.
+func (q *waitQueue) failSince(then time.Time, r *refusal) (n uint64) {
+	for i := range q.lists {
+		var next *waiter
+		for w := q.lists[i].first; w != nil; w = next {
+			if next = w.next; w.since.After(then) {
+				continue
+			}
 			q.remove(w)
 			w.refused = r
 			w.got <- nil
+			n++
 		}
 	}
+	return n
 }

@@ -51,6 +51,75 @@ func TestQueueIsBoundedAndFirstInFirstOut(t *testing.T) {
 	r.wantLog("[WARN]  too many requests are waiting: code=WSGID-1012")
 }
 
+// TestConnectTimeout: who finds the queue full, or no process, tries for a while.
+func TestConnectTimeout(t *testing.T) {
+	const limit = 300 * time.Millisecond
+	short := func(c *wire.RouterConfig) { c.Groups[0].QueueLength, c.Groups[0].ConnectTimeout = 1, limit }
+	t.Run("full", func(t *testing.T) {
+		handle, release := blocking()
+		r, _ := oneGroup(t, short, handle, 1)
+		fronts := make([]*fakeFront, 4)
+		began := time.Now()
+		for i := range fronts {
+			fronts[i] = r.front()
+			fronts[i].begin("/")
+			r.await("waiting", func(s *wire.RouterStatus) bool { return s.Groups[0].Busy == 1 && s.Groups[0].Queued == i })
+		}
+		for _, f := range fronts[2:] { // one runs, one has the place in the queue
+			a, err := f.read()
+			if err != nil || a.status() != "503 Service Unavailable" || !strings.Contains(a.header, "WSGID-1012") {
+				t.Errorf("%+v %v", a, err)
+			}
+			if took := time.Since(began); took < limit {
+				t.Errorf("refused after %v", took)
+			}
+		}
+		close(release)
+		for _, f := range fronts[:2] {
+			if a, err := f.read(); err != nil || a.body != "done" {
+				t.Errorf("%+v %v", a, err)
+			}
+		}
+		r.await("counting", func(s *wire.RouterStatus) bool { return s.Groups[0].Rejected == 2 && s.Groups[0].Queued == 0 })
+	})
+	t.Run("a place becomes free", func(t *testing.T) {
+		handle, release := blocking()
+		r, _ := oneGroup(t, func(c *wire.RouterConfig) { short(c); c.Groups[0].ConnectTimeout = time.Hour }, handle, 1)
+		fronts := make([]*fakeFront, 3)
+		for i := range fronts {
+			fronts[i] = r.front()
+			fronts[i].begin("/")
+			r.await("waiting", func(s *wire.RouterStatus) bool { return s.Groups[0].Busy == 1 && s.Groups[0].Queued == i })
+		}
+		close(release)
+		for _, f := range fronts {
+			if a, err := f.read(); err != nil || a.body != "done" {
+				t.Errorf("%+v %v", a, err)
+			}
+		}
+	})
+	t.Run("no process", func(t *testing.T) {
+		r, _ := oneGroup(t, short, echoPath)
+		away := &wire.Message{Type: wire.TypeGroup, Group: &wire.GroupState{Name: "web", Reason: "crash loop"}}
+		r.send(away)
+		f := r.front()
+		began := time.Now()
+		if a := r.mustGet(f, "/"); !strings.Contains(a.header, "WSGID-1014") || time.Since(began) < limit {
+			t.Errorf("after %v: %+v", time.Since(began), a)
+		}
+	})
+	t.Run("no process any more", func(t *testing.T) {
+		r, _ := oneGroup(t, func(c *wire.RouterConfig) { short(c); c.Groups[0].QueueLength = 2 }, echoPath)
+		f := r.front()
+		f.begin("/")
+		r.await("having tried", func(s *wire.RouterStatus) bool { return s.Groups[0].LongestWait > limit })
+		r.send(&wire.Message{Type: wire.TypeGroup, Group: &wire.GroupState{Name: "web", Reason: "crash loop"}})
+		if a, err := f.read(); err != nil || !strings.Contains(a.header, "WSGID-1014") {
+			t.Errorf("%+v %v", a, err)
+		}
+	})
+}
+
 func TestQueueTimeout(t *testing.T) {
 	handle, release := blocking()
 	r, _ := oneGroup(t, func(c *wire.RouterConfig) { c.Groups[0].QueueTimeout = 50 * time.Millisecond }, handle, 1)

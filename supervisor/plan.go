@@ -187,7 +187,9 @@ func (p *plan) routerConfig(cfg *config.Config, version string) *wire.RouterConf
 		}
 		w.Groups = append(w.Groups, wire.Group{
 			Name: g.config.Name, Processes: g.config.Processes, Threads: g.config.Threads,
-			QueueLength: g.config.QueueLength, QueueTimeout: g.config.QueueTimeout, Elastic: g.config.Elastic(),
+			QueueLength: g.config.QueueLength, QueueTimeout: g.config.QueueTimeout,
+			ConnectTimeout: g.config.ConnectTimeout, ResponseSocketTimeout: g.config.ResponseSocketTimeout,
+			Elastic: g.config.Elastic(),
 		})
 	}
 	w.Mounts = wireMounts(cfg.ScriptAliases)

@@ -133,7 +133,7 @@ type Queue struct {
 	LongestWait   float64 `json:"longest_wait_seconds"`
 	QueuedTotal   uint64  `json:"queued_total"`   // had to wait
 	QueueTimeouts uint64  `json:"queue_timeouts"` // waited for queue_timeout: 504
-	Rejected      uint64  `json:"rejected"`       // 503 at once: the queue was full, or no process was there
+	Rejected      uint64  `json:"rejected"`       // 503: the queue was full, or no process was there
 }
 
 // Embedded are the applications in the router's own Python (%{GLOBAL}).

@@ -85,6 +85,12 @@ type Group struct {
 	Threads      int           `json:"threads"`
 	QueueLength  int           `json:"queue_length"`  // requests that may wait
 	QueueTimeout time.Duration `json:"queue_timeout"` // enforced while waiting; 0: no limit
+	// ConnectTimeout is how long a request waits for a place in a full queue, or
+	// for a process while the group is not available; 0: it does not.
+	ConnectTimeout time.Duration `json:"connect_timeout,omitempty"`
+	// ResponseSocketTimeout is how long the front server may take nothing of an
+	// answer; 0: the listener's BodyTimeout.
+	ResponseSocketTimeout time.Duration `json:"response_socket_timeout,omitempty"`
 	// Elastic: it may get further processes when requests wait (TypeWanted).
 	Elastic bool `json:"elastic,omitempty"`
 }
