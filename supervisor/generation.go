@@ -162,6 +162,13 @@ func (g *generation) startHelper() {
 	}
 }
 
+// serve: the router of the generation takes requests.
+func (g *generation) serve() {
+	for _, group := range g.groups {
+		group.serve()
+	}
+}
+
 // startGroups starts groups. The channel is closed when each of their processes
 // has been ready once, and the router has been told, or has failed.
 func (g *generation) startGroups(groups []*group) <-chan struct{} {

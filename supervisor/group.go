@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -29,6 +30,7 @@ type group struct {
 	relieving chan struct{} // of capacity 1: holds an element while a process is relieved
 	demand    chan int      // of capacity 1: so many requests wait
 	rescaled  chan struct{} // of capacity 1: limit has changed
+	serves    atomic.Bool   // its generation does
 	stop      chan struct{} // closed: start nothing any more
 	endOnce   sync.Once
 	end       chan struct{}  // closed: draining processes end now

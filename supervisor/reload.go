@@ -336,6 +336,7 @@ func (t *transition) switchOver() {
 	s.mu.Unlock()
 	old.router.patience = old.patience()
 	close(old.router.succeeded)
+	next.serve()
 	s.fronts.keep(next.plan.listeners)
 	if err := s.fronts.adjust(next.plan.listeners); err != nil {
 		t.problems = append(t.problems, err)

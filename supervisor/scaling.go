@@ -67,7 +67,8 @@ func (g *group) scale() {
 	looking := false
 	for {
 		g.mu.Lock()
-		more := len(g.places) > g.floor()
+		// While a generation comes up each of its processes is waited for.
+		more := len(g.places) > g.floor() && g.serves.Load()
 		g.mu.Unlock()
 		switch {
 		case more && !looking:
@@ -213,6 +214,12 @@ func (s *Supervisor) Scale(name string, n int) error {
 	g.look()
 	g.log.Info("scaled", "processes", n)
 	return err
+}
+
+// serve: requests come to the group.
+func (g *group) serve() {
+	g.serves.Store(true)
+	g.look()
 }
 
 // look has scale see that the group has another size.

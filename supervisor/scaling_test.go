@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -46,6 +47,26 @@ func TestReloadedGroupShrinks(t *testing.T) {
 	}
 	if s := w.status(); s.Groups[0].Ready != 1 || s.Generation != 2 {
 		t.Errorf("%+v", s.Groups[0])
+	}
+	w.await("none", func(s *status.Snapshot) bool { return s.Groups[0].State == "idle" && len(s.Groups[0].Processes) == 0 })
+}
+
+// TestReloadWaitsForIdleGroups: a group that nobody asks for does not shrink
+// while another one keeps its generation from serving.
+func TestReloadWaitsForIdleGroups(t *testing.T) {
+	w := newWorld(t)
+	w.group("web", "ok")
+	w.reloadable(copyOf(w.config, func(c *config.Config) {
+		c.DaemonProcesses[0].Scaling, c.DaemonProcesses[0].IdleTimeout = config.ScalingOnDemand, time.Millisecond
+		late := c.DaemonProcesses[0]
+		late.Name, late.Scaling, late.Environment = "late", config.ScalingStatic, map[string]string{"FAKE": "never-ready"}
+		late.StartupTimeout = 2*lookEvery + lookEvery/2
+		c.DaemonProcesses = append(c.DaemonProcesses, late)
+	}))
+	w.start()
+	outcome := w.s.Reload(nil)
+	if outcome.Error != "" || len(outcome.Problems) != 1 || !strings.Contains(outcome.Problems[0], "late") {
+		t.Errorf("%+v", outcome)
 	}
 	w.await("none", func(s *status.Snapshot) bool { return s.Groups[0].State == "idle" && len(s.Groups[0].Processes) == 0 })
 }

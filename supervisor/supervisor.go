@@ -170,6 +170,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	}
 	g.startRouter()
 	allSettled := g.startGroups(g.groups)
+	g.serve()
 	err := s.serve(ctx, g, allSettled)
 	if err == nil && s.currentPhase() == phaseReady {
 		s.awaitEnd(ctx)
