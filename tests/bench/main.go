@@ -92,12 +92,13 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		level = hclog.Debug
 	}
 	log := hclog.New(&hclog.LoggerOptions{Name: "bench", Output: os.Stderr, Level: level})
-	r, err := runAll(ctx, log, o, works, chosen)
+	r, held, err := runAll(ctx, log, o, works, chosen)
 	if err != nil {
 		return err
 	}
 	var tables bytes.Buffer
 	writeTables(&tables, r, works, chosen)
+	writeMemory(&tables, held, chosen)
 	writeBars(&tables, r)
 	if _, err := out.Write(tables.Bytes()); err != nil {
 		return fmt.Errorf("write the tables: %w", err)
@@ -108,11 +109,12 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return writePage(o.write, o.wsgid, append([]string{"go", "run", "./tests/bench"}, args...), tables.String())
 }
 
-// runAll starts the servers, runs every round, and ends the servers.
-func runAll(ctx context.Context, log hclog.Logger, o options, works []workload, chosen []peer) (results, error) {
+// runAll starts the servers, runs every round, sees what the servers hold then,
+// and ends them.
+func runAll(ctx context.Context, log hclog.Logger, o options, works []workload, chosen []peer) (r results, held map[string]memory, err error) {
 	s, err := newSite(o.wsgid)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if o.keep {
 		log.Info("directory", "path", s.dir)
@@ -121,15 +123,15 @@ func runAll(ctx context.Context, log hclog.Logger, o options, works []workload, 
 	}
 	b, err := startBed(s, chosen)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer b.stop()
 	for _, p := range chosen {
 		if err := b.verify(ctx, p); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	r := results{}
+	r = results{}
 	for _, w := range works {
 		log.Info("workload", "name", w.name)
 		for round := range o.rounds {
@@ -142,10 +144,10 @@ func runAll(ctx context.Context, log hclog.Logger, o options, works []workload, 
 				}
 				got, err := b.measure(ctx, p, w, time.Duration(o.seconds*float64(time.Second)))
 				if ctx.Err() != nil {
-					return nil, ctx.Err()
+					return nil, nil, ctx.Err()
 				}
 				if err != nil {
-					return nil, fmt.Errorf("measure %s, %s: %w", p.name, w.name, err)
+					return nil, nil, fmt.Errorf("measure %s, %s: %w", p.name, w.name, err)
 				}
 				if got.errors > 0 {
 					log.Warn("errors", "server", p.name, "workload", w.name, "count", got.errors, "first", got.note)
@@ -157,7 +159,13 @@ func runAll(ctx context.Context, log hclog.Logger, o options, works []workload, 
 			}
 		}
 	}
-	return r, nil
+	held = map[string]memory{}
+	for _, p := range chosen {
+		if held[p.name], err = b.weigh(p); err != nil {
+			return nil, nil, err
+		}
+	}
+	return r, held, nil
 }
 
 // choose returns the items named in list, in their own order; all if it is empty.
