@@ -22,6 +22,9 @@ type child struct {
 	mu     sync.Mutex // held over signals to the group and over the reaping
 	killed bool       // we have sent SIGKILL
 	reaped bool       // the number may be somebody else's by now
+	stops  stops
+	// unresponsive: it was stopped for too long, and killed.
+	unresponsive bool
 
 	// exited is closed when the process has been reaped and its process group
 	// killed; state and waitErr are set then.
@@ -41,6 +44,9 @@ func (c *child) wait(r *reaper) {
 	c.signalGroup()
 	r.reap(c.pid, func() { c.state, c.waitErr = c.process.Wait() })
 	c.reaped = true
+	if c.stops.end != nil {
+		c.stops.end.Stop()
+	}
 	c.mu.Unlock()
 	close(c.exited)
 }

@@ -122,7 +122,7 @@ func sleeping(t *testing.T, r *reaper) *child {
 func starting(t *testing.T, r *reaper, files []*os.File, program string, arguments ...string) *child {
 	t.Helper()
 	c := &child{started: time.Now(), exited: make(chan struct{})}
-	err := r.starting(func() (int, error) {
+	err := r.starting(c, func() (int, error) {
 		var err error
 		c.process, err = os.StartProcess(program, append([]string{program}, arguments...), &os.ProcAttr{
 			Files: files,

@@ -281,7 +281,7 @@ func (d *dispatchHelper) setState(s *helperSession, text string) {
 func (d *dispatchHelper) ended(s *helperSession, intent exitreason.Reason, log hclog.Logger) (failure string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	facts := exitFacts{state: s.child.state, intent: intent, failed: s.failure != "", killed: s.child.wasKilled(), oom: d.oom.happened()}
+	facts := exitFacts{state: s.child.state, intent: intent, failed: s.failure != "", killed: s.child.wasKilled(), stopped: s.child.wasUnresponsive(), oom: d.oom.happened()}
 	exit := exitRecord(s.child, exitReason(facts), s.failure)
 	d.session = nil
 	d.lastExit = exit

@@ -19,6 +19,7 @@ type exitFacts struct {
 	failed  bool              // it said that it cannot start
 	claimed exitreason.Reason // what the scoreboard says
 	killed  bool              // we sent SIGKILL
+	stopped bool              // because it was stopped for too long
 	oom     bool              // the kernel's OOM killer has been at work in our cgroup
 }
 
@@ -35,6 +36,9 @@ func exitReason(f exitFacts) exitreason.Reason {
 		case exitreason.ShutdownTimeout, exitreason.StartupTimeout, exitreason.Unresponsive,
 			exitreason.CPUTimeLimit: // the kernel's end of it
 			return f.intent
+		}
+		if f.stopped {
+			return exitreason.Unresponsive
 		}
 		if f.oom && !f.killed {
 			return exitreason.OutOfMemory

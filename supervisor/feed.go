@@ -87,6 +87,14 @@ func (f *feed) retire(group string, pid int, overdue bool) <-chan struct{} {
 	return done
 }
 
+// suspend is retire of a process that may come back; nobody waits.
+func (f *feed) suspend(group string, pid int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.processes, pid)
+	f.send(&wire.Message{Type: wire.TypeProcess, Process: &wire.Process{Group: group, PID: pid, State: wire.ProcessRetire}})
+}
+
 // retired is the router's answer to retire.
 func (f *feed) retired(pid int) {
 	f.mu.Lock()

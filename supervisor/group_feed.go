@@ -49,6 +49,11 @@ func (g *groupFeed) leave(f *feed) {
 func (g *groupFeed) ready(pid, threads int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.tell(pid, threads)
+}
+
+// tell needs g.mu.
+func (g *groupFeed) tell(pid, threads int) {
 	p := wire.Process{Group: g.name, PID: pid, State: wire.ProcessReady, Threads: threads}
 	g.processes[pid] = p
 	for _, f := range g.feeds {
@@ -77,6 +82,29 @@ func (g *groupFeed) retire(pid int, overdue bool) <-chan struct{} {
 		}
 	}()
 	return done
+}
+
+// suspend has no router give the process further requests.
+func (g *groupFeed) suspend(pid int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if _, known := g.processes[pid]; !known {
+		return
+	}
+	delete(g.processes, pid)
+	for _, f := range g.feeds {
+		f.suspend(g.name, pid)
+	}
+}
+
+// resume undoes suspend if the process serves: asked where no retire of it can
+// come in between.
+func (g *groupFeed) resume(pid, threads int, serves func() bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if serves() {
+		g.tell(pid, threads)
+	}
 }
 
 func (g *groupFeed) gone(pid int) {

@@ -112,8 +112,19 @@ func (g *group) startProcess(s *slot, replace *status.Exit, t *trial) (*process,
 	go func() { defer close(events); p.readEvents() }()
 	go c.wait(g.launcher.reaper)
 	go p.finish(events)
+	c.onStop(p.stopped)
 	p.log.Debug("process started")
 	return p, nil
+}
+
+// stopped has the router give a stopped process no further requests, until it
+// goes on.
+func (p *process) stopped(now bool) {
+	if now {
+		p.group.feed.suspend(p.child.pid)
+	} else {
+		p.group.feed.resume(p.child.pid, p.group.config.Threads, func() bool { return p.state.get() == stateReady })
+	}
 }
 
 // readEvents reads the status channel until the worker has gone.
@@ -297,7 +308,7 @@ func (p *process) finish(events <-chan struct{}) {
 	p.mu.Lock()
 	reason := exitReason(exitFacts{
 		state: p.child.state, intent: p.intent, failed: p.failure != "", claimed: exitreason.Reason(board.Exit),
-		killed: p.child.wasKilled(), oom: p.group.oom.happened(),
+		killed: p.child.wasKilled(), stopped: p.child.wasUnresponsive(), oom: p.group.oom.happened(),
 	})
 	p.exit = exitRecord(p.child, reason, p.failure)
 	p.final = board

@@ -18,8 +18,8 @@ import (
 type reaper struct {
 	log hclog.Logger
 
-	mu    sync.Mutex // held over fork and registration, so that no child is seen unowned
-	owned map[int]bool
+	mu    sync.Mutex     // held over fork and registration, so that no child is seen unowned
+	owned map[int]*child // nil: the heir of an upgrade
 	// killed are process groups that were killed and may have members yet.
 	killed map[int]bool
 
@@ -35,7 +35,7 @@ func newReaper(log hclog.Logger) (*reaper, error) {
 	}
 	r := &reaper{
 		log:     log,
-		owned:   map[int]bool{},
+		owned:   map[int]*child{},
 		killed:  map[int]bool{},
 		signals: make(chan os.Signal, 1),
 		wake:    make(chan struct{}, 1),
@@ -47,13 +47,14 @@ func newReaper(log hclog.Logger) (*reaper, error) {
 	return r, nil
 }
 
-// starting runs a fork and registers its pid as owned before anybody looks.
-func (r *reaper) starting(fork func() (int, error)) error {
+// starting runs the fork of a child and registers its pid as owned before
+// anybody looks.
+func (r *reaper) starting(c *child, fork func() (int, error)) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	pid, err := fork()
 	if err == nil {
-		r.owned[pid] = true
+		r.owned[pid] = c
 	}
 	return err
 }
@@ -86,6 +87,7 @@ func (r *reaper) run() {
 	for {
 		for r.reapOne() {
 		}
+		r.noticeStops()
 		r.killedLeft()
 		select {
 		case <-r.signals:
@@ -143,7 +145,7 @@ func (r *reaper) reapOne() bool {
 		return false
 	}
 	pid := childPID(&info)
-	if pid == 0 || r.owned[pid] {
+	if _, owned := r.owned[pid]; pid == 0 || owned {
 		return false
 	}
 	var status unix.WaitStatus
@@ -157,9 +159,12 @@ func (r *reaper) reapOne() bool {
 // childPID is si_pid, which follows the three numbers and, on 64-bit systems,
 // a gap that aligns the union.
 func childPID(info *unix.Siginfo) int {
-	offset := 3 * unsafe.Sizeof(int32(0))
+	return int(*(*int32)(unsafe.Add(unsafe.Pointer(info), childOffset())))
+}
+
+func childOffset() uintptr {
 	if unsafe.Sizeof(uintptr(0)) == 8 {
-		offset = 16
+		return 16
 	}
-	return int(*(*int32)(unsafe.Add(unsafe.Pointer(info), offset)))
+	return 3 * unsafe.Sizeof(int32(0))
 }

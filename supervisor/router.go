@@ -318,7 +318,7 @@ func (r *router) setState(s *session, text string) {
 
 // ended records the exit.
 func (r *router) ended(s *session, intent exitreason.Reason, failure error, log hclog.Logger) {
-	facts := exitFacts{state: s.child.state, intent: intent, failed: failure != nil, killed: s.child.wasKilled(), oom: r.oom.happened()}
+	facts := exitFacts{state: s.child.state, intent: intent, failed: failure != nil, killed: s.child.wasKilled(), stopped: s.child.wasUnresponsive(), oom: r.oom.happened()}
 	reason := exitReason(facts)
 	text := ""
 	if failure != nil {

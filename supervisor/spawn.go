@@ -131,7 +131,7 @@ func (l *launcher) start(spec *launch) (*child, error) {
 	files = append(files, block)
 
 	l.spawner.do(func() {
-		err = l.reaper.starting(func() (int, error) {
+		err = l.reaper.starting(c, func() (int, error) {
 			c.started = time.Now()
 			c.process, err = os.StartProcess(l.executable, []string{cmp.Or(spec.name, "wsgid")}, &os.ProcAttr{
 				Dir: "/", Env: env, Files: files,

@@ -102,6 +102,8 @@ func TestExitReason(t *testing.T) {
 		{"crashed while the kernel kills others", exitFacts{state: segv, oom: true}, exitreason.Crash},
 		{"killed by us", exitFacts{state: killed, intent: exitreason.ShutdownTimeout, oom: true}, exitreason.ShutdownTimeout},
 		{"killed by the kernel for its processor time", exitFacts{state: killed, intent: exitreason.CPUTimeLimit}, exitreason.CPUTimeLimit},
+		{"stopped for too long", exitFacts{state: killed, killed: true, stopped: true, oom: true}, exitreason.Unresponsive},
+		{"stopped for too long, and crashed", exitFacts{state: segv, stopped: true}, exitreason.Crash},
 		{"too slow", exitFacts{state: killed, intent: exitreason.StartupTimeout}, exitreason.StartupTimeout},
 	}
 	for _, test := range tests {

@@ -71,7 +71,7 @@ func TestStrangerMayOnlyLook(t *testing.T) {
 	defer os.Remove(out.Name())
 	defer out.Close()
 	var child *os.Process
-	err = w.s.launcher.reaper.starting(func() (int, error) {
+	err = w.s.launcher.reaper.starting(nil, func() (int, error) {
 		child, err = os.StartProcess("/proc/self/exe", []string{"test", "-test.run", "^TestStrangerMayOnlyLook$"}, &os.ProcAttr{
 			Dir: "/", Env: []string{"WSGID_TEST_CONTROL=" + w.config.Control.Path}, Files: []*os.File{nil, out, out},
 			Sys: &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: ordinary, Gid: ordinary}},

@@ -79,7 +79,7 @@ func (s *Supervisor) bequeath(ctx context.Context) (*heir, error) {
 	}
 	defer ours.Close()
 	cmd, estate := s.successor(theirs)
-	err = s.launcher.reaper.starting(func() (int, error) {
+	err = s.launcher.reaper.starting(nil, func() (int, error) {
 		if err := cmd.Start(); err != nil {
 			return 0, err
 		}
@@ -105,7 +105,7 @@ func (s *Supervisor) tryBinary(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, s.options.Command[0], "check", "--config", s.generation().config.File)
 	cmd.Stdout, cmd.Stderr = &output, &output
 	var exit error
-	if err := s.launcher.reaper.starting(func() (int, error) {
+	if err := s.launcher.reaper.starting(nil, func() (int, error) {
 		if err := cmd.Start(); err != nil {
 			return 0, err
 		}

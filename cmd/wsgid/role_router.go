@@ -24,7 +24,9 @@ func routerRole() (int, bool) {
 		return 0, false
 	}
 	// The supervisor reads descriptor 2: hclog's JSON lines are records.
-	logger := hclog.New(&hclog.LoggerOptions{Level: hclog.Info, Output: os.Stderr, JSONFormat: true})
+	// One that is stopped must not hold requests up.
+	logger, end := patientLogger(hclog.LoggerOptions{Level: hclog.Info, JSONFormat: true}, os.Stderr, nil)
+	defer end()
 	if err := runRouter(logger); err != nil {
 		logger.Error("router failed", "error", err)
 		return exitFailed, true

@@ -26,7 +26,7 @@ const (
 	DeadlockTimeout                 // no thread got a GIL for deadlock_timeout
 	CPUTimeLimit                    // it has used cpu_time_limit of processor time
 	EvictionSignal                  // SIGUSR1
-	Unresponsive                    // the dispatch helper did not return what it was asked
+	Unresponsive                    // it was stopped for too long, or the dispatch helper did not return what it was asked
 	Restart                         // wsgid restart
 	Stopped                         // wsgid stop or wsgid drain, of its group
 	ScaledDown                      // the group needs fewer processes

@@ -44,6 +44,19 @@ type Log struct {
 	changed chan struct{}
 	closed  chan struct{}
 	source  io.ReadCloser
+	reading sync.Mutex // held over each read
+}
+
+// Stall has it read nothing until the returned function is called, as a log
+// collector that is busy or hangs.
+func (l *Log) Stall() (goOn func()) {
+	release := make(chan struct{})
+	go func() { // takes the lock when the line that is being read has come, or the end
+		l.reading.Lock()
+		defer l.reading.Unlock()
+		<-release
+	}()
+	return sync.OnceFunc(func() { close(release) })
 }
 
 // HangUp closes the reading end, as a log collector that dies does.
@@ -60,7 +73,9 @@ func newLog(source io.ReadCloser) *Log {
 		defer source.Close()
 		reader := bufio.NewReader(source)
 		for {
+			l.reading.Lock()
 			line, err := reader.ReadString('\n')
+			l.reading.Unlock()
 			if line != "" {
 				l.add(strings.TrimSuffix(line, "\n"))
 			}
