@@ -26,15 +26,16 @@ LoadModule authz_core_module modules/mod_authz_core.so
 LoadModule alias_module modules/mod_alias.so
 LoadModule env_module modules/mod_env.so
 ${modules}
-# Room for 64 kept connections in each of two processes; none is ever started
-# or ended between rounds.
+# Room for 64 kept connections in each of two processes, and some to spare: a
+# process all of whose threads are busy closes kept connections, under a request
+# that is on its way. None is ever started or ended between rounds.
 ServerLimit 2
 StartServers 2
-ThreadsPerChild 64
-ThreadLimit 64
-MaxRequestWorkers 128
+ThreadsPerChild 80
+ThreadLimit 80
+MaxRequestWorkers 160
 MinSpareThreads 1
-MaxSpareThreads 128
+MaxSpareThreads 160
 MaxConnectionsPerChild 0
 KeepAlive On
 MaxKeepAliveRequests 0

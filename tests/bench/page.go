@@ -20,7 +20,7 @@ Written on %s by
 
     %s
 
-Behind the same Apache (event MPM, two processes of 64 threads, kept connections,
+Behind the same Apache (event MPM, two processes of 80 threads, kept connections,
 iobuffersize=65528 for all that mod_proxy serves) on the same
 application file, %d processes of %d threads each; wsgid's embedded mode has %d threads in the
 router. Rounds of all servers are interleaved; a figure is the median of its rounds, a ratio the
