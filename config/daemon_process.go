@@ -57,7 +57,7 @@ func (d *decoder) daemonProcessOptions(p *DaemonProcess) options {
 		"script_user":             d.str(&p.ScriptUser),
 		"script_group":            d.str(&p.ScriptGroup),
 		"destroy_interpreter":     d.boolean(&p.DestroyInterpreter),
-	}.with(d.pythonOptions(&p.PythonOptions)).with(d.sandboxOptions(&p.Sandbox))
+	}.with(d.pythonOptions(&p.PythonOptions)).with(d.sandboxOptions(&p.Sandbox)).with(d.limitOptions(&p.Limits))
 }
 
 func (d *decoder) decodeDaemonProcess(block *hclsyntax.Block) {

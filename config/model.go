@@ -173,8 +173,8 @@ type DaemonProcess struct {
 	// ResponseSocketTimeout, 0: body_timeout of the listener, is how long the
 	// front server may take nothing of a response.
 	ResponseSocketTimeout time.Duration
-	StartupTimeout     time.Duration // from fork to ready, default 60 s; 0: no limit
-	SocketTimeout      time.Duration // for each read of a body and write of a response, default 90 s; 0: no limit
+	StartupTimeout        time.Duration // from fork to ready, default 60 s; 0: no limit
+	SocketTimeout         time.Duration // for each read of a body and write of a response, default 90 s; 0: no limit
 	// MaximumRequests, 0: no limit, plus a random number up to
 	// MaximumRequestsJitter, are served by a process before it is replaced.
 	MaximumRequests, MaximumRequestsJitter int
@@ -198,6 +198,7 @@ type DaemonProcess struct {
 	GracefulTimeout                  time.Duration // for requests to finish before a planned replacement, default 15 s
 	NoNewPrivileges                  bool          // default true
 	Sandbox
+	Limits
 	MaxSurge int // processes that a restart starts beside those that are, default 1
 	// ReloadOnError says what happens while changed code cannot be imported.
 	ReloadOnError ReloadOnError

@@ -63,6 +63,9 @@ func (d *decoder) checkNames(where string, body *hclsyntax.Body, options, blocks
 		}
 		ending := elsewhere(where, attribute.Name)
 		if ending == "" {
+			ending = ofModWSGI(where, attribute.Name)
+		}
+		if ending == "" {
 			ending = didYouMean(attribute.Name, slices.Concat(options, blocks))
 		}
 		d.add(attribute.NameRange, "Unknown option", "There is no option %q in %s%s", attribute.Name, where, ending)

@@ -46,6 +46,7 @@ func (v *validator) validate() {
 		v.service(&c.DaemonProcesses[i])
 		v.watch(&c.DaemonProcesses[i])
 		v.sandbox(&c.DaemonProcesses[i])
+		v.limits(&c.DaemonProcesses[i])
 	}
 	if !v.partial {
 		v.sharedMain()

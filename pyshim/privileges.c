@@ -12,12 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
 
+#include "process_limits.h"
 #include "sandbox.h"
 
 static int failed(char *error, size_t error_size, const char *what)
@@ -152,34 +152,6 @@ static int enter_directory(const struct wsgid_boot *boot, char *error, size_t er
 	return -1;
 }
 
-/* Bytes that the process can get, in hard and soft limit as mod_wsgi does
- * (mod_wsgi behaviour 2); nothing without the option. */
-static int limit_memory(const struct wsgid_boot *boot, const char *option, int resource)
-{
-	long bytes = wsgid_boot_number(boot, option, 0);
-	struct rlimit limit = { (rlim_t)bytes, (rlim_t)bytes };
-
-	return bytes > 0 ? setrlimit((__rlimit_resource_t)resource, &limit) : 0;
-}
-
-/* What only root may do, or what may be done in one direction only. */
-static int set_limits(const struct wsgid_boot *boot, char *error, size_t error_size)
-{
-	long nice_value = wsgid_boot_number(boot, "nice", 0);
-	long seconds = wsgid_boot_number(boot, "cpu_time_limit", 0);
-	struct rlimit limit = { (rlim_t)seconds, (rlim_t)wsgid_boot_number(boot, "cpu_time_killed", seconds) };
-
-	if (nice_value != 0 && setpriority(PRIO_PROCESS, 0, (int)nice_value) != 0)
-		return failed(error, error_size, "cpu_priority");
-	if (seconds > 0 && setrlimit(RLIMIT_CPU, &limit) != 0)
-		return failed(error, error_size, "cpu_time_limit");
-	if (limit_memory(boot, "memory_limit", RLIMIT_DATA) != 0)
-		return failed(error, error_size, "memory_limit");
-	if (limit_memory(boot, "virtual_memory_limit", RLIMIT_AS) != 0)
-		return failed(error, error_size, "virtual_memory_limit");
-	return 0;
-}
-
 int wsgid_privileges_drop(const struct wsgid_boot *boot, char *error, size_t error_size)
 {
 	long parent = wsgid_boot_number(boot, "parent", -1);
@@ -196,7 +168,7 @@ int wsgid_privileges_drop(const struct wsgid_boot *boot, char *error, size_t err
 		return failed(error, error_size, "parent-death signal");
 	if (mask >= 0)
 		umask((mode_t)mask & 0777);
-	if (set_limits(boot, error, error_size) != 0 || wsgid_sandbox_enter(boot, error, error_size) != 0)
+	if (wsgid_process_limits_set(boot, error, error_size) != 0 || wsgid_sandbox_enter(boot, error, error_size) != 0)
 		return -1;
 	if (strcmp(wsgid_boot_get(boot, "no_new_privs", "1"), "0") != 0 &&
 	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)

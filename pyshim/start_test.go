@@ -37,7 +37,7 @@ func startProgram(dir, name string) (string, error) {
 	if asan() {
 		args = append(args, "-fsanitize=address", "-fno-omit-frame-pointer")
 	}
-	args = append(args, "ctest/"+name+".c", "boot.c", "privileges.c", "sandbox.c", "sandbox_path.c", "sandbox_mounts.c", "landlock.c", "descriptors.c", "python_api.c", "path_blocked.c", "python_find.c",
+	args = append(args, "ctest/"+name+".c", "boot.c", "privileges.c", "process_limits.c", "sandbox.c", "sandbox_path.c", "sandbox_mounts.c", "landlock.c", "descriptors.c", "python_api.c", "path_blocked.c", "python_find.c",
 		"python_query.c", "python_modules.c", "python_start.c", "python_variables.c",
 		"interpreter.c", "interpreter_new.c", "interpreter_end.c", "interpreter_settings.c", "errcode.c", "log_function.c", "log.c", "-ldl", "-lpthread")
 	if out, err := exec.Command("gcc", args...).CombinedOutput(); err != nil {

@@ -71,7 +71,8 @@ func exitReason(f exitFacts) exitreason.Reason {
 // evidence, they count processes of others; where there is no cgroup v2 with
 // the memory controller, such a death is a crash with SIGKILL and no more.
 type oomCounter struct {
-	path string // empty: nothing can be known
+	path  string        // empty: nothing can be known
+	kills func() uint64 // asked instead, of a cgroup that wsgid has made; nil: path counts
 
 	mu   sync.Mutex
 	last uint64
@@ -115,6 +116,9 @@ func (c *oomCounter) happened() bool {
 
 // read is 0 when nothing can be known.
 func (c *oomCounter) read() uint64 {
+	if c.kills != nil {
+		return c.kills()
+	}
 	if c.path == "" {
 		return 0
 	}

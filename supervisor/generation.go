@@ -64,7 +64,7 @@ func (s *Supervisor) newGroup(planned groupPlan, router identity) *group {
 	name := planned.config.Name
 	return &group{
 		groupPlan: planned, router: router,
-		launcher: s.launcher, feed: newGroupFeed(name), pumps: &s.pumps, oom: s.oom,
+		launcher: s.launcher, feed: newGroupFeed(name), pumps: &s.pumps, oom: s.oom, cgroups: s.cgroups,
 		log:   s.options.Logger.Named("worker").With("group", name),
 		limit: planned.config.Processes, demand: make(chan int, 1), rescaled: make(chan struct{}, 1),
 		stop: make(chan struct{}), end: make(chan struct{}),

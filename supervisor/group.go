@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/wsgid/wsgid/internal/cgroup"
 	"github.com/wsgid/wsgid/internal/exitreason"
 	"github.com/wsgid/wsgid/internal/status"
 	"github.com/wsgid/wsgid/internal/wire"
@@ -20,7 +21,7 @@ type group struct {
 	launcher *launcher
 	feed     *groupFeed
 	pumps    *pumps
-	oom      *oomCounter
+	cgroups  *cgroups
 	log      hclog.Logger
 	socket   *unixSocket // the listening socket; set before run, nil in a service
 
@@ -38,6 +39,8 @@ type group struct {
 	drains    sync.WaitGroup // replacements under way
 
 	mu          sync.Mutex
+	oom         *oomCounter
+	cgroup      *cgroup.Group // nil: it has no limits, or no process yet
 	places      []*slot
 	wanted      int  // places
 	limit       int  // of places
@@ -402,6 +405,7 @@ func (g *group) terminateAll(reason exitreason.Reason) {
 	}
 	wait.Wait()
 	g.drains.Wait()
+	g.closeCgroup()
 }
 
 // replaced says whether another process takes the place of one that has ended.

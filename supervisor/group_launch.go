@@ -1,8 +1,10 @@
 package supervisor
 
 import (
+	"maps"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"time"
 
@@ -40,6 +42,10 @@ func (g *group) launch(retried map[scriptKey]bool, trial bool) (*launch, error) 
 	if c.VirtualMemoryLimit > 0 {
 		b.SetInt("virtual_memory_limit", c.VirtualMemoryLimit)
 	}
+	if spec.cgroup, err = g.ownCgroup(); err != nil {
+		return nil, err
+	}
+	setRlimits(b, c.Rlimits)
 	if c.Home != "" {
 		b.Set("chdir", c.Home)
 		b.Set("home", c.Home)
@@ -96,6 +102,17 @@ func (g *group) launch(retried map[scriptKey]bool, trial bool) (*launch, error) 
 	b.Set("reload_on_error", string(c.ReloadOnError))
 	b.SetList("watch", insideAll(&c.Sandbox, c.Watch))
 	return spec, nil
+}
+
+// setRlimits adds limits of the process, in the order of their names.
+func setRlimits(b *boot.Block, limits map[string]int64) {
+	for _, name := range slices.Sorted(maps.Keys(limits)) {
+		value := "unlimited"
+		if n := limits[name]; n != config.Unlimited {
+			value = strconv.FormatInt(n, 10)
+		}
+		b.Set("rlimit", name+"="+value)
+	}
 }
 
 // displayName is what ps shows of the group's processes; empty: the usual.

@@ -113,6 +113,9 @@ func (p *plan) addGroup(cfg *config.Config, i int, routerUser string) {
 	if refused := p.powers.refuse(&c.Sandbox); err == nil && refused != nil {
 		err = fmt.Errorf("daemon_process %q: %w", c.Name, refused)
 	}
+	if refused := refuseLimits(c); err == nil && refused != nil {
+		err = fmt.Errorf("daemon_process %q: %w", c.Name, refused)
+	}
 	g := groupPlan{
 		config: c, identity: id, rules: scriptTableOf(cfg, c.Name), preloads: cfg.Preloads(c.Name), scripts: scripts,
 		interpreters: interpretersOf(cfg, c.Name, &c.PythonOptions), impossible: err,

@@ -308,7 +308,7 @@ func (p *process) finish(events <-chan struct{}) {
 	p.mu.Lock()
 	reason := exitReason(exitFacts{
 		state: p.child.state, intent: p.intent, failed: p.failure != "", claimed: exitreason.Reason(board.Exit),
-		killed: p.child.wasKilled(), stopped: p.child.wasUnresponsive(), oom: p.group.oom.happened(),
+		killed: p.child.wasKilled(), stopped: p.child.wasUnresponsive(), oom: p.group.oomHappened(),
 	})
 	p.exit = exitRecord(p.child, reason, p.failure)
 	p.final = board

@@ -153,6 +153,7 @@ func (g *group) snapshot(queue wire.GroupStatus) status.Group {
 			out.ThreadsBusy += shown.ThreadsBusy
 		}
 	}
+	out.Cgroup = g.shownCgroup()
 	out.Backoff = g.backoff.delay(time.Now()).Seconds()
 	switch {
 	case g.stopped():

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/wsgid/wsgid/internal/boot"
+	"github.com/wsgid/wsgid/internal/cgroup"
 )
 
 // spawner is the one OS thread that starts all children. PR_SET_PDEATHSIG
@@ -72,6 +73,7 @@ type launch struct {
 	name     string   // argv[0], as ps shows it; empty: wsgid
 	stdin    *os.File // nil: /dev/null
 	files    []named
+	cgroup   *cgroup.Group // nil: that of wsgid
 }
 
 // start runs the executable with the block. The files stay the caller's.
@@ -130,16 +132,17 @@ func (l *launcher) start(spec *launch) (*child, error) {
 	env := append(spec.env[:len(spec.env):len(spec.env)], boot.Variable+"="+strconv.Itoa(len(files)))
 	files = append(files, block)
 
+	attr := &os.ProcAttr{
+		Dir: "/", Env: env, Files: files,
+		// A session from the first instruction on, so that it can always be
+		// killed as a group; the signal covers the time until the
+		// constructor sets it again.
+		Sys: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
+	}
 	l.spawner.do(func() {
 		err = l.reaper.starting(c, func() (int, error) {
 			c.started = time.Now()
-			c.process, err = os.StartProcess(l.executable, []string{cmp.Or(spec.name, "wsgid")}, &os.ProcAttr{
-				Dir: "/", Env: env, Files: files,
-				// A session from the first instruction on, so that it can always be
-				// killed as a group; the signal covers the time until the
-				// constructor sets it again.
-				Sys: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
-			})
+			c.process, err = startIn(spec.cgroup, l.executable, []string{cmp.Or(spec.name, "wsgid")}, attr)
 			if err != nil {
 				return 0, err
 			}

@@ -60,6 +60,7 @@ type Supervisor struct {
 	launcher  *launcher
 	pumps     pumps
 	oom       *oomCounter
+	cgroups   *cgroups
 	resources resources       // of Run
 	directory *groupDirectory // set by Run
 	fronts    *listeners      // the same
@@ -108,6 +109,7 @@ func New(cfg *config.Config, options Options) (*Supervisor, error) {
 	}
 	s := &Supervisor{
 		options: options, log: options.Logger.Named("supervisor"), pid: os.Getpid(), oom: newOOMCounter(),
+		cgroups:  &cgroups{log: options.Logger.Named("supervisor")},
 		stopping: make(chan struct{}), upgraded: make(chan struct{}), ending: make(chan struct{}), turn: make(chan struct{}, 1),
 		launcher: &launcher{executable: options.Executable, version: options.Version, jsonLogs: cfg.Log.Format == "json"},
 	}
@@ -309,6 +311,8 @@ func (s *Supervisor) open(g *generation) (err error) {
 	s.launcher.spawner = newSpawner()
 	r.add(s.launcher.spawner.close)
 	r.add(s.pumps.close)
+	s.cgroups.sweep()
+	r.add(s.cgroups.close)
 	g.router.handover = s.handover
 	return nil
 }

@@ -75,6 +75,7 @@ func TestStartupTimeout(t *testing.T) {
 	}
 	w.Configure(text)
 	wsgid := w.Launch(harness.Options{})
+	wsgid.AwaitControl()
 	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
 	wsgid.AwaitStatus("the second try", func(s harness.Status) error {
 		if g := s.Group("hasty"); g.Restarts["startup_timeout"] < 2 || g.LastExit.Reason != "startup_timeout" {

@@ -172,6 +172,9 @@ type Group struct {
 	Queue
 	Connections int `json:"connections"` // of the router
 
+	// Cgroup of the group's processes; nil: they share that of wsgid.
+	Cgroup *Cgroup `json:"cgroup,omitempty"`
+
 	// Requests and Errors since the supervisor started, processes that have
 	// ended included.
 	Requests uint64 `json:"requests"`
@@ -220,6 +223,21 @@ type Process struct {
 	Running     []Request `json:"running,omitempty"`
 	// LastExit is that of the process which this one replaced.
 	LastExit *Exit `json:"last_exit,omitempty"`
+}
+
+// Cgroup is what the processes of a group use together, and may use; a limit of
+// 0 is none, and then what is used is not counted.
+type Cgroup struct {
+	Path             string  `json:"path"`
+	MemoryBytes      int64   `json:"memory_bytes,omitempty"`
+	MemoryMax        int64   `json:"memory_max,omitempty"`
+	MemoryHigh       int64   `json:"memory_high,omitempty"`
+	Pids             int64   `json:"pids,omitempty"` // processes and threads
+	PidsMax          int     `json:"pids_max,omitempty"`
+	CPUMax           float64 `json:"cpu_max,omitempty"` // processors
+	CPUWeight        int     `json:"cpu_weight,omitempty"`
+	ThrottledSeconds float64 `json:"throttled_seconds,omitempty"`
+	OOMKills         uint64  `json:"oom_kills,omitempty"`
 }
 
 // Request is what a thread works on. Texts are the client's, escaped.

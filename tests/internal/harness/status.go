@@ -3,6 +3,7 @@ package harness
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -55,6 +56,22 @@ func (d *Wsgid) Status() Status {
 	}
 	s.RouterPID = s.Router.PID
 	return s
+}
+
+// AwaitControl waits until wsgid, which was only launched, can be asked.
+func (d *Wsgid) AwaitControl() {
+	d.world.T.Helper()
+	Eventually(d.world.T, "the control socket", func() error {
+		select {
+		case <-d.exited:
+			d.world.T.Fatalf("wsgid ended: %v", d.command.ProcessState)
+		default:
+		}
+		if code, _, errs := d.world.CLI("status", "--control", d.world.Control); code != 0 {
+			return errors.New(errs)
+		}
+		return nil
+	})
 }
 
 // AwaitStatus asks for the status until check is content with it.
