@@ -72,6 +72,8 @@ type launch struct {
 	name     string   // argv[0], as ps shows it; empty: wsgid
 	stdin    *os.File // nil: /dev/null
 	files    []named
+	// stopGrace is how long it may be stopped; 0: as long as others.
+	stopGrace time.Duration
 }
 
 // start runs the executable with the block. The files stay the caller's.
@@ -95,7 +97,7 @@ func (l *launcher) start(spec *launch) (*child, error) {
 		return fail(err)
 	}
 	opened = append(opened, childRecords)
-	c := &child{raw: rawRead, records: records, exited: make(chan struct{})}
+	c := &child{raw: rawRead, records: records, exited: make(chan struct{}), stops: stops{grace: spec.stopGrace}}
 	fail = func(err error) (*child, error) {
 		rawRead.Close()
 		records.Close()
