@@ -67,15 +67,15 @@ func (r *Router) startedHost() ScriptEvaluator {
 // prober asks for the lock of a Python beside everything else, one question at
 // a time and one a second. It is the housekeeper's, but for since.
 type prober struct {
-	since atomic.Int64 // start of a question that is under way, ns, or 0
-	last  time.Time    // when the last one began
+	since atomic.Pointer[time.Time] // start of a question that is under way; nil: none is
+	last  time.Time                 // when the last one began
 }
 
 // look asks if Python has been busy for long. The error says that the question
 // has not been answered for limit; 0: it may take for ever.
 func (p *prober) look(now time.Time, busy, limit time.Duration, of func() ScriptEvaluator) error {
-	if since := p.since.Load(); since != 0 {
-		if held := now.Sub(time.Unix(0, since)); limit > 0 && held > limit {
+	if since := p.since.Load(); since != nil {
+		if held := now.Sub(*since); limit > 0 && held > limit {
 			return fmt.Errorf("python's interpreter lock could not be had for %s", held.Round(time.Second))
 		}
 		return nil
@@ -88,10 +88,10 @@ func (p *prober) look(now time.Time, busy, limit time.Duration, of func() Script
 		return nil
 	}
 	p.last = now
-	p.since.Store(now.UnixNano())
+	p.since.Store(&now)
 	go func() { // not waited for: it may never come back
 		host.Probe()
-		p.since.Store(0)
+		p.since.Store(nil)
 	}()
 	return nil
 }

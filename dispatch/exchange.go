@@ -113,9 +113,9 @@ type exchange struct {
 	ticket     uint64    // its place among those that want one; 0: not asked yet
 
 	phase atomic.Uint32
-	since atomic.Int64 // nanoseconds since the epoch: start of the phase, or last progress
-	// answering is since when a write of the answer to the front is under way,
-	// ns, or 0; kept while an upload runs.
+	since atomic.Int64 // Router.clock: start of the phase, or last progress
+	// answering is since when (Router.clock) a write of the answer to the front is
+	// under way, or 0; kept while an upload runs.
 	answering atomic.Int64
 	ended     atomic.Bool // END_REQUEST is on its way to the front
 
@@ -128,7 +128,7 @@ type exchange struct {
 }
 
 func (x *exchange) enter(p phase) {
-	x.since.Store(time.Now().UnixNano())
+	x.since.Store(x.router.clock())
 	x.phase.Store(p)
 }
 

@@ -59,7 +59,7 @@ func (c timedConn) Read(p []byte) (int, error) {
 		case phaseIdle:
 			c.x.arrive()
 		case phaseBody:
-			c.x.since.Store(time.Now().UnixNano())
+			c.x.since.Store(c.x.router.clock())
 		}
 	}
 	return n, err

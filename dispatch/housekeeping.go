@@ -77,7 +77,7 @@ func (k *keeper) look(x *exchange, now time.Time) {
 	if p == phaseIdle {
 		return
 	}
-	lasted := now.Sub(time.Unix(0, x.since.Load()))
+	lasted := time.Duration(k.router.clockAt(now) - x.since.Load())
 	l := x.listener
 	switch p {
 	case phaseHead:

@@ -239,7 +239,7 @@ func (f *httpFront) nextBody() ([]byte, error) {
 	}
 	for {
 		n, err := f.req.Body.Read(f.buf)
-		f.x.since.Store(time.Now().UnixNano())
+		f.x.since.Store(f.x.router.clock())
 		if err == io.EOF {
 			f.ended = true
 		}

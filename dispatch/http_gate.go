@@ -8,8 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/wsgid/wsgid/internal/errcode"
 )
 
 // gate is the listener of an http.Server: it admits and checks peers.
@@ -22,24 +20,11 @@ type gate struct {
 
 // Accept waits for a connection that is allowed.
 func (g *gate) Accept() (net.Conn, error) {
-	for {
-		if !g.router.fronts.admit(g.router.ctx) {
-			return nil, net.ErrClosed
-		}
-		c, err := g.Listener.Accept()
-		if err != nil {
-			g.router.fronts.leave()
-			return nil, err
-		}
-		if err := g.l.allows(c); err != nil {
-			g.router.log.Warn(entries[errcode.PeerForbidden].Title, "code", errcode.PeerForbidden.String(),
-				"listener", g.l.Address, "peer", peerName(c), "error", err)
-			c.Close()
-			g.router.fronts.leave()
-			continue
-		}
-		return g.http.track(c), nil
+	c, err := g.l.next(g.router)
+	if err != nil {
+		return nil, err
 	}
+	return g.http.track(c), nil
 }
 
 // countedConn gives its place back when it is closed. A client that takes

@@ -1,7 +1,6 @@
 package dispatch
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -9,9 +8,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
-	"github.com/wsgid/wsgid/internal/errcode"
 	"github.com/wsgid/wsgid/internal/wire"
 )
 
@@ -89,41 +86,6 @@ func peerName(c net.Conn) string {
 		return "unix"
 	}
 	return c.RemoteAddr().String()
-}
-
-// accept takes connections until the listener is closed. At max_connections it
-// leaves them in the backlog.
-func (r *Router) accept(l *listener) {
-	backoff := time.Millisecond
-	for {
-		if !r.fronts.admit(r.ctx) {
-			return
-		}
-		c, err := l.socket.Accept()
-		if err != nil {
-			r.fronts.leave()
-			if errors.Is(err, net.ErrClosed) {
-				return
-			}
-			r.log.Error("cannot accept", "listener", l.Address, "error", err)
-			select { // descriptors may run out: never spin
-			case <-r.ctx.Done():
-				return
-			case <-time.After(backoff):
-			}
-			backoff = min(2*backoff, time.Second)
-			continue
-		}
-		backoff = time.Millisecond
-		if err := l.allows(c); err != nil {
-			r.log.Warn(entries[errcode.PeerForbidden].Title, "code", errcode.PeerForbidden.String(),
-				"listener", l.Address, "peer", peerName(c), "error", err)
-			c.Close()
-			r.fronts.leave()
-			continue
-		}
-		r.serveFront(newFastCGIFront(r, l, c))
-	}
 }
 
 // key names the listener for a successor of this router.

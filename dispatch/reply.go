@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/wsgid/wsgid/protocol"
 )
@@ -241,7 +240,7 @@ func (p *reply) flush(last bool) bool {
 		p.x.ended.Store(true)
 	}
 	if p.up != nil {
-		p.x.answering.Store(time.Now().UnixNano())
+		p.x.answering.Store(p.x.router.clock())
 		defer p.x.answering.Store(0)
 	}
 	p.midRecord = !p.skip && (p.content > 0 || p.padding > 0)

@@ -35,6 +35,7 @@ type Router struct {
 	log    hclog.Logger
 	config *wire.RouterConfig
 	wire   *wire.Conn
+	epoch  time.Time       // of clock
 	ctx    context.Context // ends when nothing shall go on
 	cancel context.CancelCauseFunc
 
@@ -108,8 +109,14 @@ func Run(ctx context.Context, o Options) error {
 	return r.serve()
 }
 
+// clock is the time since the start in nanoseconds, for what is kept as a number:
+// it goes on evenly when somebody sets the clock of the machine. It is never 0.
+func (r *Router) clock() int64 { return r.clockAt(time.Now()) }
+
+func (r *Router) clockAt(now time.Time) int64 { return int64(now.Sub(r.epoch)) + 1 }
+
 func newRouter(ctx context.Context, o Options, conn *wire.Conn, config *wire.RouterConfig) *Router {
-	r := &Router{log: o.Logger, config: config, wire: conn, startHost: o.StartHost,
+	r := &Router{epoch: time.Now(), log: o.Logger, config: config, wire: conn, startHost: o.StartHost,
 		stopped: make(chan struct{}), fronts: newFrontSet(config.Limits.MaxConnections)}
 	if level := hclog.LevelFromString(config.LogLevel); level != hclog.NoLevel {
 		r.log.SetLevel(level)
@@ -350,7 +357,7 @@ func (r *Router) drain(grace time.Duration) {
 	defer t.Stop()
 	for {
 		r.fronts.each(func(x *exchange) {
-			if x.phase.Load() == phaseIdle && time.Now().UnixNano()-x.since.Load() > int64(tick/2) {
+			if x.phase.Load() == phaseIdle && r.clock()-x.since.Load() > int64(tick/2) {
 				x.front.interrupt()
 			}
 		})

@@ -38,7 +38,7 @@ type upload struct {
 	// failed: the stream to the worker was cut inside a record, or the body is
 	// incomplete.
 	failed bool
-	// writing is since when a write to the worker is under way, ns, or 0.
+	// writing is since when (Router.clock) a write to the worker is under way, or 0.
 	writing atomic.Int64
 	spool   *spool
 
@@ -87,7 +87,7 @@ func (u *upload) write(parts net.Buffers) bool {
 	if u.spool != nil || len(parts) == 0 {
 		return u.keep(parts)
 	}
-	u.writing.Store(time.Now().UnixNano())
+	u.writing.Store(u.x.router.clock())
 	parts, err := u.w.WriteParts(parts)
 	u.writing.Store(0)
 	switch {
@@ -162,7 +162,7 @@ func (u *upload) endSpool() {
 func (x *exchange) unjam(now time.Time) {
 	old := func(since *atomic.Int64) bool {
 		t := since.Load()
-		return t != 0 && now.UnixNano()-t > int64(jamAfter)
+		return t != 0 && x.router.clockAt(now)-t > int64(jamAfter)
 	}
 	if !old(&x.answering) {
 		return

@@ -149,7 +149,7 @@ func (d *dispatchHelper) start() (*helperSession, error) {
 		return nil, err
 	}
 	defer childChannel.Close()
-	spec := &launch{identity: d.identity, env: env}
+	spec := &launch{identity: d.identity, env: env, stopGrace: helperStopGrace}
 	b := &spec.block
 	b.Set("role", "dispatcher")
 	setIdentity(b, d.identity)

@@ -74,6 +74,8 @@ type launch struct {
 	stdin    *os.File // nil: /dev/null
 	files    []named
 	cgroup   *cgroup.Group // nil: that of wsgid
+	// stopGrace is how long it may be stopped; 0: as long as others.
+	stopGrace time.Duration
 }
 
 // start runs the executable with the block. The files stay the caller's.
@@ -97,7 +99,7 @@ func (l *launcher) start(spec *launch) (*child, error) {
 		return fail(err)
 	}
 	opened = append(opened, childRecords)
-	c := &child{raw: rawRead, records: records, exited: make(chan struct{})}
+	c := &child{raw: rawRead, records: records, exited: make(chan struct{}), stops: stops{grace: spec.stopGrace}}
 	fail = func(err error) (*child, error) {
 		rawRead.Close()
 		records.Close()

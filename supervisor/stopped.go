@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"time"
 	"unsafe"
 
@@ -12,13 +13,20 @@ import (
 // what it has. A debugger's stops are not told to a parent.
 const stopGrace = 10 * time.Second
 
+// helperStopGrace is that of the dispatch helper: calls that it has are made
+// again in the next one, if that comes within dispatch_timeout, 10 s by default.
+const helperStopGrace = 5 * time.Second
+
 // stops follows the stops of one child.
 type stops struct {
+	grace   time.Duration // 0: stopGrace
 	stopped bool
 	end     *time.Timer
 	// notice tells the owner; nil: there is none, or not yet.
 	notice func(stopped bool)
 }
+
+func (s *stops) patience() time.Duration { return cmp.Or(s.grace, stopGrace) }
 
 // onStop has f told of every stop and of its end, of one under way at once. f is
 // not called twice at a time, and must neither block nor wait for the child.
@@ -42,7 +50,7 @@ func (c *child) stopped(now bool, late func()) {
 	}
 	s.stopped = now
 	if now {
-		s.end = time.AfterFunc(stopGrace, late)
+		s.end = time.AfterFunc(s.patience(), late)
 	} else {
 		s.end.Stop()
 	}
@@ -91,11 +99,11 @@ func (r *reaper) noticeStops() {
 		now := info.Code != cldContinued
 		c.stopped(now, func() {
 			if c.killStopped() {
-				r.log.Error("process is stopped and does not go on: killed", "pid", pid, "stopped_for", stopGrace.String())
+				r.log.Error("process is stopped and does not go on: killed", "pid", pid, "stopped_for", c.stops.patience().String())
 			}
 		})
 		if now {
-			r.log.Warn("process was stopped", "pid", pid, "signal", unix.SignalName(childSignal(&info)), "killed_after", stopGrace.String())
+			r.log.Warn("process was stopped", "pid", pid, "signal", unix.SignalName(childSignal(&info)), "killed_after", c.stops.patience().String())
 		} else {
 			r.log.Info("stopped process goes on", "pid", pid)
 		}

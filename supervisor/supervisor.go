@@ -22,6 +22,7 @@ import (
 	"github.com/wsgid/wsgid/config"
 	"github.com/wsgid/wsgid/internal/boot"
 	"github.com/wsgid/wsgid/internal/status"
+	"github.com/wsgid/wsgid/internal/threads"
 	"github.com/wsgid/wsgid/systemd"
 )
 
@@ -155,6 +156,7 @@ func (s *Supervisor) generation() *generation {
 func (s *Supervisor) Run(ctx context.Context) error {
 	s.started = time.Now()
 	keepDescriptors()
+	threads.Reserve(threads.Spare)
 	g := s.generation()
 	if err := s.open(g); err != nil {
 		return err

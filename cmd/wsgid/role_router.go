@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/wsgid/wsgid/dispatch"
+	"github.com/wsgid/wsgid/internal/threads"
 	"github.com/wsgid/wsgid/internal/wire"
 	"github.com/wsgid/wsgid/pyshim"
 )
@@ -55,6 +56,7 @@ func runRouter(logger hclog.Logger) error {
 		}
 		handover[i] = os.NewFile(uintptr(fd), name)
 	}
+	threads.Reserve(threads.Spare)
 	// A relay's work is system calls and waiting, and the front server and the
 	// workers want the processors as well. With as many runtime processors as
 	// cores each event wakes another thread and requests wander between cores;

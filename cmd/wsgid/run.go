@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -51,16 +52,50 @@ otherwise.`,
 	return cmd
 }
 
-// untilSignal is done with the first SIGTERM or SIGINT. A second one kills:
-// the children die with their parent.
+// untilSignal is done with the first SIGTERM or SIGINT. A second one ends wsgid
+// at once: the children die with their parent.
 //
 // SIGPIPE is taken and forgotten: whoever reads our log may go away, and Go
 // would end the process at the next line otherwise, with no orderly shutdown.
 func untilSignal(parent context.Context) (context.Context, context.CancelFunc) {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	ctx, stop := signal.NotifyContext(parent, syscall.SIGTERM, syscall.SIGINT)
-	context.AfterFunc(ctx, stop)
-	return ctx, stop
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	ctx, cancel := context.WithCancel(parent)
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for first := true; ; first = false {
+			select {
+			case s := <-signals:
+				if !first {
+					endBy(s)
+				}
+				cancel()
+			case <-quit:
+				return
+			}
+		}
+	}()
+	return ctx, sync.OnceFunc(func() {
+		signal.Stop(signals)
+		close(quit)
+		<-done
+		cancel()
+	})
+}
+
+// endBy ends this process as the signal does by default. Process 1 of a
+// container is spared that by the kernel, and has to exit itself.
+func endBy(s os.Signal) {
+	number, ok := s.(syscall.Signal)
+	if ok && os.Getpid() != 1 {
+		signal.Reset(number)
+		if syscall.Kill(os.Getpid(), number) == nil {
+			select {}
+		}
+	}
+	os.Exit(128 + int(number))
 }
 
 // noConfiguration is what somebody sees who has just installed wsgid.

@@ -41,6 +41,9 @@ type Options struct {
 	UID int
 	// Environment is added to a small clean one.
 	Environment []string
+	// Container starts it as process 1 of a PID namespace with a /proc of its own.
+	// The pids that it tells of are numbers in there. Needs root.
+	Container bool
 	// Crashes: a crash report in the log (sanitizer, panic, fatal error) is
 	// what the test wants to see.
 	Crashes bool
@@ -77,6 +80,9 @@ func (w *World) Launch(options Options) *Wsgid {
 		world: w, notify: newNotify(w.T, w.Path("notify.sock")), exited: make(chan struct{}),
 		sessions: map[int]bool{}, tolerate: options.Crashes,
 	}
+	if options.Container {
+		options.Wrapper = append([]string{"/bin/sh", "-c", `mount -t proc proc /proc && exec "$0" "$@"`}, options.Wrapper...)
+	}
 	words := slices.Concat(options.Wrapper, []string{w.Binary}, args)
 	d.command = exec.Command(words[0], words[1:]...)
 	d.command.Dir = w.Dir
@@ -89,6 +95,10 @@ func (w *World) Launch(options Options) *Wsgid {
 	}
 	d.command.Stderr = writer
 	d.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	if options.Container {
+		d.command.SysProcAttr.Cloneflags = syscall.CLONE_NEWPID
+		d.command.SysProcAttr.Unshareflags = syscall.CLONE_NEWNS
+	}
 	if options.UID != 0 {
 		id := uint32(options.UID)
 		d.command.SysProcAttr.Credential = &syscall.Credential{Uid: id, Gid: id}
