@@ -241,10 +241,8 @@ func TestEventsFork(t *testing.T) {
 		t.Errorf("%q", r.raw)
 	}
 	w.record("broken subscriber of request_finished")
-	w.signal(syscall.SIGTERM)
-	w.wait()
 	count := 0
-	for _, r := range w.log() {
+	for _, r := range w.wholeLog() {
 		if r["request"] == "id-fork" && strings.Contains(r["message"], "broken subscriber of request_finished") {
 			count++
 		}
@@ -367,17 +365,13 @@ func TestEventsOfOwnGIL(t *testing.T) {
 				c.do(script(t, "events.py", "subscribe_process", "WSGID_APPLICATION_GROUP="+group), nil)
 			}
 			loads := 0
-			for _, r := range w.log() {
+			for _, r := range w.wholeLog() {
 				if r["message"] == "loading script" && r["application"] == "own" {
 					loads++
 				}
 			}
 			if loads != 1 {
 				t.Errorf("the preloaded script was loaded %d times", loads)
-			}
-			w.signal(syscall.SIGTERM)
-			if status := w.wait(); status != 0 {
-				t.Errorf("exit status %d", status)
 			}
 			for _, group := range []string{"own", "shared"} {
 				w.record(fmt.Sprintf("process event process_stopping [('shutdown_reason', 'shutdown_signal')] '%s'", group))

@@ -180,7 +180,7 @@ func TestWorkerOddScripts(t *testing.T) {
 		}
 	}
 	loaded := 0
-	for _, r := range w.log() {
+	for _, r := range w.wholeLog() {
 		if r["message"] == "loading script" && strings.HasSuffix(r["script"], "lazy.py") {
 			loaded++
 		}

@@ -59,7 +59,7 @@ func TestWorkerTextStreams(t *testing.T) {
 					t.Errorf("stream of another request: %s", r.body)
 				}
 			}
-			for _, r := range w.log() {
+			for _, r := range w.wholeLog() {
 				if strings.Contains(r["message"], "stray") || r["message"] == "late" {
 					t.Errorf("logged: %v", r)
 				}
@@ -138,14 +138,14 @@ func TestWorkerGivesUp(t *testing.T) {
 	if r := c.do(pep(t, "times_out", "QUERY_STRING=1"), nil); r.status != "200 OK" || string(r.body) != "sent" || r.appStatus != truncated {
 		t.Errorf("after output: %q %q %x", r.raw, r.body, r.appStatus)
 	}
-	for _, r := range w.log() {
-		if strings.Contains(r["message"], "gave up\n") || strings.Contains(r["message"], "Traceback") {
+	c.do(script(t, "responses.py", "exits", "WSGID_REQUEST_ID=exits"), nil)
+	if got := w.recordOf("exits", "SystemExit"); got["code"] != "WSGID-1115" || got["level"] != "error" {
+		t.Errorf("%v", got)
+	}
+	for _, r := range w.wholeLog() {
+		if r["request"] != "exits" && (strings.Contains(r["message"], "gave up\n") || strings.Contains(r["message"], "Traceback")) {
 			t.Errorf("logged: %v", r)
 		}
-	}
-	c.do(script(t, "responses.py", "exits"), nil)
-	if got := w.record("SystemExit"); got["code"] != "WSGID-1115" || got["level"] != "error" {
-		t.Errorf("%v", got)
 	}
 }
 

@@ -64,6 +64,7 @@ except SystemExit as error:
 	if got := awaitPath(t, dir+"/stopping"); got != "shutdown_signal" {
 		t.Errorf("%q", got)
 	}
+	w.drained()
 	for _, r := range w.log() {
 		if strings.Contains(r["message"], "SystemExit") {
 			t.Errorf("logged %v", r)

@@ -47,7 +47,16 @@ func TestWatch(t *testing.T) {
 		do   func()
 	}{
 		{"a.py", func() { touch("a.py") }},
-		{"pkg/b.py", func() { write(t, path("pkg/b.py"), "longer\n") }},
+		{"pkg/b.py", func() { // in one step, or it may be seen empty
+			file, err := os.OpenFile(path("pkg/b.py"), os.O_WRONLY|os.O_APPEND, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer file.Close()
+			if _, err := file.WriteString("longer\n"); err != nil {
+				t.Fatal(err)
+			}
+		}},
 		{"pkg/deep/er/c.py", func() { os.Remove(path("pkg/deep/er/c.py")) }},
 		{"pkg/deep/new/d.py", func() {
 			os.MkdirAll(path("pkg/deep/new"), 0o755)

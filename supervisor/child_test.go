@@ -26,14 +26,12 @@ func TestWaitWithoutThreads(t *testing.T) {
 		children[i] = sleeping(t, reaper)
 		go children[i].wait(reaper)
 	}
-	for i, c := range children {
+	for i, c := range children { // one after the other: many that are awake at once may make threads
 		if i%2 == 0 {
 			c.kill()
 		} else {
 			c.signal(syscall.SIGTERM)
 		}
-	}
-	for _, c := range children {
 		<-c.exited
 		if c.waitErr != nil || c.wasKilled() != (c.state.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL) {
 			t.Errorf("%v %v, killed %v", c.state, c.waitErr, c.wasKilled())

@@ -34,7 +34,7 @@ func TestDispatchHelper(t *testing.T) {
 	w := newWorld(t)
 	w.isolated("helper")
 	w.start()
-	h := w.status().DispatchHelper
+	h := w.answered().DispatchHelper
 	if h == nil || h.State != "ready" || h.PID == 0 || h.Python != "3.11.2" || h.Calls != 7 || h.RSSBytes == 0 || sum(h.Restarts) != 0 {
 		t.Fatalf("helper is %+v", h)
 	}

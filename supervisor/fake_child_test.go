@@ -141,18 +141,21 @@ func (w *fakeWorker) run() {
 	if mode == "scripts" {
 		w.importScripts(terminated)
 	}
+	wanted := make(chan os.Signal, 1)
+	signal.Notify(wanted, syscall.SIGUSR1)
 	w.event("event", "ready")
 	if mode == "quiet-service" {
 		<-terminated
 		syscall.Exit(0)
 	}
-	if mode == "service" { // fd 0 is no socket: it retires on its own
+	if mode == "service" { // fd 0 is no socket: a signal makes it retire
 		if fd, ok := w.block.Number("fd.listen"); ok {
 			fakeFail("a service has a socket, %d", fd)
 		}
-		time.AfterFunc(50*time.Millisecond, func() {
+		go func() {
+			<-wanted
 			w.event("event", "retire", "reason", "script_reload", "script", "/srv/jobs.py")
-		})
+		}()
 		<-terminated
 		syscall.Exit(0)
 	}

@@ -202,11 +202,12 @@ func TestStopDuringReload(t *testing.T) {
 	if outcome := w.s.Reload(nil); outcome.Error != "" {
 		t.Fatalf("%+v", outcome)
 	}
-	ended := make(chan *status.Reload, 1)
-	go func() { ended <- w.s.Reload(nil) }()
-	w.await("a process of the third generation", func(s *status.Snapshot) bool { return len(s.Draining) == 1 })
-	w.stop()
-	if outcome := <-ended; outcome.Error == "" {
+	var outcome *status.Reload
+	ended, started := make(chan struct{}), len(w.log.all("process started"))
+	go func() { defer close(ended); outcome = w.s.Reload(nil) }()
+	w.log.awaitCount(t, "process started", started+1) // of the third generation
+	w.stopDuring(ended)
+	if outcome.Error == "" {
 		t.Errorf("%+v", outcome)
 	}
 }
@@ -229,8 +230,7 @@ func TestStopDuringCommands(t *testing.T) {
 			if name == "restart" {
 				w.await("another process", func(s *status.Snapshot) bool { return len(s.Groups[0].Processes) == 2 })
 			}
-			w.stop()
-			<-ended
+			w.stopDuring(ended)
 		})
 	}
 }

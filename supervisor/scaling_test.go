@@ -14,8 +14,9 @@ import (
 func TestOnDemandGroup(t *testing.T) {
 	w := newWorld(t)
 	w.group("web", "ok", func(p *config.DaemonProcess) {
-		p.Processes, p.Scaling, p.IdleTimeout = 3, config.ScalingOnDemand, time.Millisecond
+		p.Processes, p.Scaling, p.IdleTimeout = 3, config.ScalingOnDemand, time.Hour
 	})
+	w.reloadable(idleSoon(w))
 	w.start()
 	if s := w.status(); s.Groups[0].State != "idle" || len(s.Groups[0].Processes) != 0 {
 		t.Errorf("%+v", s.Groups[0])
@@ -26,9 +27,18 @@ func TestOnDemandGroup(t *testing.T) {
 		w.await("growth", func(*status.Snapshot) bool { return len(g.demand) == 0 })
 	}
 	w.await("three processes", func(s *status.Snapshot) bool { return s.Groups[0].Ready == 3 })
+	if outcome := w.s.Reload(nil); outcome.Error != "" {
+		t.Fatalf("%+v", outcome)
+	}
 	w.await("none", func(s *status.Snapshot) bool { return s.Groups[0].State == "idle" && len(s.Groups[0].Processes) == 0 })
-	g.want(1)
-	w.await("one", func(s *status.Snapshot) bool { return s.Groups[0].Ready == 1 })
+	ready := len(w.log.all("process ready")) // it will not stay for long
+	w.s.generation().find("web").want(1)
+	w.log.awaitCount(t, "process ready", ready+1)
+}
+
+// idleSoon is the configuration with an idle_timeout that is over at once.
+func idleSoon(w *world) func() (*config.Config, error) {
+	return copyOf(w.config, func(c *config.Config) { c.DaemonProcesses[0].IdleTimeout = time.Millisecond })
 }
 
 // TestReloadedGroupShrinks: it begins as large as it was, and is looked at though
@@ -36,17 +46,18 @@ func TestOnDemandGroup(t *testing.T) {
 func TestReloadedGroupShrinks(t *testing.T) {
 	w := newWorld(t)
 	w.group("web", "ok", func(p *config.DaemonProcess) {
-		p.Processes, p.Scaling, p.IdleTimeout = 3, config.ScalingOnDemand, 2*time.Second
+		p.Processes, p.Scaling, p.IdleTimeout = 3, config.ScalingOnDemand, time.Hour
 	})
-	w.reloadable(copyOf(w.config, nil))
+	w.reloadable(idleSoon(w))
 	w.start()
 	w.s.generation().find("web").want(1)
 	w.await("growth", func(s *status.Snapshot) bool { return s.Groups[0].Ready == 1 })
+	ready := len(w.log.all("process ready"))
 	if outcome := w.s.Reload(nil); outcome.Error != "" {
 		t.Fatalf("%+v", outcome)
 	}
-	if s := w.status(); s.Groups[0].Ready != 1 || s.Generation != 2 {
-		t.Errorf("%+v", s.Groups[0])
+	if s, now := w.status(), len(w.log.all("process ready")); now != ready+1 || s.Generation != 2 {
+		t.Errorf("%d more processes became ready: %+v", now-ready, s.Groups[0])
 	}
 	w.await("none", func(s *status.Snapshot) bool { return s.Groups[0].State == "idle" && len(s.Groups[0].Processes) == 0 })
 }
@@ -80,7 +91,7 @@ func TestDynamicGroup(t *testing.T) {
 	w.start()
 	g := w.s.generation().find("web")
 	g.want(100)
-	w.await("growth", func(s *status.Snapshot) bool { return s.Groups[0].Ready == 3 })
+	w.log.awaitCount(t, "process ready", 3) // the third one may have gone again
 	w.await("two", func(s *status.Snapshot) bool { return len(s.Groups[0].Processes) == 2 && s.Groups[0].Ready == 2 })
 	if s := w.status().Groups[0]; s.Wanted != 2 || s.Least != 2 || s.Most != 4 || len(s.Restarts) != 0 {
 		t.Errorf("%+v", s)

@@ -138,6 +138,20 @@ func (w *world) stop() {
 	w.ended()
 }
 
+// stopDuring ends the supervisor while others wait for what they have asked it;
+// their goroutine ends with done.
+func (w *world) stopDuring(done <-chan struct{}) {
+	w.t.Helper()
+	w.cancel()
+	w.cancel = nil
+	select {
+	case <-done:
+	case <-time.After(patience):
+		w.t.Fatalf("somebody still waits\n%s", w.log)
+	}
+	w.ended()
+}
+
 func (w *world) ended() {
 	w.t.Helper()
 	select {
@@ -155,12 +169,25 @@ func (w *world) ended() {
 	for _, entry := range entries {
 		w.t.Errorf("%s is left", entry.Name())
 	}
-	goleak.VerifyNone(w.t, w.before)
-	if now := openDescriptors(w.t); now > w.fds {
-		w.t.Errorf("%d descriptors, %d before", now, w.fds)
-	}
+	awaitGoroutines(w.t, w.before)
+	awaitDescriptors(w.t, w.fds)
 	if w.t.Failed() {
 		w.t.Log(w.log)
+	}
+}
+
+// awaitGoroutines waits until there are no others than before: those of answered
+// connections take a moment to end.
+func awaitGoroutines(t *testing.T, before goleak.Option) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; {
+		err := goleak.Find(before)
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -228,6 +255,13 @@ func (w *world) await(what string, wanted func(*status.Snapshot) bool) *status.S
 		}
 		w.log.awaitMore(mark, 100*time.Millisecond) // changes are logged
 	}
+}
+
+// answered is the status with the router's part, which a router that has not
+// said it within a second is shown without.
+func (w *world) answered() *status.Snapshot {
+	w.t.Helper()
+	return w.await("answer of the router", func(s *status.Snapshot) bool { return s.Router.Answered })
 }
 
 // awaitDeath waits for the end of a process that need not be a child of this one.
@@ -321,6 +355,33 @@ func (b *logBuffer) awaitMore(mark int, limit time.Duration) {
 	select {
 	case <-changed:
 	case <-time.After(limit):
+	}
+}
+
+// all returns the fields of the lines so far whose message is the text.
+func (b *logBuffer) all(message string) []map[string]any {
+	var found []map[string]any
+	for line := range strings.Lines(b.String()) {
+		var fields map[string]any
+		if json.Unmarshal([]byte(line), &fields) == nil && fields["@message"] == message {
+			found = append(found, fields)
+		}
+	}
+	return found
+}
+
+// awaitCount waits until there are so many lines with that message.
+func (b *logBuffer) awaitCount(t *testing.T, message string, count int) []map[string]any {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; {
+		mark := b.len()
+		if found := b.all(message); len(found) >= count {
+			return found
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not %d times %q in\n%s", count, message, b)
+		}
+		b.awaitMore(mark, time.Second)
 	}
 }
 
