@@ -305,10 +305,11 @@ func (p *process) finish(events <-chan struct{}) {
 	if err := p.board.Close(); err != nil {
 		p.log.Warn("scoreboard not unmapped", "error", err)
 	}
+	oom := p.group.oomHappened()
 	p.mu.Lock()
 	reason := exitReason(exitFacts{
 		state: p.child.state, intent: p.intent, failed: p.failure != "", claimed: exitreason.Reason(board.Exit),
-		killed: p.child.wasKilled(), stopped: p.child.wasUnresponsive(), oom: p.group.oomHappened(),
+		killed: p.child.wasKilled(), stopped: p.child.wasUnresponsive(), oom: oom,
 	})
 	p.exit = exitRecord(p.child, reason, p.failure)
 	p.final = board
