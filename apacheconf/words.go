@@ -1,0 +1,67 @@
+package apacheconf
+
+import (
+	"strconv"
+	"strings"
+)
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+func blank(c byte) bool {
+	return c == ' ' || c == '\t' || c == '\v' || c == '\f' || c == '\r' || c == '\n'
+}
+
+// cutWord takes the first word as Apache does (ap_getword_conf), quotes and
+// their escapes resolved, and gives what follows without blanks before it.
+func cutWord(text string) (word, rest string) {
+	text = strings.TrimLeft(text, " \t\v\f\r\n")
+	if text == "" {
+		return "", ""
+	}
+	quote := text[0]
+	if quote != '"' && quote != '\'' {
+		end := 0
+		for end < len(text) && !blank(text[end]) {
+			end++
+		}
+		return text[:end], strings.TrimLeft(text[end:], " \t\v\f\r\n")
+	}
+	end := 1
+	for end < len(text) && text[end] != quote {
+		if text[end] == '\\' && end+1 < len(text) && (text[end+1] == quote || text[end+1] == '\\') {
+			end++
+		}
+		end++
+	}
+	var out strings.Builder
+	for i := 1; i < end && i < len(text); i++ {
+		if text[i] == '\\' && i+1 < end && (text[i+1] == quote || text[i+1] == '\\') {
+			i++
+		}
+		out.WriteByte(text[i])
+	}
+	return out.String(), strings.TrimLeft(text[min(end+1, len(text)):], " \t\v\f\r\n")
+}
+
+// Words splits arguments; an unclosed quote ends with them.
+func Words(args string) []string {
+	var words []string
+	for args = strings.TrimLeft(args, " \t\v\f\r\n"); args != ""; {
+		var word string
+		word, args = cutWord(args)
+		words = append(words, word)
+	}
+	return words
+}
+
+// Quote writes a word so that Apache reads it as it is.
+func Quote(word string) string {
+	plain := word != "" && word[0] != '#' && !strings.HasSuffix(word, `\`)
+	for i := 0; i < len(word) && plain; i++ {
+		plain = !blank(word[i]) && word[i] != '"' && word[i] != '\'' && word[i] != '>' && word[i] != '<'
+	}
+	if plain {
+		return word
+	}
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(word) + `"`
+}
