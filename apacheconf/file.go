@@ -75,7 +75,7 @@ type SyntaxError struct {
 
 // Error says all of it.
 func (e *SyntaxError) Error() string {
-	text := e.Position.String() + ": " + e.Problem
+	text := e.String() + ": " + e.Problem
 	if e.Text != "" {
 		text += ": " + e.Text
 	}

@@ -121,21 +121,25 @@ func TestQuote(t *testing.T) {
 // TestLargeFile: what a file of a million lines takes grows with it, not with
 // its square.
 func TestLargeFile(t *testing.T) {
+	n := 500000
+	if testing.Short() {
+		n /= 20
+	}
 	const line = "    WSGIScriptAlias /application-%d \"/srv/sites/%d/app.wsgi\" process-group=g%d \\\n        application-group=%%{GLOBAL}\n"
 	var source bytes.Buffer
-	for i := range 500000 {
+	for i := range n {
 		fmt.Fprintf(&source, line, i, i, i%100)
 	}
 	f, err := Parse("large.conf", source.Bytes())
-	if err != nil || len(f.Nodes) != 500000 {
+	if err != nil || len(f.Nodes) != n {
 		t.Fatalf("%v", err)
 	}
 	c, err := Evaluate(f, Options{})
-	if err != nil || len(c.Items) != 500000 || c.Items[499999].Position().Line != 999999 {
+	if err != nil || len(c.Items) != n || c.Items[n-1].Position().Line != 2*n-1 {
 		t.Errorf("%v", err)
 	}
-	continued := append(bytes.Repeat([]byte("a b c d e f \\\n"), 300000), "end\n"...)
-	if f, err = Parse("continued.conf", continued); err != nil || len(Words(f.Nodes[0].Args)) != 6*300000 {
+	continued := append(bytes.Repeat([]byte("a b c d e f \\\n"), n), "end\n"...)
+	if f, err = Parse("continued.conf", continued); err != nil || len(Words(f.Nodes[0].Args)) != 6*n {
 		t.Errorf("%v", err)
 	}
 }
