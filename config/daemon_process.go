@@ -49,6 +49,7 @@ func (d *decoder) daemonProcessOptions(p *DaemonProcess) options {
 		"no_new_privileges":       d.boolean(&p.NoNewPrivileges),
 		"scaling":                 d.str((*string)(&p.Scaling)),
 		"min_processes":           d.integer(&p.MinProcesses, 1, MaxProcesses),
+		"min_spare":               d.integer(&p.MinSpare, 0, MaxProcesses),
 		"max_spare":               d.integer(&p.MaxSpare, 0, MaxProcesses),
 		"idle_timeout":            d.duration(&p.IdleTimeout),
 		"max_surge":               d.integer(&p.MaxSurge, 1, 1000),
@@ -84,6 +85,9 @@ func (d *decoder) scalingDefaults(p *DaemonProcess) {
 	}
 	if p.Scaling == ScalingDynamic && !d.given(p.Range, "max_spare") {
 		p.MaxSpare = 1
+	}
+	if !d.given(p.Range, "max_spare") {
+		p.MaxSpare = max(p.MaxSpare, p.MinSpare)
 	}
 	if p.Elastic() && !d.given(p.Range, "idle_timeout") {
 		p.IdleTimeout = 10 * time.Second

@@ -133,7 +133,7 @@ var documentedValue = regexp.MustCompile("^(?:`(\"[^\"]*\")`|([0-9]+)|([0-9]+) s
 // option, another block or the machine decides.
 var inWords = []string{
 	"`\"256MiB\"` with `private_tmp`", "that of wsgid", "those of wsgid", "that of the listener",
-	"1 with `\"dynamic\"`", "1 with `\"dynamic\"`, 0 with `\"on_demand\"`", "10 s with either",
+	"1 with `\"dynamic\"`", "1 with `\"dynamic\"`, 0 with `\"on_demand\"`, at least `min_spare`", "10 s with either",
 	"none", "not set", "all", "those [below](#settings-by-the-web-server)", "anybody", "Python's own",
 	"false, unless `interpreter_options` says so", "true, unless `interpreter_options` says otherwise", "whoever the mode lets in", "those of the user", "the user's primary group",
 	"the system's `python3`", "`www-data` where it exists, else `nobody`", "the router's", "the router's user", "the router's group", "`nobody`",

@@ -140,11 +140,12 @@ type DaemonProcess struct {
 	User, Group string
 	// Scaling says whether Processes is how many there are, or at most.
 	Scaling Scaling
-	// MinProcesses (dynamic) are always there, default 1. MaxSpare, default 1 with
-	// dynamic, are kept beside those that the load needs. IdleTimeout, default
-	// 10 s: for which one has not been needed before it ends.
-	MinProcesses, MaxSpare int
-	IdleTimeout            time.Duration
+	// MinProcesses (dynamic) are always there, default 1. So many as MinSpare more
+	// than the load needs are started, up to MaxSpare, default 1 with dynamic, are
+	// kept. IdleTimeout, default 10 s: for which one has not been needed before it
+	// ends.
+	MinProcesses, MinSpare, MaxSpare int
+	IdleTimeout                      time.Duration
 	// SupplementaryGroups: nil: those of the user (initgroups); empty: none.
 	SupplementaryGroups []string
 	// Umask, default 022. -1 never occurs.

@@ -63,13 +63,16 @@ func (v *validator) scaling(p *DaemonProcess) {
 	if p.Elastic() && p.Service() {
 		v.add(v.place(p.Range, "scaling"), "Service without load", "A group with threads = 0 takes no requests: nothing would make it grow. Take scaling out.")
 	}
-	for option, with := range map[string]bool{"min_processes": p.Scaling == ScalingDynamic, "max_spare": p.Elastic(), "idle_timeout": p.Elastic()} {
+	for option, with := range map[string]bool{"min_processes": p.Scaling == ScalingDynamic, "max_spare": p.Elastic(), "min_spare": p.Elastic(), "idle_timeout": p.Elastic()} {
 		if v.given(p.Range, option) && !with {
 			v.add(v.place(p.Range, option), "Option without effect", "%s goes with scaling = \"dynamic\"%s; here it is %q.", option, map[bool]string{true: "", false: " or \"on_demand\""}[option == "min_processes"], p.Scaling)
 		}
 	}
 	if p.Scaling == ScalingDynamic && p.MinProcesses > p.Processes {
 		v.add(v.place(p.Range, "min_processes"), "Wrong value", "min_processes is %d, but processes, which is how many there are at most, %d.", p.MinProcesses, p.Processes)
+	}
+	if p.Elastic() && p.MinSpare > p.MaxSpare {
+		v.add(v.place(p.Range, "max_spare"), "Wrong value", "max_spare is %d, and min_spare %d: what the one starts the other would end.", p.MaxSpare, p.MinSpare)
 	}
 	if p.Elastic() {
 		v.positive(p.Range, "idle_timeout", p.IdleTimeout, "a process would end as soon as it has answered")

@@ -38,6 +38,9 @@ func (g *group) acquire(x *exchange, avoid int) (*workerConn, *refusal, outcome)
 			}
 			w.served++
 			g.requests++
+			if g.config.SpareThreads > 0 {
+				g.ask()
+			}
 			g.mu.Unlock()
 			return w, nil, answered
 		}

@@ -54,6 +54,32 @@ func TestClosedGroup(t *testing.T) {
 	}
 }
 
+// TestWantedSpare: a group asks before anybody has to wait, as soon as fewer
+// threads than it shall have are free.
+func TestWantedSpare(t *testing.T) {
+	handle, release := blocking()
+	defer close(release)
+	r, g := oneGroup(t, func(c *wire.RouterConfig) { c.Groups[0].Elastic, c.Groups[0].SpareThreads = true, 2 }, handle, 3)
+	for i := range 2 {
+		r.front().begin("/")
+		r.await("running", func(s *wire.RouterStatus) bool { return s.Groups[0].Busy == i+1 })
+		if i == 0 && len(r.wanted) != 0 {
+			t.Errorf("asked for %+v while two are free", <-r.wanted)
+		}
+	}
+	if got := <-r.wanted; got.Group != "web" || got.Waiting != 1 {
+		t.Errorf("%+v", got)
+	}
+	g.start(200, 3)
+	r.process("web", 200, 3, wire.ProcessReady)
+	r.await("connections", func(s *wire.RouterStatus) bool { return s.Groups[0].Connections == 6 })
+	r.front().begin("/")
+	r.await("running", func(s *wire.RouterStatus) bool { return s.Groups[0].Busy == 3 })
+	if s := r.query().Groups[0]; s.QueuedTotal != 0 || len(r.wanted) != 0 {
+		t.Errorf("%+v, asked %d times more", s, len(r.wanted))
+	}
+}
+
 // TestWanted: a group that may grow asks when a request has to wait, and again
 // only when one of its processes has come or gone.
 func TestWanted(t *testing.T) {

@@ -333,15 +333,31 @@ func (g *group) failClosed() bool {
 	return true
 }
 
-// ask tells the supervisor that requests wait, once until something changes.
-// Called with the lock held.
+// ask tells the supervisor that threads are missing, once until something
+// changes. Called with the lock held.
 func (g *group) ask() {
-	if !g.config.Elastic || g.asked || g.queue.length == 0 {
+	if !g.config.Elastic || g.asked {
+		return
+	}
+	missing := g.missing()
+	if missing == 0 {
 		return
 	}
 	g.asked = true
-	m := &wire.Message{Type: wire.TypeWanted, Wanted: &wire.Wanted{Group: g.config.Name, Waiting: g.queue.length}}
+	m := &wire.Message{Type: wire.TypeWanted, Wanted: &wire.Wanted{Group: g.config.Name, Waiting: missing}}
 	g.router.background(func() { g.router.send(m) })
+}
+
+// missing is how many threads more there should be: for those who wait, and to
+// spare. Threads that are about to connect count. Called with the lock held.
+func (g *group) missing() int {
+	free := 0
+	for _, p := range g.processes {
+		if !p.retiring && !p.refusing {
+			free += max(p.threads, p.conns) - p.busy()
+		}
+	}
+	return g.queue.length + max(0, g.config.SpareThreads-free)
 }
 
 // setState is a message of the supervisor about the group. While it is not

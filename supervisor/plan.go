@@ -192,7 +192,7 @@ func (p *plan) routerConfig(cfg *config.Config, version string) *wire.RouterConf
 			Name: g.config.Name, Processes: g.config.Processes, Threads: g.config.Threads,
 			QueueLength: g.config.QueueLength, QueueTimeout: g.config.QueueTimeout,
 			ConnectTimeout: g.config.ConnectTimeout, ResponseSocketTimeout: g.config.ResponseSocketTimeout,
-			Elastic: g.config.Elastic(),
+			Elastic: g.config.Elastic(), SpareThreads: g.config.MinSpare * g.config.Threads,
 		})
 	}
 	w.Mounts = wireMounts(cfg.ScriptAliases)

@@ -35,7 +35,7 @@ func (g *group) elastic() bool { return g.config.Elastic() }
 func (g *group) floor() int {
 	switch g.config.Scaling {
 	case config.ScalingDynamic:
-		return min(g.config.MinProcesses, g.limit)
+		return min(max(g.config.MinProcesses, g.config.MinSpare), g.limit)
 	case config.ScalingOnDemand:
 		return 0
 	}
@@ -49,7 +49,8 @@ func (g *group) atMost() int {
 	return g.limit
 }
 
-// want is the router's word that requests wait for a thread.
+// want is the router's word that so many threads are missing: requests wait for
+// them, or there are fewer spare ones than min_spare.
 func (g *group) want(waiting int) {
 	select {
 	case g.demand <- waiting:

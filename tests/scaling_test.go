@@ -110,6 +110,37 @@ func TestDynamic(t *testing.T) {
 	wsgid.NoteDescriptors()
 }
 
+// TestMinSpare: another process is started before a request has to wait for one,
+// and none when enough threads are free.
+func TestMinSpare(t *testing.T) {
+	w := newWorld(t)
+	w.App("gate.py")
+	openDirectory(t, w, "open")
+	w.Configure(group("web", "#64001", 4, 2, `scaling = "dynamic"`, "min_spare = 1", `idle_timeout = "1h"`) + mount("/", "apps/gate.py"))
+	wsgid := w.Start(harness.Options{})
+	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+	if got := wsgid.AwaitReady("web").Group("web"); len(got.Processes) != 1 || got.Least != 1 {
+		t.Errorf("%+v", got)
+	}
+	q := &queueWorld{World: w, t: t, wsgid: wsgid}
+	var running []<-chan *harness.Response
+	for i, want := range []int{2, 2, 3} { // with one busy thread of two fewer than two are free, and so on
+		running = append(running, q.send(apache.Client, q.gate(fmt.Sprint(i))))
+		awaitFile(t, w.Path(fmt.Sprintf("open/%d", i)))
+		processes(wsgid, "web", want)
+	}
+	w.Write("open/gate", "")
+	for _, answer := range running {
+		if got := <-answer; got.Status != 200 {
+			t.Errorf("%d", got.Status)
+		}
+	}
+	if got := wsgid.Status().Group("web"); got.QueuedTotal != 0 {
+		t.Errorf("%d had to wait", got.QueuedTotal)
+	}
+	wsgid.NoteDescriptors() // there are more processes now
+}
+
 // TestScale: a group has as many processes as somebody says, until a reload.
 func TestScale(t *testing.T) {
 	w, notes := countedWorld(t, "")

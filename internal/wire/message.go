@@ -109,8 +109,8 @@ type Replace struct {
 	Lost bool `json:"lost,omitempty"`
 }
 
-// Wanted says that so many requests of a group wait for a thread. It is said
-// again only after one of its processes has become ready or has left.
+// Wanted says that so many threads of a group are missing, for requests that wait
+// and to spare (Group.SpareThreads). It is said again only after one of its processes has become ready or has left.
 type Wanted struct {
 	Group   string `json:"group"`
 	Waiting int    `json:"waiting"`

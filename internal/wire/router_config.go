@@ -93,6 +93,8 @@ type Group struct {
 	ResponseSocketTimeout time.Duration `json:"response_socket_timeout,omitempty"`
 	// Elastic: it may get further processes when requests wait (TypeWanted).
 	Elastic bool `json:"elastic,omitempty"`
+	// SpareThreads are to be free in an elastic group before anybody waits.
+	SpareThreads int `json:"spare_threads,omitempty"`
 }
 
 // VirtualHost is what requests for some names see.
