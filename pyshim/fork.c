@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "activity.h"
@@ -69,6 +70,16 @@ static void on_service_limit(int number)
 	raise(number);
 }
 
+/* The supervisor has died. What the application has started would live on: the
+ * parent-death signal of the kernel is this process's alone. */
+static void on_orphaned(int number)
+{
+	if (getpid() == state.pid)
+		kill(0, SIGKILL); /* the process group, and this process */
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
 static void on_ignored(int number)
 {
 	(void)number;
@@ -83,6 +94,7 @@ static void in_child(void)
 	wsgid_patience_forked();
 	if (!server)
 		return;
+	signal(SIGRTMAX, SIG_DFL);
 	/* What is the worker's: its sockets would keep connections open, its
 	 * scoreboard and status channel would lie. */
 	wsgid_watch_forked();
@@ -134,12 +146,25 @@ void wsgid_fork_handle_signals(void)
 	handle_one(SIGINT, on_ignored, NULL);
 }
 
+/* From SIGKILL, which covers the time before, to on_orphaned. */
+static int watch_parent(void)
+{
+	pid_t parent = getppid();
+	if (handle_one(SIGRTMAX, on_orphaned, NULL) < 0 || prctl(PR_SET_PDEATHSIG, SIGRTMAX, 0, 0, 0) < 0)
+		return -1;
+	if (getppid() != parent) /* it was too late for the one, and too early for the other */
+		raise(SIGRTMAX);
+	return 0;
+}
+
 int wsgid_fork_prepare(struct wsgid_server *server, struct wsgid_loop *loop, int listen_fd)
 {
 	state.loop = loop;
 	state.listen_fd = listen_fd;
 	state.server = server;
 	state.pid = getpid();
+	if (watch_parent() < 0)
+		return -1;
 	if (!loop) {
 		handle_one(SIGXCPU, on_service_limit, NULL);
 		return pthread_atfork(NULL, NULL, in_child) ? -1 : 0;

@@ -129,12 +129,12 @@ func starting(t *testing.T, r *reaper, files []*os.File, program string, argumen
 		if err != nil {
 			return 0, err
 		}
-		return c.process.Pid, nil
+		c.pid = c.process.Pid
+		return c.pid, nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.pid = c.process.Pid
 	return c
 }
 

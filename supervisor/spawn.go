@@ -148,13 +148,13 @@ func (l *launcher) start(spec *launch) (*child, error) {
 			if err != nil {
 				return 0, err
 			}
-			return c.process.Pid, nil
+			c.pid = c.process.Pid // before the reaper knows the child
+			return c.pid, nil
 		})
 	})
 	if err != nil {
 		return fail(err)
 	}
-	c.pid = c.process.Pid
 	return c, nil
 }
 

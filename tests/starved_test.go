@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"os"
@@ -14,7 +15,7 @@ import (
 	"github.com/wsgid/wsgid/tests/internal/harness"
 )
 
-// starve gives a running process another soft limit ("nofile", "nproc"); the
+// starve gives a running process another soft limit ("nofile", "nproc", "as"); the
 // returned function gives the hard one.
 func starve(t *testing.T, pid int, resource string, limit int) (feed func()) {
 	t.Helper()
@@ -27,7 +28,7 @@ func starve(t *testing.T, pid int, resource string, limit int) (feed func()) {
 		}
 	}
 	limits := readFile(t, fmt.Sprintf("/proc/%d/limits", pid))
-	_, rest, _ := strings.Cut(limits, map[string]string{"nofile": "Max open files", "nproc": "Max processes"}[resource])
+	_, rest, _ := strings.Cut(limits, map[string]string{"nofile": "Max open files", "nproc": "Max processes", "as": "Max address space"}[resource])
 	hard := strings.Fields(rest)[1]
 	set := func(soft string) {
 		command := exec.Command("prlimit", "--pid", fmt.Sprint(pid), "--"+resource+"="+soft+":")
@@ -162,6 +163,37 @@ func testCannotStart(t *testing.T, wsgid *harness.Wsgid, front *harness.Client, 
 	// Each waits twice as long as the one before.
 	if found := wsgid.Log.Find(failed); len(found) > 12 {
 		t.Errorf("%d failures: it does not back off", len(found))
+	}
+}
+
+// TestRouterWithoutMemory: a router that gets no further memory ends, and the next
+// one serves with the same workers.
+func TestRouterWithoutMemory(t *testing.T) {
+	w := newWorld(t)
+	w.App("body_hash.py")
+	w.Configure(group("only", "#64001", 2, 3) + mount("/", "apps/body_hash.py", "request_buffer = 33554432"))
+	wsgid := w.Start(harness.Options{Crashes: true}) // Go's report is in the log
+	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+	before := wsgid.AwaitReady("only")
+	wsgid.NoteSessions()
+	starve(t, before.RouterPID, "as", 1<<20)
+	large := payload(16 << 20)
+	harness.Eventually(t, "it has ended", func() error {
+		_, err := apache.Try(t.Context(), "POST", "/", bytes.NewReader(large))
+		if harness.Alive(before.RouterPID) {
+			return fmt.Errorf("it takes bodies: %w", err)
+		}
+		return nil
+	})
+	awaitOtherRouter(wsgid, before.RouterPID)
+	harness.Eventually(t, "requests are served", func() error {
+		if got := apache.Do("POST", "/", bytes.NewReader(large)); got.Status != 200 || !strings.Contains(got.Text(), digest(large)) {
+			return fmt.Errorf("status %d", got.Status)
+		}
+		return nil
+	})
+	if after := wsgid.AwaitReady("only"); !slices.Equal(before.PIDs("only"), after.PIDs("only")) {
+		t.Errorf("workers %v before, %v after", before.PIDs("only"), after.PIDs("only"))
 	}
 }
 

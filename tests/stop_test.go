@@ -184,6 +184,53 @@ func TestSupervisorKilled(t *testing.T) {
 	}
 }
 
+// TestSupervisorKilledWithChildren: neither what applications and services have
+// started lives on, nor the dispatch helper.
+func TestSupervisorKilledWithChildren(t *testing.T) {
+	w := newWorld(t)
+	w.App("fork_children.py")
+	open := openDirectory(t, w, "open")
+	w.Write("dispatch.py", "def process_group(environ):\n    return 'only'\n")
+	job := w.Write("apps/job.py", fmt.Sprintf("import subprocess\nchild = subprocess.Popen(['sleep', '3600'])\n"+
+		"open(%q, 'w').write(str(child.pid))\nchild.wait()\n", open+"/job"))
+	w.Configure("dispatch {\n  isolation = \"process\"\n}\n" + group("only", "#64001", 1, 3) + group("jobs", "#64002", 1, 0) +
+		fmt.Sprintf("import_script %q { process_group = \"jobs\" }\n", job) +
+		"dispatch_script \"{{.Dir}}/dispatch.py\" {}\n" + mount("/", "apps/fork_children.py"))
+	wsgid := w.Start(harness.Options{})
+	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+	children := map[string]int{}
+	apache.Get("/").JSON(t, &children)
+	harness.Eventually(t, "the service has started its child", func() error {
+		_, err := fmt.Sscan(awaitFile(t, open+"/job"), new(int))
+		return err
+	})
+	children["job"] = numbers(t, awaitFile(t, open+"/job"))[0]
+	s := wsgid.AwaitReady("only")
+	children["helper"], children["router"] = s.DispatchHelper.PID, s.RouterPID
+	for name, pid := range children {
+		if !harness.Alive(pid) {
+			t.Errorf("%s, pid %d, does not run", name, pid)
+		}
+	}
+	wsgid.NoteSessions()
+	if err := syscall.Kill(wsgid.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	wsgid.AwaitExit()
+	harness.Eventually(t, "nothing is left", func() error {
+		for name, pid := range children {
+			if harness.Alive(pid) {
+				return fmt.Errorf("%s, pid %d, is left", name, pid)
+			}
+		}
+		if left := wsgid.Mine(); len(left) != 0 {
+			return fmt.Errorf("left: %v", left)
+		}
+		return nil
+	})
+	wsgid.Abandon()
+}
+
 // TestLogReaderGone: when nobody reads standard error any more, service and
 // orderly shutdown go on.
 func TestLogReaderGone(t *testing.T) {

@@ -11,6 +11,8 @@ import (
 type Apache struct {
 	*Client
 	Port int
+	// PID of the parent of the processes that serve.
+	PID int
 	// TLS is a client for the TLS port; nil without one.
 	TLS *Client
 	// ErrorLog is the path of its error log.
@@ -105,6 +107,7 @@ func (w *World) tryApache(program string, options ApacheOptions) (*Apache, strin
 			w.T.Logf("end of httpd's error log:\n%s", readTail(a.ErrorLog))
 		}
 	})
+	a.PID = s.command.Process.Pid
 	a.Client = NewClient(w.T, fmt.Sprintf("http://127.0.0.1:%d", a.Port))
 	return a, ""
 }
