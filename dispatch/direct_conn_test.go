@@ -84,7 +84,10 @@ func TestQuietConnectionWriteDeadline(t *testing.T) {
 	c, peer := directPair(t)
 	c.quiet()
 	big := make([]byte, 4<<20)
-	time.AfterFunc(10*time.Millisecond, func() { _ = c.SetWriteDeadline(past) })
+	go func() { // once the write has begun
+		_, _ = io.ReadFull(peer, make([]byte, 1))
+		_ = c.SetWriteDeadline(past)
+	}()
 	n, err := c.Write(big)
 	if !errors.Is(err, os.ErrDeadlineExceeded) || n == 0 {
 		t.Fatalf("wrote %d: %v", n, err)
@@ -92,7 +95,7 @@ func TestQuietConnectionWriteDeadline(t *testing.T) {
 	if err := c.SetWriteDeadline(time.Time{}); err != nil {
 		t.Fatal(err)
 	}
-	go func() { _, _ = io.CopyN(io.Discard, peer, int64(len(big))) }()
+	go func() { _, _ = io.CopyN(io.Discard, peer, int64(len(big)-1)) }()
 	if m, err := c.Write(big[n:]); n+m != len(big) || err != nil {
 		t.Fatalf("wrote %d more: %v", m, err)
 	}

@@ -54,12 +54,13 @@ func TestBeginWithinARequest(t *testing.T) {
 // header_timeout after the first one, however steadily they come; one that
 // sends nothing between two requests is not.
 func TestDribble(t *testing.T) {
+	t.Parallel()
 	r, _ := oneGroup(t, func(c *wire.RouterConfig) {
-		c.Listeners = []wire.Listener{{Kind: wire.ListenUnix, HeaderTimeout: 300 * time.Millisecond, BodyTimeout: time.Minute}}
+		c.Listeners = []wire.Listener{{Kind: wire.ListenUnix, HeaderTimeout: time.Second, BodyTimeout: time.Minute}}
 	}, echoPath, 1)
 	f := r.front()
 	r.mustGet(f, "/")
-	time.Sleep(600 * time.Millisecond) // idle, and longer than header_timeout
+	time.Sleep(2 * time.Second) // idle, and longer than header_timeout
 	r.mustGet(f, "/")
 	f.SetDeadline(time.Now().Add(longWait))
 	hungUp := make(chan error, 1)

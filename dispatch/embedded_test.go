@@ -173,6 +173,7 @@ func TestEmbeddedPreload(t *testing.T) {
 
 // TestEmbeddedThreadsStartSlowly: requests that wait for them do so in the queue.
 func TestEmbeddedThreadsStartSlowly(t *testing.T) {
+	t.Parallel()
 	paths := make(chan string, 3)
 	h := newEmbeddedHost(t, func(q *fakeRequest) {
 		paths <- q.env["PATH_INFO"]
@@ -180,7 +181,7 @@ func TestEmbeddedThreadsStartSlowly(t *testing.T) {
 	})
 	goOn := make(chan struct{})
 	h.slow = goOn
-	r := embedding(t, h, func(c *wire.RouterConfig) { c.Embedded.QueueTimeout = 2 * time.Second })
+	r := embedding(t, h, func(c *wire.RouterConfig) { c.Embedded.QueueTimeout = 5 * time.Second })
 	f, gone := r.front(), r.front()
 	gone.begin("/gone")
 	r.await("waiting", func(s *wire.RouterStatus) bool { return s.Groups[0].Queued == 1 })
@@ -273,6 +274,7 @@ func TestDeadlockOfEmbeddedApplications(t *testing.T) {
 }
 
 func TestBusyEmbeddedApplicationIsNoDeadlock(t *testing.T) {
+	t.Parallel()
 	started, release := make(chan struct{}), make(chan struct{})
 	h := newEmbeddedHost(t, func(q *fakeRequest) {
 		q.body()
@@ -280,11 +282,11 @@ func TestBusyEmbeddedApplicationIsNoDeadlock(t *testing.T) {
 		<-release
 		q.reply("late")
 	})
-	r := embedding(t, h, func(c *wire.RouterConfig) { c.Embedded.DeadlockTimeout = time.Millisecond })
+	r := embedding(t, h, func(c *wire.RouterConfig) { c.Embedded.DeadlockTimeout = time.Second })
 	f := r.front()
 	f.begin("/")
 	<-started
-	time.Sleep(probeAfter + 5*tick) // long enough for probes, which come back
+	time.Sleep(probeAfter + time.Second + 5*tick) // long enough for a probe that does not come back
 	close(release)
 	if a, err := f.read(); err != nil || a.body != "late" {
 		t.Errorf("%+v %v", a, err)

@@ -36,6 +36,7 @@ func parameters(nameValues ...string) []wire.NameValue {
 }
 
 func TestExplain(t *testing.T) {
+	t.Parallel()
 	release := make(chan struct{})
 	defer close(release)
 	h := &fakeHost{decide: func(env map[string]string, c *ScriptCall) (a ScriptAnswer, err error) {
@@ -50,7 +51,7 @@ func TestExplain(t *testing.T) {
 		return a, err
 	}}
 	r := dispatching(t, h, func(c *wire.RouterConfig) {
-		c.DispatchScripts[0].Timeout, c.DispatchScripts[0].Concurrency = 50*time.Millisecond, 3
+		c.DispatchScripts[0].Timeout, c.DispatchScripts[0].Concurrency = 2*time.Second, 3
 		plain, small, pattern := fileMount("/plain", "/srv/plain.wsgi", "web"), fileMount("/small", "/srv/small.wsgi", "web"), fileMount("^/p(.)", "/srv/pattern", "web")
 		small.MaxBodyBytes, small.AllowOverride = 10, []string{"callable_object"}
 		pattern.Match = true

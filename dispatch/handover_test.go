@@ -381,6 +381,9 @@ func TestHandoversUnderLoad(t *testing.T) {
 	}
 	for range handovers {
 		successor := l.next(handle)
+		for more := sent.Load() + clients; sent.Load() < more && !t.Failed(); {
+			time.Sleep(time.Millisecond) // the load goes on
+		}
 		old.handOver()
 		old.wantEnd()
 		old = successor

@@ -122,9 +122,10 @@ func TestHTTPEcho(t *testing.T) {
 }
 
 func TestHTTPTimeouts(t *testing.T) {
+	t.Parallel()
 	ended := make(chan struct{}, 1)
 	_, address := httpRouter(t, func(c *wire.RouterConfig) {
-		c.Listeners[0].HeaderTimeout, c.Listeners[0].BodyTimeout, c.Listeners[0].IdleTimeout = 200*time.Millisecond, 200*time.Millisecond, 200*time.Millisecond
+		c.Listeners[0].HeaderTimeout, c.Listeners[0].BodyTimeout, c.Listeners[0].IdleTimeout = time.Second, time.Second, time.Second
 	}, func(q *fakeRequest) {
 		q.body()
 		for { // until the router gives up

@@ -99,8 +99,9 @@ func TestHeaderTooLargeAndMalformed(t *testing.T) {
 }
 
 func TestTimeouts(t *testing.T) {
+	t.Parallel()
 	r, _ := oneGroup(t, func(c *wire.RouterConfig) {
-		c.Listeners = []wire.Listener{{Kind: wire.ListenUnix, HeaderTimeout: 150 * time.Millisecond, BodyTimeout: 150 * time.Millisecond}}
+		c.Listeners = []wire.Listener{{Kind: wire.ListenUnix, HeaderTimeout: time.Second, BodyTimeout: time.Second}}
 	}, func(q *fakeRequest) {
 		if q.want {
 			q.accept()
@@ -124,7 +125,7 @@ func TestTimeouts(t *testing.T) {
 		}
 	}
 	f = r.front()
-	time.Sleep(300 * time.Millisecond) // an idle connection is nobody's concern
+	time.Sleep(2 * time.Second) // an idle connection is nobody's concern
 	if a := r.mustGet(f, "/"); a.body != "whole" {
 		t.Errorf("%+v", a)
 	}
@@ -133,7 +134,8 @@ func TestTimeouts(t *testing.T) {
 // A front server that takes nothing of an answer loses it, and what is sent to
 // others meanwhile is not concerned. The group may have its own limit.
 func TestFrontThatTakesNothing(t *testing.T) {
-	const limit = 150 * time.Millisecond
+	t.Parallel()
+	const limit = time.Second
 	t.Run("body_timeout", func(t *testing.T) { frontThatTakesNothing(t, limit, 0) })
 	t.Run("response_socket_timeout", func(t *testing.T) { frontThatTakesNothing(t, time.Hour, limit) })
 	t.Run("response_socket_timeout alone", func(t *testing.T) { frontThatTakesNothing(t, 0, limit) })

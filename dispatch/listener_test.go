@@ -73,8 +73,9 @@ func TestHTTPToAFastCGIListenerIsLoggedOnce(t *testing.T) {
 
 // A front server may ask for values at any time; that begins no request.
 func TestManagementRecordStartsNoRequest(t *testing.T) {
+	t.Parallel()
 	r, _ := oneGroup(t, func(c *wire.RouterConfig) {
-		c.Listeners = []wire.Listener{{Kind: wire.ListenUnix, HeaderTimeout: 100 * time.Millisecond}}
+		c.Listeners = []wire.Listener{{Kind: wire.ListenUnix, HeaderTimeout: time.Second}}
 	}, echoPath, 1)
 	f := r.front()
 	f.Write(protocol.AppendHeader(nil, protocol.GetValues, 0, 0, 0))
@@ -82,7 +83,7 @@ func TestManagementRecordStartsNoRequest(t *testing.T) {
 		t.Fatalf("%+v %v", h, err)
 	}
 	r.await("being idle", func(s *wire.RouterStatus) bool { return s.InFlight == 0 })
-	time.Sleep(4 * tick)
+	time.Sleep(2 * time.Second) // longer than header_timeout
 	if a := r.mustGet(f, "/"); a.status() != "200 OK" {
 		t.Errorf("%+v", a)
 	}

@@ -184,6 +184,7 @@ func TestDispatchCallThatDoesNotComeBackIsWrittenOff(t *testing.T) {
 }
 
 func testDispatchCallThatDoesNotComeBackIsWrittenOff(t *testing.T, h *fakeHost) {
+	t.Parallel()
 	release := make(chan struct{})
 	returned := make(chan struct{})
 	h.decide = func(env map[string]string, _ *ScriptCall) (ScriptAnswer, error) {
@@ -194,7 +195,7 @@ func testDispatchCallThatDoesNotComeBackIsWrittenOff(t *testing.T, h *fakeHost) 
 		return ScriptAnswer{}, nil
 	}
 	r := dispatching(t, h, func(c *wire.RouterConfig) {
-		c.DispatchScripts[0].Timeout, c.DispatchScripts[0].Concurrency = 50*time.Millisecond, 3
+		c.DispatchScripts[0].Timeout, c.DispatchScripts[0].Concurrency = 2*time.Second, 3
 	})
 	f := r.front()
 	a := r.mustGet(f, "/stuck")

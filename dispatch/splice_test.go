@@ -57,7 +57,7 @@ func TestRecordsOfAllSizes(t *testing.T) {
 				}, 1)
 				for i, id := range []uint16{1, 7} {
 					f := dialFront(t, string(config.Listeners[i].Kind), config.Listeners[i].Address)
-					f.SetDeadline(time.Now().Add(20 * time.Second))
+					f.SetDeadline(time.Now().Add(longWait))
 					for range 2 {
 						f.send(requestBytes(id, 1, nil, "REQUEST_METHOD", "GET", "SCRIPT_NAME", "/"))
 						a, err := f.read()
@@ -88,7 +88,7 @@ func TestLargeRecordsGoThroughAPipe(t *testing.T) {
 	select {
 	case p := <-pipes:
 		p.release()
-	case <-time.After(20 * time.Second):
+	case <-time.After(longWait):
 		t.Error("there is no used pipe")
 	}
 }
@@ -102,7 +102,7 @@ func TestDeathInsideALargeRecord(t *testing.T) {
 		q.w.Close()
 	}, 1)
 	f := r.front()
-	f.SetDeadline(time.Now().Add(20 * time.Second))
+	f.SetDeadline(time.Now().Add(longWait))
 	if a, err := f.get("/"); err == nil || a.ended {
 		t.Errorf("ended %v, %v", a.ended, err)
 	}
@@ -136,7 +136,7 @@ func TestClientGoneInsideALargeRecord(t *testing.T) {
 			if err == nil {
 				t.Error("the worker could send everything")
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(longWait):
 			t.Fatal("the worker still sends")
 		}
 		if a := r.mustGet(r.front(), "/good"); a.body != "good" {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -250,6 +251,16 @@ type frontReply struct {
 func (r frontReply) status() string {
 	line, _, _ := bytes.Cut([]byte(r.header), []byte("\r\n"))
 	return string(bytes.TrimPrefix(line, []byte("Status: ")))
+}
+
+// retryAfter is the value of that header; -1 without one.
+func (r frontReply) retryAfter() int {
+	_, rest, _ := strings.Cut(r.header, "Retry-After: ")
+	value, _, _ := strings.Cut(rest, "\r\n")
+	if seconds, err := strconv.Atoi(value); err == nil {
+		return seconds
+	}
+	return -1
 }
 
 func (f *fakeFront) read() (frontReply, error) {

@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"strconv"
@@ -43,8 +44,9 @@ func wantUntouched(t *testing.T, wsgid *harness.Wsgid, names ...string) {
 func TestInactivityTimeout(t *testing.T) {
 	w := newWorld(t)
 	w.App("overdue.py")
+	open := openDirectory(t, w, "open")
 	const second = `inactivity_timeout = "1s"`
-	w.Configure(group("idle", "#64001", 1, 3, second) + group("busy", "#64001", 1, 3, second) + group("fresh", "#64001", 1, 3, second) +
+	w.Configure(group("idle", "#64001", 1, 3, second) + group("busy", "#64001", 1, 3, second, `shutdown_timeout = "300ms"`) + group("fresh", "#64001", 1, 3, second) +
 		group("long", "#64001", 1, 3, `inactivity_timeout = "1h"`) +
 		mount("/idle/health", "apps/overdue.py", option("process_group", "idle"), "ignore_activity = true") +
 		mount("/fresh/health", "apps/overdue.py", option("process_group", "fresh"), "ignore_activity = true") +
@@ -54,8 +56,15 @@ func TestInactivityTimeout(t *testing.T) {
 	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
 	status := wsgid.AwaitReady("idle", "busy", "fresh", "long")
 	pid := status.PIDs("idle")[0]
-	busy := make(chan *harness.Response, 1)
-	go func() { busy <- apache.Get("/busy/sleeps?for=4") }()
+	busy, leave := context.WithCancel(t.Context())
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		if got, err := apache.Try(busy, "GET", "/busy/sleeps?for=1000&started="+open+"/busy", nil); err == nil {
+			t.Errorf("the request that goes on: %d %q", got.Status, got.Body)
+		}
+	}()
+	awaitFile(t, open+"/busy")
 	if got := apache.Get("/long/pid"); got.Status != 200 {
 		t.Errorf("%d %q", got.Status, got.Body)
 	}
@@ -75,11 +84,11 @@ func TestInactivityTimeout(t *testing.T) {
 	if took := time.Since(begin); took < time.Second {
 		t.Errorf("after %v", took)
 	}
-	if got := <-busy; got.Status != 200 {
-		t.Errorf("%d %q", got.Status, got.Body)
-	}
 	wantUntouched(t, wsgid, "busy", "fresh", "long")
 	awaitReplaced(t, wsgid, apache, "idle", "inactivity_timeout", pid)
+	wantUntouched(t, wsgid, "busy", "fresh", "long")
+	leave()
+	<-left
 }
 
 // TestDeadlockTimeout: a process whose GIL nobody gets is replaced, and the
@@ -221,7 +230,9 @@ func TestEviction(t *testing.T) {
 			t.Errorf("%s: the running request: %+v", name, got)
 		}
 	}
-	if found := wsgid.Log.Find(harness.Containing("requests still run", "eviction_timeout")); len(found) != 1 {
+	over := harness.Containing("requests still run", "eviction_timeout")
+	wsgid.Log.Await(t, "the end of eviction_timeout", over)
+	if found := wsgid.Log.Find(over); len(found) != 1 {
 		t.Errorf("eviction_timeout was over %d times", len(found))
 	}
 	wantUntouched(t, wsgid, "other")

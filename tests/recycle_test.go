@@ -68,8 +68,15 @@ func TestMaximumRequests(t *testing.T) {
 	if g := wsgid.Status().Group("many"); len(g.Restarts) != 0 {
 		t.Errorf("below maximum_requests: %v", g.Restarts)
 	}
+	wantNoComplaint(t, wsgid)
+}
+
+// wantNoComplaint checks that nothing went wrong. That requests have waited long
+// says only how fast the machine is.
+func wantNoComplaint(t *testing.T, wsgid *harness.Wsgid) {
+	t.Helper()
 	for _, r := range wsgid.Log.Records() {
-		if r.Level() == "warn" || r.Level() == "error" {
+		if (r.Level() == "warn" || r.Level() == "error") && r.Message() != "requests wait long for a thread" {
 			t.Errorf("%v", r)
 		}
 	}
@@ -125,9 +132,5 @@ func TestRestartInterval(t *testing.T) {
 	if g := status.Group("long"); len(g.Restarts) != 0 {
 		t.Errorf("younger than restart_interval: %v", g.Restarts)
 	}
-	for _, r := range wsgid.Log.Records() {
-		if r.Level() == "warn" || r.Level() == "error" {
-			t.Errorf("%v", r)
-		}
-	}
+	wantNoComplaint(t, wsgid)
 }

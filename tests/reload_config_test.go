@@ -82,7 +82,7 @@ func TestReloadTakesEffect(t *testing.T) {
 		t.Fatal(err)
 	}
 	wsgid.AwaitStatus("the third generation", func(s harness.Status) error {
-		if s.Generation != 3 || s.LastReload == nil {
+		if s.Generation != 3 || s.LastReload == nil || s.LastReload.Generation != 3 {
 			return fmt.Errorf("generation %d", s.Generation)
 		}
 		return nil
@@ -205,10 +205,12 @@ func TestLongRequestOutlivesReloads(t *testing.T) {
 			t.Fatal(status, stderr)
 		}
 	}
-	s := wsgid.Status()
-	if len(s.Draining) == 0 || s.Draining[0].Generation != 1 || s.Draining[0].Connections != 1 {
-		t.Errorf("%+v", s.Draining)
-	}
+	wsgid.AwaitStatus("the first generation serves its request", func(s harness.Status) error {
+		if len(s.Draining) == 0 || s.Draining[0].Generation != 1 || s.Draining[0].Connections != 1 {
+			return fmt.Errorf("%+v", s.Draining)
+		}
+		return nil
+	})
 	if err := os.WriteFile(gate, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/wsgid/wsgid/internal/status"
 	"github.com/wsgid/wsgid/tests/internal/harness"
 )
 
@@ -106,7 +107,7 @@ func TestBrokenScriptOfADirectory(t *testing.T) {
 	for range 3 {
 		wantError(t, apache.Get("/reload.py"), 500, "WSGID-1103")
 	}
-	if e := wsgid.Status().Group("only").LoadErrors; len(e) != 1 || e[0].Script != w.Path("apps/reload.py") || !strings.HasSuffix(e[0].Application, "|/reload.py") {
+	if e := awaitLoadErrors(wsgid, 1); e[0].Script != w.Path("apps/reload.py") || !strings.HasSuffix(e[0].Application, "|/reload.py") {
 		t.Errorf("%+v", e)
 	}
 	w.Write("lib/dependency.py", "VERSION = 3\n")
@@ -120,9 +121,18 @@ func TestBrokenScriptOfADirectory(t *testing.T) {
 	if now.get(t, apache.Client, "/reload.py"); now.Dependency != 3 || !now.MainThread {
 		t.Errorf("%+v", now)
 	}
-	if e := wsgid.Status().Group("only").LoadErrors; len(e) != 0 {
-		t.Errorf("%+v", e)
-	}
+	awaitLoadErrors(wsgid, 0)
+}
+
+// awaitLoadErrors waits until so many scripts of group only cannot be imported;
+// requests are answered before the supervisor has heard of that.
+func awaitLoadErrors(wsgid *harness.Wsgid, count int) []status.LoadError {
+	return wsgid.AwaitStatus(fmt.Sprintf("%d load errors", count), func(s harness.Status) error {
+		if e := s.Group("only").LoadErrors; len(e) != count {
+			return fmt.Errorf("%+v", e)
+		}
+		return nil
+	}).Group("only").LoadErrors
 }
 
 // TestExitAtImport: sys.exit() in a script is an import that failed.

@@ -3,6 +3,7 @@ package tests
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,11 +14,12 @@ import (
 // install puts a file into the place of the binary, as a package manager does.
 func install(t *testing.T, w *harness.World, content string) {
 	t.Helper()
-	if err := os.WriteFile(w.Binary+".new", []byte(content), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(w.Binary+".new", w.Binary); err != nil {
-		t.Fatal(err)
+	// Another process writes it: who is forked here for another test meanwhile would
+	// hold it open for writing, and nobody could execute it.
+	write := exec.Command("/bin/sh", "-c", `cat > "$0.new" && chmod 755 "$0.new" && mv "$0.new" "$0"`, w.Binary)
+	write.Stdin = strings.NewReader(content)
+	if out, err := write.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
 	}
 }
 

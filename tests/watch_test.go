@@ -71,8 +71,8 @@ func TestWatchedModule(t *testing.T) {
 						return fmt.Errorf("process %d has %d", pid, versions[pid])
 					}
 				}
-				if n := len(s.Group("only").Processes); n != 2 {
-					return fmt.Errorf("%d processes", n)
+				if n, ready := len(s.Group("only").Processes), len(s.PIDs("only")); n != 2 || ready != 2 {
+					return fmt.Errorf("%d processes, %d are ready", n, ready)
 				}
 				return nil
 			})
