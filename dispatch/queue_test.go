@@ -63,7 +63,9 @@ func TestConnectTimeout(t *testing.T) {
 		for i := range fronts {
 			fronts[i] = r.front()
 			fronts[i].begin("/")
-			r.await("waiting", func(s *wire.RouterStatus) bool { return s.Groups[0].Busy == 1 && s.Groups[0].Queued == i })
+			if i < 2 { // the others may have been refused already on a slow machine
+				r.await("waiting", func(s *wire.RouterStatus) bool { return s.Groups[0].Busy == 1 && s.Groups[0].Queued == i })
+			}
 		}
 		for _, f := range fronts[2:] { // one runs, one has the place in the queue
 			a, err := f.read()
