@@ -198,11 +198,14 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		covers(t, file)
-		if _, err := Evaluate(file, Options{FS: noFiles{}}); err != nil {
+		c, err := Evaluate(file, Options{FS: noFiles{}})
+		if err != nil {
 			var syntax *SyntaxError
 			if !errors.As(err, &syntax) || syntax.Line < 1 {
 				t.Fatalf("%v", err)
 			}
+			return
 		}
+		NewModel(c)
 	})
 }

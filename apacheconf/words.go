@@ -54,6 +54,27 @@ func Words(args string) []string {
 	return words
 }
 
+// optionWords is Words for a directive of mod_wsgi: behind the first n words, what
+// follows the = of an option may be quoted.
+func optionWords(args string, n int) []string {
+	var words []string
+	for args = strings.TrimLeft(args, " \t\v\f\r\n"); args != ""; n-- {
+		name := ""
+		if end := strings.IndexFunc(args, func(r rune) bool { return r == '=' || r < 128 && blank(byte(r)) }); n <= 0 && end > 0 && args[end] == '=' {
+			name, args = args[:end+1], args[end+1:]
+			if args == "" || blank(args[0]) {
+				words = append(words, name)
+				args = strings.TrimLeft(args, " \t\v\f\r\n")
+				continue
+			}
+		}
+		var word string
+		word, args = cutWord(args)
+		words = append(words, name+word)
+	}
+	return words
+}
+
 // Quote writes a word so that Apache reads it as it is.
 func Quote(word string) string {
 	plain := word != "" && word[0] != '#' && !strings.HasSuffix(word, `\`)

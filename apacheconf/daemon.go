@@ -1,0 +1,137 @@
+package apacheconf
+
+import (
+	"path"
+	"strconv"
+	"strings"
+)
+
+// daemonOptionNames are those of WSGIDaemonProcess in mod_wsgi 4, 5 and 6
+// (behaviour spec section 2).
+var daemonOptionNames = []string{
+	"processes", "threads", "display-name", "user", "group", "supplementary-groups", "umask", "home", "chroot", "lang", "locale",
+	"python-home", "python-path", "python-eggs", "switch-interval", "script-user", "script-group", "cpu-time-limit", "cpu-priority",
+	"memory-limit", "virtual-memory-limit", "stack-size", "server-metrics", "connect-timeout", "socket-timeout", "queue-timeout",
+	"listen-backlog", "socket-user", "send-buffer-size", "receive-buffer-size", "header-buffer-size", "response-buffer-size",
+	"response-socket-timeout", "response-flush-delay", "maximum-requests", "restart-interval", "inactivity-timeout", "startup-timeout",
+	"request-timeout", "interrupt-timeout", "deadlock-timeout", "graceful-timeout", "eviction-timeout", "shutdown-timeout",
+}
+
+// Daemon is a WSGIDaemonProcess.
+type Daemon struct {
+	Item    *Item
+	Name    string
+	Host    *Host // that declares it; the main server's serves all
+	Options []DaemonOption
+}
+
+// DaemonOption is one option as it is written; of several of a name the last counts.
+type DaemonOption struct{ Name, Value string }
+
+// Option is its value; given is false if it is not there.
+func (d *Daemon) Option(name string) (value string, given bool) {
+	for _, o := range d.Options {
+		if o.Name == name {
+			value, given = o.Value, true
+		}
+	}
+	return value, given
+}
+
+// newDaemon reads a directive that was checked.
+func newDaemon(i *Item, host *Host) *Daemon {
+	d := &Daemon{Item: i, Name: i.Words[0], Host: host}
+	for _, word := range i.Words[1:] {
+		name, value, _ := strings.Cut(word, "=")
+		d.Options = append(d.Options, DaemonOption{name, value})
+	}
+	return d
+}
+
+// atoi reads a number as C's atoi does, which mod_wsgi uses: 15s is 15, abc is 0.
+func atoi(text string) int {
+	text = strings.TrimLeft(text, " \t\n\v\f\r")
+	end := 0
+	if text != "" && (text[0] == '-' || text[0] == '+') {
+		end = 1
+	}
+	for end < len(text) && text[end] >= '0' && text[end] <= '9' {
+		end++
+	}
+	n, err := strconv.ParseInt(text[:end], 10, 32)
+	if err != nil && n == 0 {
+		return 0
+	}
+	return int(n)
+}
+
+// numbers are options that are read as whole numbers.
+var numbers = map[string]int{ // with the least that is taken
+	"processes": 1, "threads": 0, "cpu-time-limit": 0, "cpu-priority": -20, "memory-limit": 0, "virtual-memory-limit": 0, "stack-size": 0,
+	"connect-timeout": 0, "socket-timeout": 0, "queue-timeout": 0, "listen-backlog": 1, "send-buffer-size": 0, "receive-buffer-size": 0,
+	"header-buffer-size": 0, "response-buffer-size": 0, "response-socket-timeout": 0, "response-flush-delay": 0, "maximum-requests": 0,
+	"restart-interval": 0, "inactivity-timeout": 0, "startup-timeout": 0, "request-timeout": 0, "interrupt-timeout": 0,
+	"deadlock-timeout": 0, "graceful-timeout": 0, "eviction-timeout": 0, "shutdown-timeout": 0,
+}
+
+// lint finds what Apache refuses, and what it takes and its author did not mean.
+func (d *Daemon) lint(m *Model) {
+	for _, o := range d.Options {
+		least, number := numbers[o.Name]
+		switch {
+		case number && atoi(o.Value) < least:
+			m.fail(d.Item.Problem("", "%s=%s: at least %d", o.Name, o.Value, least))
+		case number && strconv.Itoa(atoi(o.Value)) != o.Value:
+			m.warn(d.Item.Problem("write "+o.Name+"="+strconv.Itoa(atoi(o.Value)), "%s=%s is read as %d", o.Name, o.Value, atoi(o.Value)))
+		case o.Name == "python-path":
+			d.lintPath(m, o.Value)
+		case o.Name == "python-home":
+			lintHome(m, d.Item, o.Name, o.Value)
+		case o.Name == "display-name" && strings.ContainsAny(o.Value, "%{}") && o.Value != "%{GROUP}":
+			m.warn(d.Item.Problem("write display-name=%{GROUP}", "display-name=%s is taken as it is", o.Value))
+		case (o.Name == "home" || o.Name == "chroot") && !path.IsAbs(o.Value):
+			m.fail(d.Item.Problem("write an absolute path", "%s=%s", o.Name, o.Value))
+		}
+	}
+	_, user := d.Option("script-user")
+	if _, group := d.Option("script-group"); user && group {
+		m.fail(d.Item.Problem("take one of them out", "script-user and script-group exclude each other"))
+	}
+}
+
+// lintPath looks at python-path: what people put there instead of python-home.
+func (d *Daemon) lintPath(m *Model, value string) {
+	_, home := d.Option("python-home")
+	for _, dir := range strings.Split(value, ":") {
+		base := path.Base(path.Clean(dir))
+		switch {
+		case (base == "site-packages" || base == "dist-packages") && !home && !strings.HasPrefix(dir, "/usr/"):
+			venv := path.Clean(dir + "/../../..")
+			m.warn(d.Item.Problem("write python-home="+venv+" and take it out of python-path", "python-path names %s of a virtual environment: its own Python and .pth files are not used", base))
+			home = true // said once
+		case base == "bin":
+			m.warn(d.Item.Problem("write python-home="+path.Dir(path.Clean(dir)), "python-path=%s: programs lie there and no modules", dir))
+		case strings.HasPrefix(dir, "$"):
+			m.warn(d.Item.Problem("write the directories out", "%s in python-path is taken as it is", dir))
+		}
+	}
+}
+
+// lintHome looks at a Python prefix.
+func lintHome(m *Model, i *Item, name, value string) {
+	clean := path.Clean(value)
+	prefix := ""
+	switch base := path.Base(clean); {
+	case base == "site-packages" || base == "dist-packages":
+		prefix = path.Clean(clean + "/../../..")
+	case base == "lib" || base == "bin" || base == "lib64":
+		prefix = path.Dir(clean)
+	case strings.HasPrefix(base, "python") && path.Base(path.Dir(clean)) == "bin":
+		prefix = path.Clean(clean + "/../..")
+	case strings.HasPrefix(base, "python") && strings.HasPrefix(path.Base(path.Dir(clean)), "lib"):
+		prefix = path.Clean(clean + "/../..")
+	}
+	if prefix != "" {
+		m.fail(i.Problem("write the directory of the virtual environment: "+prefix, "%s=%s is no prefix of a Python: nothing would start", name, value))
+	}
+}
