@@ -267,7 +267,7 @@ def process_group(environ):
     if path == "/hold":
         ctypes.PyDLL(None).open(%q.encode(), os.O_RDONLY)
 `, w.Path("open/never"), w.Path("open/never")))
-	w.Configure(trusted + group("a", "#64001", 1, 1) + "dispatch_script \"{{.Dir}}/dispatch.py\" {\n  dispatch_timeout = \"2s\"\n  concurrency = 1\n}\n" +
+	w.Configure(trusted + group("a", "#64001", 1, 1) + "dispatch_script \"{{.Dir}}/dispatch.py\" {\n  dispatch_timeout = \"4s\"\n  concurrency = 1\n}\n" +
 		mount("/", "apps/environ.py", `allow_override = ["callable_object"]`))
 	for path, want := range map[string]string{
 		"/exit": "exit status 3", "/null": "the process ended while it decided", "/loop": "WSGID-1020", "/stuck": "WSGID-1020", "/hold": "WSGID-1020",

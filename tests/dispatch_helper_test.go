@@ -140,7 +140,7 @@ func TestDispatchHelperHangs(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			w := newWorld(t)
-			twoGroups(w, helperBlock, `dispatch_timeout = "500ms"`, "concurrency = 2")
+			twoGroups(w, helperBlock, `dispatch_timeout = "3s"`, "concurrency = 2")
 			w.Write("dispatch.py", "import ctypes, os, time\ndef process_group(environ):\n    if 'stuck' in environ['REQUEST_URI']:\n        "+row.how+"\n    return 'b'\n")
 			wsgid := w.Start(harness.Options{})
 			apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})

@@ -331,10 +331,11 @@ func TestDispatchTimeout(t *testing.T) { inBoth(t, testDispatchTimeout) }
 
 func testDispatchTimeout(t *testing.T, helper string) {
 	w := newWorld(t)
-	twoGroups(w, helper, `dispatch_timeout = "500ms"`)
+	twoGroups(w, helper, `dispatch_timeout = "3s"`)
 	w.Write("dispatch.py", "import time\ndef process_group(environ):\n    while 'slow' in environ['REQUEST_URI']:\n        time.sleep(0.01)\n    return 'b'\n")
 	wsgid := w.Start(harness.Options{})
 	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+	look(t, apache.Get("/")) // loads the script
 	wantError(t, apache.Get("/slow"), 504, "WSGID-1020")
 	wsgid.Log.Await(t, "the timeout", func(r harness.Record) bool {
 		// with the stack: the line that it was in, whichever of the two that was

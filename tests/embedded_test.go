@@ -267,6 +267,12 @@ func TestEmbeddedCrash(t *testing.T) {
 			if got := <-lost; got == nil || got.Status != 503 {
 				t.Errorf("a request in flight: %+v", got)
 			}
+			harness.Eventually(t, "it has closed all its connections", func() error {
+				if harness.Alive(router) {
+					return errNotYet
+				}
+				return nil
+			})
 			for range 5 { // at once, while the new router starts
 				if got := apache.Get("/"); got.Status != 200 {
 					t.Errorf("afterwards: %d %s", got.Status, got.Body)

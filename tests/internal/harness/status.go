@@ -40,9 +40,21 @@ func (s Status) PIDs(name string) []int {
 	return pids
 }
 
-// Status runs `wsgid status --json`. Unknown fields are an error: the command
-// and the type must say the same.
+// Status runs `wsgid status --json`, again while a router that is ready has not
+// said its part: it has a second for that, for which a machine may stand still.
 func (d *Wsgid) Status() Status {
+	d.world.T.Helper()
+	for attempt := 0; ; attempt++ {
+		s := d.ask()
+		if s.Router.Answered || s.Router.State != "ready" || attempt == 3 {
+			return s
+		}
+	}
+}
+
+// ask runs `wsgid status --json`. Unknown fields are an error: the command and
+// the type must say the same.
+func (d *Wsgid) ask() Status {
 	d.world.T.Helper()
 	code, out, errs := d.world.CLI("status", "--json", "--control", d.world.Control)
 	if code != 0 {
