@@ -13,6 +13,7 @@ enum {
 	TABLE_FILL = 512,  /* names kept; a client invents header names, so there is an end */
 	NAME_LIMIT = 128,
 	VALUE_LIMIT = 1024, /* longer values are not kept */
+	MISSES = 16,        /* so many calls in a row with other names make another pattern */
 };
 
 /* One name and the value it had last. */
@@ -23,6 +24,8 @@ struct kept {
 	char *bytes;
 	size_t bytes_length, bytes_capacity;
 	PyObject *value;
+	const PyObject *placed; /* the value in pattern number of: if that is the present one */
+	unsigned long of, round; /* round: the call that named it last */
 };
 
 struct path {
@@ -40,6 +43,12 @@ struct wsgid_dispatch_cache {
 	    *key_path_info, *key_errors;
 	PyObject *empty, *application_group, *errors;
 	struct path *paths;
+	/* The environ of the call before, as it was made: most calls have the same
+	 * names, and a copy with some other values costs a third of a new one. */
+	PyObject *pattern;
+	size_t pattern_names;
+	unsigned long pattern_number, round; /* round: of calls */
+	int misses;                          /* calls in a row that have other names */
 };
 
 struct wsgid_dispatch_cache *wsgid_dispatch_cache_of(struct wsgid_interpreter *interpreter)
@@ -326,14 +335,98 @@ static int put_common(struct wsgid_dispatch_cache *cache, PyObject *dict)
 	return py.PyDict_SetItem(dict, cache->key_errors, cache->errors);
 }
 
+/* Makes the pattern the environ of params: 1 if it has just these names, 0 if it
+ * has not, or not all is kept, and it is of no use then; -1 with an exception. */
+static int adapt_pattern(struct wsgid_dispatch_cache *cache, const char *params, size_t length)
+{
+	const unsigned char *at = (const unsigned char *)params, *end = at + length;
+	size_t names = 0;
+
+	for (cache->round++; at < end; names++) {
+		size_t name_length, value_length;
+		const char *name, *value;
+		struct kept *entry;
+
+		if (pair_length(&at, end, &name_length) != 0 || pair_length(&at, end, &value_length) != 0 ||
+		    name_length > (size_t)(end - at) || value_length > (size_t)(end - at) - name_length)
+			return 0; /* said by whoever makes it anew */
+		name = (const char *)at;
+		value = name + name_length;
+		at += name_length + value_length;
+		entry = find(cache, name, name_length);
+		if (entry == NULL && py.PyErr_Occurred() != NULL)
+			return -1;
+		if (entry == NULL || entry->of != cache->pattern_number || entry->round == cache->round ||
+		    value_length > VALUE_LIMIT)
+			return 0;
+		entry->round = cache->round;
+		if (value_of(entry, value, value_length) == NULL)
+			return -1;
+		if (entry->value == entry->placed)
+			continue;
+		if (put(cache, cache->pattern, NULL, name, name_length, value, value_length) != 0)
+			return -1;
+		entry->placed = entry->value;
+	}
+	return names == cache->pattern_names;
+}
+
+/* Keeps a copy of dict, which was made of params, as the pattern if all its names
+ * are kept and the present one has been of no use for a while. 0, or -1 with an exception. */
+static int keep_pattern(struct wsgid_dispatch_cache *cache, PyObject *dict, const char *params, size_t length)
+{
+	const unsigned char *at = (const unsigned char *)params, *end = at + length;
+
+	if (cache->pattern != NULL && ++cache->misses < MISSES)
+		return 0;
+	cache->misses = 0;
+	wsgid_py_clear(&cache->pattern);
+	cache->pattern_number++;
+	cache->pattern_names = 0;
+	for (cache->round++; at < end; cache->pattern_names++) {
+		size_t name_length = 0, value_length = 0;
+		struct kept *entry;
+
+		if (pair_length(&at, end, &name_length) != 0 || pair_length(&at, end, &value_length) != 0)
+			return 0;
+		entry = find(cache, (const char *)at, name_length);
+		at += name_length + value_length;
+		if (entry == NULL || entry->round == cache->round || value_length > VALUE_LIMIT) {
+			py.PyErr_Clear();
+			return 0;
+		}
+		entry->round = cache->round;
+		entry->of = cache->pattern_number;
+		entry->placed = entry->value;
+	}
+	cache->pattern = py.PyDict_Copy(dict);
+	return cache->pattern == NULL ? -1 : 0;
+}
+
 PyObject *wsgid_dispatch_environ(struct wsgid_dispatch_cache *cache, const char *params, size_t params_length,
                                  const char *request_id, size_t request_id_length)
 {
-	PyObject *dict = py.PyDict_New();
+	PyObject *dict = NULL;
+	int same = cache->pattern == NULL ? 0 : adapt_pattern(cache, params, params_length);
+
+	if (same == 1) {
+		cache->misses = 0;
+		dict = py.PyDict_Copy(cache->pattern);
+	}
+	if (same != 0) {
+		if (dict != NULL &&
+		    put_once(dict, cache->key_request_id, NULL, 0, request_id, request_id_length) != 0)
+			wsgid_py_clear(&dict);
+		if (dict == NULL)
+			wsgid_py_clear(&cache->pattern); /* who knows what it holds */
+		return dict;
+	}
+	dict = py.PyDict_New();
 
 	if (dict == NULL)
 		return NULL;
 	if (put_pairs(cache, dict, NULL, params, params_length) != 0 || put_common(cache, dict) != 0 ||
+	    keep_pattern(cache, dict, params, params_length) != 0 ||
 	    put_once(dict, cache->key_request_id, NULL, 0, request_id, request_id_length) != 0)
 		wsgid_py_clear(&dict);
 	return dict;

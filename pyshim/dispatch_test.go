@@ -3,9 +3,12 @@ package pyshim_test
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -354,6 +357,61 @@ func TestDispatchConcurrent(t *testing.T) {
 		}()
 	}
 	wait.Wait()
+}
+
+// TestDispatchEnvironOfEachCall: whatever earlier calls had, and their scripts did
+// to it, each sees the names and values of its own request: the last of several.
+func TestDispatchEnvironOfEachCall(t *testing.T) {
+	h := host(t)
+	path := writeScript(t, `
+def process_group(environ):
+    seen = ";".join("%s=%s" % pair for pair in sorted(environ.items()) if not pair[0].startswith(("wsgi.", "mod_wsgi.process", "mod_wsgi.app")))
+    environ["A"] = environ["MINE"] = "dirty"
+    environ.pop("B", None)
+    environ.pop("mod_wsgi.process_group")
+    return seen
+`)
+	source := rand.New(rand.NewPCG(1, 2))
+	names := []string{"A", "B", "C", "SCRIPT_NAME", "PATH_INFO", "HTTP_X"}
+	values := []string{"", "1", "2", strings.Repeat("long", 400)}
+	for i := range 3000 {
+		chosen := names
+		if i%100 > 60 { // often the same names, now and then others
+			chosen = names[source.IntN(3) : 3+source.IntN(4)]
+		}
+		var list []string
+		want := map[string]string{"mod_wsgi.request_id": fmt.Sprint(i)}
+		add := func(name string) {
+			value := values[min(source.IntN(40)/10, 3)]
+			if value == values[3] && source.IntN(10) > 0 {
+				value = "3"
+			}
+			list = append(list, name, value)
+			want[name] = value
+			if also, ok := map[string]string{"SCRIPT_NAME": "mod_wsgi.script_name", "PATH_INFO": "mod_wsgi.path_info"}[name]; ok {
+				want[also] = value
+			}
+		}
+		for _, name := range chosen {
+			add(name)
+		}
+		if source.IntN(20) == 0 {
+			add(chosen[0])
+		}
+		var lines []string
+		for _, name := range slices.Sorted(maps.Keys(want)) {
+			lines = append(lines, name+"="+want[name])
+		}
+		d, err := h.Dispatch(&pyshim.Call{Script: path, Params: pairs(list...), RequestID: fmt.Sprint(i)})
+		if err != nil || d.ProcessGroup.Value != strings.Join(lines, ";") {
+			t.Fatalf("call %d: %v\n%.300s\nwant\n%.300s", i, err, d.ProcessGroup.Value, strings.Join(lines, ";"))
+		}
+		if i%50 == 0 { // an authentication script in between uses the same names
+			if _, err := h.Ask(&pyshim.Call{Script: path, Params: pairs("A", "9", "B", "8")}, pyshim.Question{Kind: pyshim.AskAccess, First: []byte("h")}); err == nil {
+				t.Fatal("there is no allow_access")
+			}
+		}
+	}
 }
 
 func BenchmarkDispatchCall(b *testing.B) {
