@@ -3,5 +3,7 @@
 // evaluates it as Apache does when it starts: conditional sections, included
 // files, definitions and macros.
 //
-// It knows the syntax and mod_wsgi's directives, and nothing of how wsgid runs.
+// It also writes what web servers need for a configuration of wsgid.
+//
+// It knows configurations, and nothing of how wsgid runs.
 package apacheconf

@@ -23,6 +23,12 @@ func (w *World) StartNginx() *Client {
 // world's socket.
 func (w *World) StartNginxWith(locations string) *Client {
 	w.T.Helper()
+	return w.StartNginxHTTP("upstream wsgid { server unix:{{.Socket}}; keepalive 16; }\n  server {\n    listen 127.0.0.1:PORT;\n    " + locations + "\n  }")
+}
+
+// StartNginxHTTP starts nginx with these lines in http { … }. PORT is where it is to listen.
+func (w *World) StartNginxHTTP(blocks string) *Client {
+	w.T.Helper()
 	return w.startFront("nginx", func(port int) (argv []string) {
 		w.must(os.MkdirAll(w.Path("nginx"), 0o755))
 		user := ""
@@ -43,13 +49,9 @@ http {
   uwsgi_temp_path       {{.Dir}}/nginx/uwsgi;
   scgi_temp_path        {{.Dir}}/nginx/scgi;
   client_max_body_size 64m;
-  upstream wsgid { server unix:{{.Socket}}; keepalive 16; }
-  server {
-    listen 127.0.0.1:PORT;
-    LOCATIONS
-  }
+  BLOCKS
 }
-`, "LOCATIONS", locations), "PORT", fmt.Sprint(port))))
+`, "BLOCKS", blocks), "PORT", fmt.Sprint(port))))
 		return []string{Need(w.T, "nginx"), "-c", path, "-e", "stderr"}
 	})
 }
@@ -63,6 +65,12 @@ func (w *World) StartLighttpd() *Client {
 // StartLighttpdWith starts lighttpd with this in fastcgi.server.
 func (w *World) StartLighttpdWith(servers string) *Client {
 	w.T.Helper()
+	return w.StartLighttpdConfig("server.modules = ( \"mod_fastcgi\" )\nfastcgi.server = ( " + servers + " )\n")
+}
+
+// StartLighttpdConfig starts lighttpd with these lines.
+func (w *World) StartLighttpdConfig(lines string) *Client {
+	w.T.Helper()
 	return w.startFront("lighttpd", func(port int) (argv []string) {
 		w.must(os.MkdirAll(w.Path("lighttpd/docs"), 0o755))
 		user := ""
@@ -71,13 +79,12 @@ func (w *World) StartLighttpdWith(servers string) *Client {
 			w.must(os.Chown(w.Path("lighttpd"), 33, 33))
 		}
 		path := w.Write("lighttpd/lighttpd.conf", user+w.Expand(strings.ReplaceAll(strings.ReplaceAll(`
-server.modules = ( "mod_fastcgi" )
 server.bind = "127.0.0.1"
 server.port = PORT
 server.document-root = "{{.Dir}}/lighttpd/docs"
 server.upload-dirs = ( "{{.Dir}}/lighttpd" )
-fastcgi.server = ( SERVERS )
-`, "SERVERS", servers), "PORT", fmt.Sprint(port))))
+LINES
+`, "LINES", lines), "PORT", fmt.Sprint(port))))
 		return []string{Need(w.T, "lighttpd"), "-D", "-f", path}
 	})
 }
@@ -105,14 +112,22 @@ func (w *World) StartCaddy() *Client {
 // StartCaddyWith starts Caddy with these lines of a Caddyfile for its site.
 func (w *World) StartCaddyWith(site string) *Client {
 	w.T.Helper()
-	return w.startFront("caddy", func(port int) []string { return w.caddyfile(port, site) })
+	return w.StartCaddyfile("http://127.0.0.1:PORT {\n" + site + "\n}\n")
+}
+
+// StartCaddyfile starts Caddy with a Caddyfile. PORT is where it is to listen.
+func (w *World) StartCaddyfile(text string) *Client {
+	w.T.Helper()
+	return w.startFront("caddy", func(port int) []string {
+		return w.caddyfile(w.Expand(strings.ReplaceAll(text, "PORT", fmt.Sprint(port))))
+	})
 }
 
 // caddyfile turns a Caddyfile into JSON, for the reason above.
-func (w *World) caddyfile(port int, site string) (argv []string) {
+func (w *World) caddyfile(text string) (argv []string) {
 	w.T.Helper()
 	caddy := Need(w.T, "caddy")
-	source := w.Write("caddy/Caddyfile", w.Expand(fmt.Sprintf("http://127.0.0.1:%d {\n%s\n}\n", port, site)))
+	source := w.Write("caddy/Caddyfile", text)
 	adapt := exec.Command(caddy, "adapt", "--config", source, "--adapter", "caddyfile")
 	var complaints strings.Builder
 	adapt.Stderr = &complaints
