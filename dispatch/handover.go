@@ -123,6 +123,7 @@ func (h *handover) take() (key string, c net.Conn, err error) {
 
 // takeOver serves the connections of predecessors until stopTaking.
 func (r *Router) takeOver() {
+	defer close(r.taken)
 	if r.handover == nil {
 		return
 	}
@@ -207,8 +208,11 @@ func (r *Router) handOver(grace time.Duration) {
 func (r *Router) awaitEmpty(grace time.Duration) {
 	limit := time.NewTimer(grace)
 	defer limit.Stop()
-	for r.fronts.open() > int(r.left.Load()) {
+	taken := r.taken
+	for taken != nil || r.fronts.open() > int(r.left.Load()) {
 		select {
+		case <-taken: // and the last connection that was taken over is counted
+			taken = nil
 		case <-r.fronts.freed:
 		case <-limit.C:
 			r.log.Warn("requests did not end in time", "in_flight", r.inFlight())

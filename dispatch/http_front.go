@@ -229,8 +229,9 @@ func (f *httpFront) gone() killReason {
 }
 
 func (f *httpFront) interrupt() {
-	// It fails only when the connection is gone, which ends reading as well.
-	_ = f.rc.SetReadDeadline(past)
+	if c, ok := f.req.Context().Value(countedKey{}).(*countedConn); ok {
+		c.interrupt()
+	}
 }
 
 func (f *httpFront) nextBody() ([]byte, error) {

@@ -42,10 +42,17 @@ type countedConn struct {
 	mu       sync.Mutex
 	deadline time.Time // for reading, as net/http wants it
 	woken    bool      // another one is set, to end a Read under way
+	// interrupted: the same, to end reading a body, and until net/http sets a
+	// deadline again.
+	interrupted bool
 }
 
 // countedKey is that of the connection in the context of its requests.
 type countedKey struct{}
+
+// watchRead is the size of the Read by which net/http looks, while an application
+// runs, whether the client leaves. If that fails the connection is as good as lost.
+const watchRead = 1
 
 // freshRead is the size of net/http's read buffer: it offers all of it only
 // while it holds nothing of a next request.
@@ -64,7 +71,7 @@ func (c *countedConn) Read(p []byte) (int, error) {
 		if n > 0 && !c.touched.Load() {
 			c.touched.Store(true)
 		}
-		if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && c.goOn() {
+		if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && c.goOn(len(p)) {
 			continue
 		}
 		return n, err
@@ -79,11 +86,24 @@ func (c *countedConn) wake() {
 	_ = c.Conn.SetReadDeadline(past) // an error means that it is closed
 }
 
-// goOn says whether wake has ended a Read, and puts the deadline right again.
-func (c *countedConn) goOn() bool {
+// interrupt ends reading a body. The body may have come to its end meanwhile: a
+// Read that watches the client is not concerned.
+func (c *countedConn) interrupt() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.woken {
+	c.interrupted = true
+	_ = c.Conn.SetReadDeadline(past) // an error means that it is closed
+}
+
+// goOn says whether a Read of that size was ended by wake, or by an interrupt that
+// was not for it, and puts the deadline right again.
+func (c *countedConn) goOn(size int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.interrupted && size != watchRead: // it was for this one
+		return false
+	case !c.interrupted && !c.woken: // net/http's own deadline
 		return false
 	}
 	c.woken = false
@@ -94,7 +114,7 @@ func (c *countedConn) goOn() bool {
 func (c *countedConn) SetReadDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.deadline, c.woken = t, false
+	c.deadline, c.woken, c.interrupted = t, false, false
 	return c.Conn.SetReadDeadline(t)
 }
 

@@ -224,3 +224,45 @@ func TestStaticSpecialFiles(t *testing.T) {
 		}
 	}
 }
+
+// TestHTTPInterrupt: an interrupt ends reading a body, and not the Read by which
+// net/http looks whether the client is there: that would be the end of the
+// connection, and of the requests that are still to come on it.
+func TestHTTPInterrupt(t *testing.T) {
+	ends := func() (ours *countedConn, client net.Conn) {
+		near, far := net.Pipe()
+		t.Cleanup(func() { near.Close(); far.Close() })
+		h := &httpListener{router: &Router{}, l: &listener{}, conns: map[*countedConn]struct{}{}}
+		return h.track(near), far
+	}
+	read := func(c *countedConn, size int) <-chan error {
+		done := make(chan error, 1)
+		go func() { _, err := c.Read(make([]byte, size)); done <- err }()
+		return done
+	}
+	c, _ := ends()
+	body := read(c, 1000)
+	c.interrupt()
+	if err := <-body; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("reading a body: %v", err)
+	}
+	c, client := ends()
+	watch := read(c, watchRead)
+	c.interrupt()
+	c.wake()
+	if _, err := client.Write([]byte("x")); err != nil { // it is still there to be read
+		t.Fatal(err)
+	}
+	if err := <-watch; err != nil {
+		t.Errorf("watching the client: %v", err)
+	}
+	c, _ = ends()
+	c.interrupt()
+	watch = read(c, watchRead)
+	if err := c.SetReadDeadline(past); err != nil { // net/http wants it to end
+		t.Fatal(err)
+	}
+	if err := <-watch; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("watching the client, at the end: %v", err)
+	}
+}

@@ -36,6 +36,7 @@ type Router struct {
 	config *wire.RouterConfig
 	wire   *wire.Conn
 	epoch  time.Time       // of clock
+	taken  chan struct{}   // closed when takeOver has ended
 	ctx    context.Context // ends when nothing shall go on
 	cancel context.CancelCauseFunc
 
@@ -116,7 +117,7 @@ func (r *Router) clock() int64 { return r.clockAt(time.Now()) }
 func (r *Router) clockAt(now time.Time) int64 { return int64(now.Sub(r.epoch)) + 1 }
 
 func newRouter(ctx context.Context, o Options, conn *wire.Conn, config *wire.RouterConfig) *Router {
-	r := &Router{epoch: time.Now(), log: o.Logger, config: config, wire: conn, startHost: o.StartHost,
+	r := &Router{epoch: time.Now(), taken: make(chan struct{}), log: o.Logger, config: config, wire: conn, startHost: o.StartHost,
 		stopped: make(chan struct{}), fronts: newFrontSet(config.Limits.MaxConnections)}
 	if level := hclog.LevelFromString(config.LogLevel); level != hclog.NoLevel {
 		r.log.SetLevel(level)
