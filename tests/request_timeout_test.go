@@ -133,16 +133,18 @@ func TestRequestTimeoutSpares(t *testing.T) {
 	w := newWorld(t)
 	w.App("overdue.py")
 	open := openDirectory(t, w, "open")
-	w.Configure(group("web", "#64001", 1, 2, `request_timeout = "4s"`, `shutdown_timeout = "500ms"`) + mount("/", "apps/overdue.py"))
+	// The process is replaced after 6 s × (1 + ln 2) = 10.2 s. The other request
+	// begins so late that it runs then, and ends before its own 6 s are over.
+	w.Configure(group("web", "#64001", 1, 2, `request_timeout = "6s"`, `shutdown_timeout = "500ms"`) + mount("/", "apps/overdue.py"))
 	wsgid := w.Start(harness.Options{})
 	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
 	pid := wsgid.AwaitReady("web").PIDs("web")[0]
 	stuck, spared := make(chan *harness.Response, 1), make(chan *harness.Response, 1)
 	go func() { stuck <- apache.Get("/sleeps?for=1000&started=" + open + "/started") }()
 	awaitFile(t, open+"/started")
-	time.Sleep(3500 * time.Millisecond) // into the second half of what the first one may take
+	time.Sleep(6 * time.Second)
 	go func() {
-		response, err := apache.Try(t.Context(), "POST", "/sleeps?for=4.5&started="+open+"/spared", nil)
+		response, err := apache.Try(t.Context(), "POST", "/sleeps?for=4.6&started="+open+"/spared", nil)
 		if err != nil {
 			t.Error(err)
 		}
