@@ -149,9 +149,10 @@ func (g *Group) Kill() {
 // moment: at most limit.
 func (g *Group) Remove(limit time.Duration) error {
 	var errs []error
+	left := slices.Clone(g.dirs) // others may look at the group meanwhile
 	for until := time.Now().Add(limit); ; time.Sleep(5 * time.Millisecond) {
 		errs = nil
-		g.dirs = slices.DeleteFunc(g.dirs, func(dir string) bool {
+		left = slices.DeleteFunc(left, func(dir string) bool {
 			err := g.fs.rmdir(dir)
 			if err == nil || errors.Is(err, os.ErrNotExist) {
 				return true
