@@ -208,6 +208,10 @@ func (w *faultScene) starveRouter() {
 	defer c.Close()
 	w.wsgid.Log.AwaitFrom(w, mark, "the shortage", harness.Containing("cannot accept"))
 	feed()
+	// The first may have got a number that was free, and the error have come when
+	// nobody was waiting.
+	another := dial(w, w.world)
+	defer another.Close()
 	w.wsgid.Log.AwaitFrom(w, mark, "the end of the shortage", harness.Containing("accepts again"))
 }
 
