@@ -183,3 +183,42 @@ func TestCgroupsAreRemoved(t *testing.T) {
 		t.Errorf("left: %s", third)
 	}
 }
+
+// TestCgroupsOfAnUpgrade: the wsgid that takes over makes its own, and those of the
+// one before go with it.
+func TestCgroupsOfAnUpgrade(t *testing.T) {
+	w := newWorld(t)
+	w.App("limits.py")
+	w.Configure(group("bound", "#64001", 1, 3, "pids_max = 100") + mount("/", "apps/limits.py"))
+	tree, err := cgroup.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if refusal := tree.Refuse(cgroup.Limits{PidsMax: 100}); refusal != nil {
+		t.Logf("refused on this machine, see TestPidsMax: %v", refusal)
+		return
+	}
+	wsgid := w.Start(harness.Options{})
+	first := cgroupOf(t, wsgid).Path
+	if code, _, errs := w.CLI("upgrade", "--control", w.Control); code != 0 {
+		t.Fatal(errs)
+	}
+	second := cgroupOf(t, wsgid).Path
+	gone := func(path string) {
+		t.Helper()
+		harness.Eventually(t, path+" is gone", func() error {
+			if harness.Exists(path) {
+				return errNotYet
+			}
+			return nil
+		})
+	}
+	gone(first)
+	if first == second || !harness.Exists(second) {
+		t.Errorf("before %s, after %s", first, second)
+	}
+	if code, _, errs := w.CLI("stop", "--control", w.Control); code != 0 {
+		t.Error(errs)
+	}
+	gone(second)
+}
