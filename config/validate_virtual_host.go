@@ -24,6 +24,7 @@ func (v *validator) mounts(list []ScriptAlias, from *RequestOptions) {
 
 // virtualHost validates a virtual_host block; the global mounts are done.
 func (v *validator) virtualHost(h *VirtualHost) {
+	v.hostID(h)
 	v.hostName(h, "name", h.Name)
 	for _, alias := range h.ServerAlias {
 		v.hostName(h, "server_alias", alias)
@@ -47,6 +48,31 @@ func (v *validator) virtualHost(h *VirtualHost) {
 		}
 		if !v.diags.HasErrors() { // else said already
 			v.guarded(s.Range, &s.AuthOptions)
+		}
+	}
+}
+
+// hostID validates the name by which the web server alone chooses the host.
+func (v *validator) hostID(h *VirtualHost) {
+	if !v.given(h.Range, "id") {
+		return
+	}
+	switch at := v.place(h.Range, "id"); {
+	case h.ID == "":
+		v.add(at, "Empty id", "id is what the web server sends as WSGID_VIRTUAL_HOST: write a text, or take it out.")
+	case len(h.ServerAlias) > 0 || len(h.Ports) > 0:
+		v.add(at, "Chosen in two ways", "A virtual_host with id is chosen by the web server alone: take server_alias and ports out.")
+	case !v.config.Trusts() && !v.partial:
+		v.add(at, "Nobody can ask for it", "The virtual host is for requests whose web server says so (WSGID_VIRTUAL_HOST), and no listen block has trust_front_server = true: add it to the listener of the web server.")
+	}
+	for i := range v.config.VirtualHosts {
+		other := &v.config.VirtualHosts[i]
+		if other == h {
+			return
+		}
+		if other.ID == h.ID {
+			v.add(v.place(h.Range, "id"), "Duplicate id", "virtual_host %q at %s:%d has this id already: each needs its own.", other.Name, other.Range.Filename, other.Range.Start.Line)
+			return
 		}
 	}
 }
@@ -86,6 +112,9 @@ func (v *validator) hostsTogether() {
 	first := map[string]*VirtualHost{} // by name and port
 	for i := range v.config.VirtualHosts {
 		h := &v.config.VirtualHosts[i]
+		if h.ID != "" {
+			continue
+		}
 		ports := h.Ports
 		if len(ports) == 0 {
 			ports = []int{0}

@@ -16,6 +16,9 @@ type VirtualHost struct {
 	// Name is the name of the site as it is written, which %{SERVER} and
 	// %{RESOURCE} expand to; or a pattern as in ServerAlias.
 	Name string
+	// ID is what the web server calls it by the parameter WSGID_VIRTUAL_HOST, by
+	// which alone it is chosen then; empty: by Name, ServerAlias and Ports.
+	ID string
 	// ServerAlias are further names: complete ones, "*.example.com" for all
 	// names below, "*" for all that no other host has.
 	ServerAlias []string
@@ -34,6 +37,14 @@ type VirtualHost struct {
 func (h *VirtualHost) ServerName() string {
 	if strings.HasPrefix(h.Name, "*") {
 		return ""
+	}
+	return h.Name
+}
+
+// Title is what people call it: its ID, else its Name.
+func (h *VirtualHost) Title() string {
+	if h.ID != "" {
+		return h.ID
 	}
 	return h.Name
 }
@@ -64,6 +75,7 @@ func (c *Config) Mounts() iter.Seq2[*VirtualHost, *ScriptAlias] {
 // virtualHostOptions are those of virtual_host "name" { … }.
 func (d *decoder) virtualHostOptions(h *VirtualHost) options {
 	return options{
+		"id":           d.str(&h.ID),
 		"server_alias": d.list(&h.ServerAlias),
 		"ports":        d.ports(&h.Ports),
 	}.with(d.requestOptions(&h.RequestOptions))

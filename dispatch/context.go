@@ -77,6 +77,9 @@ func (x *exchange) applySettings() *refusal {
 	if len(given) == maxSettings {
 		return refuse(errcode.WrongSetting, "parameter", settingPrefix+"*", "reason", "too many parameters")
 	}
+	if !slices.ContainsFunc(given, func(p pair) bool { return !isMark(p.name) }) {
+		return nil
+	}
 	var values [64][]byte // of settings, by index; the last of one name counts
 	var changes uint64
 	for _, p := range given {

@@ -18,7 +18,7 @@ const (
 
 // isMark reports whether a parameter is one of these, and no setting.
 func isMark(name []byte) bool {
-	return string(name) == execParameter || string(name) == handlerParameter
+	return string(name) == execParameter || string(name) == handlerParameter || string(name) == hostParameter
 }
 
 // mark is the value of one of these; of several the last counts.
@@ -54,6 +54,9 @@ func (x *exchange) mapRequest(mounts mountTable) (target, *refusal) {
 		return mounts.find(e, x.path)
 	}
 	if may {
+		if by, t, r := mounts.mapped(x.path); by != nil && r == nil && filepath.Clean(t.script) == file {
+			return t, nil // the web server's alias and the mount are one and the same
+		}
 		return m.run(e, file)
 	}
 	if t, r := mounts.find(e, x.path); r == nil && filepath.Clean(t.script) == file {

@@ -189,7 +189,8 @@ func TestByFileInVirtualHost(t *testing.T) {
 	}
 	config := baseConfig(wire.Group{Name: "web", Socket: g.socket})
 	config.Mounts = mounts("global")
-	config.VirtualHosts = []wire.VirtualHost{{ServerName: "own.test", Names: []string{"own.test"}, Mounts: mounts("own")}, {Names: []string{"plain.test"}}}
+	config.VirtualHosts = []wire.VirtualHost{{ServerName: "own.test", Names: []string{"own.test"}, Mounts: mounts("own")}, {Names: []string{"plain.test"}},
+		{ID: "own.test:443", ServerName: "own.test", Names: []string{"own.test"}, Mounts: mounts("secure")}}
 	config.Listeners = []wire.Listener{{Kind: wire.ListenUnix, TrustFrontServer: true}}
 	r := startRouter(t, config, nil)
 	r.process("web", 100, 2, wire.ProcessReady)
@@ -201,5 +202,14 @@ func TestByFileInVirtualHost(t *testing.T) {
 		if got := r.mustGet(f, "/a.md", "HTTP_HOST", host, "SCRIPT_FILENAME", "/docs/a.md", "WSGID_HANDLER", "markdown"); got.body != want+"|"+want+".py" {
 			t.Errorf("handler of %s: %s%s", host, got.header, got.body)
 		}
+	}
+	chosen := func(id string) frontReply {
+		return r.mustGet(f, "/one.py", "HTTP_HOST", "plain.test", "SCRIPT_FILENAME", dir+"/one.py", "WSGID_EXEC_CGI", "1", "WSGID_VIRTUAL_HOST", id)
+	}
+	if got := chosen("own.test:443"); got.body != "secure|one.py" {
+		t.Errorf("host that the web server chooses: %s%s", got.header, got.body)
+	}
+	if got := chosen("own.test"); !strings.Contains(got.header, "WSGID-1031") {
+		t.Errorf("id that no host has: %s%s", got.header, got.body)
 	}
 }

@@ -23,6 +23,7 @@ type virtualHost struct {
 // those with ports come first.
 type hostTable struct {
 	hosts []*virtualHost
+	byID  map[string]*virtualHost
 	exact map[string][]*virtualHost
 	below map[string][]*virtualHost // "*.x", by ".x"
 	any   []*virtualHost            // "*"
@@ -30,7 +31,7 @@ type hostTable struct {
 
 // newHostTable builds the table; mounts are the global ones.
 func newHostTable(hosts []wire.VirtualHost, mounts mountTable) *hostTable {
-	t := &hostTable{exact: map[string][]*virtualHost{}, below: map[string][]*virtualHost{}}
+	t := &hostTable{byID: map[string]*virtualHost{}, exact: map[string][]*virtualHost{}, below: map[string][]*virtualHost{}}
 	for i := range hosts {
 		c := &hosts[i]
 		h := &virtualHost{serverName: []byte(c.ServerName), ports: c.Ports, auth: c.Auth, mounts: newMountTable(c.Mounts)}
@@ -42,6 +43,10 @@ func newHostTable(hosts []wire.VirtualHost, mounts mountTable) *hostTable {
 			h.mounts = append(h.mounts, mounts...)
 		}
 		t.hosts = append(t.hosts, h)
+		if c.ID != "" {
+			t.byID[c.ID] = h
+			continue
+		}
 		for _, name := range c.Names {
 			t.add(name, h)
 		}
@@ -108,10 +113,20 @@ func pick(hosts []*virtualHost, port []byte) *virtualHost {
 	return nil
 }
 
-// chooseHost finds the virtual host that the request is for, by the Host
-// header, without one by SERVER_NAME, and gives the mounts that it can meet.
+// hostParameter is by which a trusted web server says which of its virtual hosts
+// it has chosen, by address, name and what else it knows.
+const hostParameter = "WSGID_VIRTUAL_HOST"
+
+// chooseHost finds the virtual host that the request is for, by what a trusted web
+// server says, else by the Host header, without one by SERVER_NAME, and gives the
+// mounts that it can meet.
 func (x *exchange) chooseHost() (mountTable, *refusal) {
 	t, e := x.router.hosts, &x.env
+	if len(e.settings) > 0 && x.listener.TrustFrontServer {
+		if id := e.mark(hostParameter); id != "" {
+			return x.hostOf(id)
+		}
+	}
 	if t == nil {
 		return x.router.mounts, nil
 	}
@@ -124,11 +139,27 @@ func (x *exchange) chooseHost() (mountTable, *refusal) {
 		x.hostName = x.hostName[:0] // the front server's "_" or nothing: only "*" is for it
 	}
 	x.host = t.find(x.hostName, e.serverPort)
+	return x.enterHost(), nil
+}
+
+// hostOf is chooseHost for the host that the web server names.
+func (x *exchange) hostOf(id string) (mountTable, *refusal) {
+	if x.router.hosts != nil {
+		x.host = x.router.hosts.byID[id]
+	}
 	if x.host == nil {
-		return x.router.mounts, nil
+		return nil, refuse(errcode.WrongSetting, "parameter", hostParameter, "value", id, "reason", "there is no virtual_host with this id")
+	}
+	return x.enterHost(), nil
+}
+
+// enterHost gives the mounts of x.host, or without one the global ones.
+func (x *exchange) enterHost() mountTable {
+	if x.host == nil {
+		return x.router.mounts
 	}
 	if len(x.host.serverName) > 0 {
-		e.serverName = x.host.serverName
+		x.env.serverName = x.host.serverName
 	}
-	return x.host.mounts, nil
+	return x.host.mounts
 }

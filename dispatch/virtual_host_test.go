@@ -158,3 +158,30 @@ func TestVirtualHostMounts(t *testing.T) {
 		}
 	}
 }
+
+// TestVirtualHostID: only a trusted web server chooses by id, and no host of an id
+// is met by its name.
+func TestVirtualHostID(t *testing.T) {
+	table := newHostTable([]wire.VirtualHost{{ID: "a", ServerName: "a.test", Names: []string{"a.test"}}, {ServerName: "b.test", Names: []string{"b.test"}}}, nil)
+	for _, tt := range []struct {
+		trusted        bool
+		host, id, want string
+	}{
+		{true, "b.test", "a", "a.test"}, {false, "b.test", "a", "b.test"}, {true, "b.test", "", "b.test"}, {true, "a.test", "", ""},
+	} {
+		x := &exchange{router: &Router{hosts: table}, listener: &listener{Listener: wire.Listener{TrustFrontServer: tt.trusted}}}
+		if err := x.env.parse(pairsOf("HTTP_HOST", tt.host, "WSGID_VIRTUAL_HOST", tt.id), protocol.Limits{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, r := x.chooseHost(); r != nil {
+			t.Fatal(r)
+		}
+		got := ""
+		if x.host != nil {
+			got = string(x.host.serverName)
+		}
+		if got != tt.want {
+			t.Errorf("%+v: host %q", tt, got)
+		}
+	}
+}

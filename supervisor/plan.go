@@ -200,7 +200,7 @@ func (p *plan) routerConfig(cfg *config.Config, version string) *wire.RouterConf
 	for i := range cfg.VirtualHosts {
 		h := &cfg.VirtualHosts[i]
 		w.VirtualHosts = append(w.VirtualHosts, wire.VirtualHost{
-			ServerName: h.ServerName(), Names: append([]string{h.Name}, h.ServerAlias...), Ports: h.Ports,
+			ID: h.ID, ServerName: h.ServerName(), Names: append([]string{h.Name}, h.ServerAlias...), Ports: h.Ports,
 			Mounts: wireMounts(h.ScriptAliases), Inherited: wireMounts(h.Inherited),
 			Auth: authOf(&h.AuthOptions),
 		})

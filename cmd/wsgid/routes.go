@@ -110,7 +110,7 @@ func routesOf(c *config.Config) *routes {
 		}
 		var hidden []string
 		if h != nil {
-			host = h.Name
+			host = h.Title()
 		} else {
 			hidden = c.HiddenIn(s)
 		}
@@ -185,9 +185,9 @@ func decidersOf(c *config.Config) []decider {
 		url := shownURL(s.Match, routeURL(s))
 		switch {
 		case h != nil && s.Prefix == "":
-			url = h.Name + " " + url
+			url = h.Title() + " " + url
 		case h != nil:
-			url = h.Name + url
+			url = h.Title() + url
 		}
 		all[at].URLs = append(all[at].URLs, url)
 	}

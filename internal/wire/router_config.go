@@ -99,6 +99,8 @@ type Group struct {
 
 // VirtualHost is what requests for some names see.
 type VirtualHost struct {
+	// ID is the WSGID_VIRTUAL_HOST that alone chooses it; empty: Names do.
+	ID string `json:"id,omitempty"`
 	// ServerName, as configured, stands in %{SERVER}, %{HOST} and %{RESOURCE}
 	// for the front server's SERVER_NAME; empty: that one stays.
 	ServerName string `json:"server_name,omitempty"`
