@@ -29,8 +29,8 @@ var sourceNames = map[string]string{
 	"util_ldap.c": "ldap_module",
 }
 
-// moduleName is the identifier of a module that IfModule names either way.
-func moduleName(name string) string {
+// ModuleName is the identifier of a module that IfModule names either way.
+func ModuleName(name string) string {
 	if module, ok := sourceNames[name]; ok {
 		return module
 	}
@@ -53,7 +53,7 @@ func (e *evaluator) condition(item *Item) (held, conditional bool, err error) {
 	case item.Is("IfDefine"):
 		_, held = e.config.Defines[word]
 	case item.Is("IfModule"):
-		held = e.config.Modules[moduleName(word)]
+		held = e.config.Modules[ModuleName(word)]
 	case item.Is("IfFile"):
 		_, statErr := e.options.FS.Stat(e.absolute(word))
 		held = statErr == nil

@@ -48,8 +48,8 @@ func newDaemon(i *Item, host *Host) *Daemon {
 	return d
 }
 
-// atoi reads a number as C's atoi does, which mod_wsgi uses: 15s is 15, abc is 0.
-func atoi(text string) int {
+// Atoi reads a number as C's atoi does, which mod_wsgi uses: 15s is 15, abc is 0.
+func Atoi(text string) int {
 	text = strings.TrimLeft(text, " \t\n\v\f\r")
 	end := 0
 	if text != "" && (text[0] == '-' || text[0] == '+') {
@@ -79,10 +79,10 @@ func (d *Daemon) lint(m *Model) {
 	for _, o := range d.Options {
 		least, number := numbers[o.Name]
 		switch {
-		case number && atoi(o.Value) < least:
+		case number && Atoi(o.Value) < least:
 			m.fail(d.Item.Problem("", "%s=%s: at least %d", o.Name, o.Value, least))
-		case number && strconv.Itoa(atoi(o.Value)) != o.Value:
-			m.warn(d.Item.Problem("write "+o.Name+"="+strconv.Itoa(atoi(o.Value)), "%s=%s is read as %d", o.Name, o.Value, atoi(o.Value)))
+		case number && strconv.Itoa(Atoi(o.Value)) != o.Value:
+			m.warn(d.Item.Problem("write "+o.Name+"="+strconv.Itoa(Atoi(o.Value)), "%s=%s is read as %d", o.Name, o.Value, Atoi(o.Value)))
 		case o.Name == "python-path":
 			d.lintPath(m, o.Value)
 		case o.Name == "python-home":

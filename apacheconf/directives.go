@@ -106,7 +106,7 @@ var directives = map[string]kind{
 	"WSGIAuthGroupScript":    {auth, script, groupOptions[1:], 0, ""},
 	"WSGIGroupAuthoritative": {auth, onOff, nil, 0, ""},
 
-	"WSGILazyInitialization": {global, nothing, nil, 0, "mod_wsgi 6 has none: Python is always started when it is needed first"},
+	"WSGILazyInitialization": {global, nothing, nil, 0, "Python is always started when it is needed first"},
 	"WSGIPy3kWarningFlag":    {global, nothing, nil, 0, "it was for Python 2"},
 	"WSGIReloadMechanism":    {everywhere, nothing, nil, 0, "mod_wsgi 3 has taken it out: processes are replaced"},
 }
@@ -130,8 +130,15 @@ func lookup(name string) (known string, k kind, ok bool) {
 	return "", kind{}, false
 }
 
-// ofWSGI says whether a name looks like one of mod_wsgi's.
-func ofWSGI(name string) bool { return len(name) > 4 && equalFold(name[:4], "WSGI") }
+// Removed says why mod_wsgi has no directive of this name any more; empty: it has, or
+// never had.
+func Removed(name string) string {
+	_, k, _ := lookup(name)
+	return k.removed
+}
+
+// OfWSGI says whether a name looks like one of mod_wsgi's.
+func OfWSGI(name string) bool { return len(name) > 4 && equalFold(name[:4], "WSGI") }
 
 // similar is the word that somebody may have meant; empty: none.
 func similar(name string, words []string) string {
@@ -168,7 +175,7 @@ func (c context) where() string {
 // check validates name, place and arguments as Apache does when it starts; the
 // error ends the start there. Directives of others are not looked at.
 func (i *Item) check(access bool) (known string, k kind, problem *SyntaxError) {
-	if !ofWSGI(i.Name) {
+	if !OfWSGI(i.Name) {
 		return "", kind{}, nil
 	}
 	known, k, ok := lookup(i.Name)
@@ -199,7 +206,7 @@ func (i *Item) context(access bool) context {
 			return inOptions
 		case p.Is("VirtualHost"):
 			return inHost
-		case p.directory():
+		case p.DirectoryContext():
 			return inDir
 		}
 	}
@@ -209,9 +216,9 @@ func (i *Item) context(access bool) context {
 	return inMain
 }
 
-// directory says whether a section is a directory context (ap_directory_walk and
+// DirectoryContext says whether a section is a directory context (ap_directory_walk and
 // its relatives).
-func (i *Item) directory() bool {
+func (i *Item) DirectoryContext() bool {
 	if i.Node.Kind != Section {
 		return false
 	}
@@ -293,8 +300,8 @@ func (i *Item) checkOptions(known []string, n int) *SyntaxError {
 	return nil
 }
 
-// option is the value of a name=value word from the n-th on, the last of several.
-func (i *Item) option(name string, n int) (value string, given bool) {
+// Option is the value of a name=value word from the n-th on, the last of several.
+func (i *Item) Option(name string, n int) (value string, given bool) {
 	for _, word := range i.Words[min(n, len(i.Words)):] {
 		if before, after, ok := strings.Cut(word, "="); ok && before == name {
 			value, given = after, true

@@ -46,12 +46,17 @@ type Config struct {
 	// Files that were read, the main one first; one that is included twice is
 	// there twice, its nodes being evaluated anew.
 	Files []*File
+	// Via is the Include or Use that each of them but the main one came by.
+	Via map[*File]*Item
 	// Items at server level, in the order in which Apache reads them. Conditional
 	// sections that hold, included files and macros are resolved: what they hold
 	// stands in their place.
 	Items []*Item
 	// Skipped are directives and sections in conditions that do not hold.
 	Skipped []*Item
+	// Conditions are the conditional sections, held or not, nested ones included
+	// where the outer one holds.
+	Conditions []*Item
 	// Warnings, such as variables that nobody defines.
 	Warnings []*SyntaxError
 	// Fragment: there is no LoadModule, so that this is a part of a larger one.
@@ -76,6 +81,8 @@ type Item struct {
 	Via *Item
 	// Condition is the innermost conditional section around it, held or not.
 	Condition *Item
+	// Held says of a conditional section that what it holds counts.
+	Held bool
 }
 
 // Is compares its name.
@@ -130,7 +137,7 @@ func Evaluate(f *File, o Options) (*Config, error) {
 
 func evaluate(f *File, o Options, fragment bool) (*Config, error) {
 	e := &evaluator{options: o, macros: map[string]*macro{}, config: &Config{
-		Files: []*File{f}, Defines: maps.Clone(o.Defines), Modules: map[string]bool{}, ServerRoot: o.ServerRoot, Fragment: fragment,
+		Files: []*File{f}, Via: map[*File]*Item{}, Defines: maps.Clone(o.Defines), Modules: map[string]bool{}, ServerRoot: o.ServerRoot, Fragment: fragment,
 	}}
 	if e.config.Defines == nil {
 		e.config.Defines = map[string]string{}
@@ -221,6 +228,8 @@ func (e *evaluator) section(item *Item, at place) error {
 	}
 	inside := place{item, at.via, at.condition, false}
 	if conditional {
+		item.Held = held
+		e.config.Conditions = append(e.config.Conditions, item)
 		inside = place{at.parent, at.via, item, !held}
 	} else {
 		e.add(item)
@@ -234,6 +243,12 @@ func (e *evaluator) add(item *Item) {
 		return
 	}
 	e.config.Items = append(e.config.Items, item)
+}
+
+// read keeps a file that an Include or Use has brought.
+func (e *evaluator) read(f *File, via *Item) {
+	e.config.Files = append(e.config.Files, f)
+	e.config.Via[f] = via
 }
 
 func (e *evaluator) warn(problem *SyntaxError) {

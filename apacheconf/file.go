@@ -66,6 +66,11 @@ func (n *Node) Is(name string) bool { return equalFold(n.Name, name) }
 
 func equalFold(a, b string) bool { return len(a) == len(b) && bytes.EqualFold([]byte(a), []byte(b)) }
 
+// Problem is an error about the place at an offset.
+func (f *File) Problem(offset int, hint, problem string) *SyntaxError {
+	return &SyntaxError{Position: f.At(offset), Problem: problem, Hint: hint}
+}
+
 // SyntaxError is what Apache would not start with.
 type SyntaxError struct {
 	Position

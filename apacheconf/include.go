@@ -47,7 +47,7 @@ func (e *evaluator) include(item *Item, at place) error {
 		if err != nil {
 			return err
 		}
-		e.config.Files = append(e.config.Files, f)
+		e.read(f, item)
 		if err := e.nodes(f, f.Nodes, place{at.parent, item, at.condition, false}); err != nil {
 			return err
 		}

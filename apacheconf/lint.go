@@ -130,7 +130,7 @@ func (m *Model) lintSection(i *Item) {
 
 func holdsWSGI(i *Item) bool {
 	return slices.ContainsFunc(i.Children, func(c *Item) bool {
-		return ofWSGI(c.Name) || c.Is("Require") || c.Is("SetHandler") || holdsWSGI(c)
+		return OfWSGI(c.Name) || c.Is("Require") || c.Is("SetHandler") || holdsWSGI(c)
 	})
 }
 
@@ -149,12 +149,12 @@ func (m *Model) used(name string) bool {
 			}
 		}
 		for _, i := range h.Imports {
-			if v, _ := i.option("process-group", 1); v == name {
+			if v, _ := i.Option("process-group", 1); v == name {
 				return true
 			}
 		}
 		for _, i := range h.Handlers {
-			if v, given := i.option("process-group", 2); given && names(v) {
+			if v, given := i.Option("process-group", 2); given && names(v) {
 				return true
 			}
 		}

@@ -54,7 +54,7 @@ func (e *evaluator) use(item *Item, at place) error {
 	if err != nil {
 		return err
 	}
-	e.config.Files = append(e.config.Files, f)
+	e.read(f, item)
 	return e.nodes(f, f.Nodes, place{at.parent, item, at.condition, false})
 }
 

@@ -43,7 +43,7 @@ type Mount struct {
 
 // Option is the value of process-group, application-group, callable-object or
 // pass-authorization.
-func (m *Mount) Option(name string) (value string, given bool) { return m.Item.option(name, 2) }
+func (m *Mount) Option(name string) (value string, given bool) { return m.Item.Option(name, 2) }
 
 // Scope holds what mod_wsgi's request directives say in one place.
 type Scope struct {
@@ -91,7 +91,7 @@ func (m *Model) read(items []*Item, host *Host, scope *Scope) {
 			h := &Host{Section: i, Scope: Scope{Section: i, Settings: map[string]*Item{}}}
 			m.Hosts = append(m.Hosts, h)
 			m.read(i.Children, h, &h.Scope)
-		case i.Node.Kind == Section && i.directory():
+		case i.Node.Kind == Section && i.DirectoryContext():
 			s := &Scope{Section: i, Settings: map[string]*Item{}}
 			before := len(host.Scopes)
 			m.read(i.Children, host, s)
@@ -120,7 +120,7 @@ func (m *Model) take(known string, k kind, i *Item, host *Host, scope *Scope) {
 		host.Mounts = append(host.Mounts, mount)
 	case "WSGIImportScript":
 		for _, name := range groupOptions {
-			if _, given := i.option(name, 1); !given {
+			if _, given := i.Option(name, 1); !given {
 				m.fail(i.Problem("add it", "WSGIImportScript needs %s=", name))
 			}
 		}
@@ -133,7 +133,7 @@ func (m *Model) take(known string, k kind, i *Item, host *Host, scope *Scope) {
 		for _, child := range i.Children {
 			if _, _, problem := child.check(false); problem != nil {
 				m.fail(problem)
-			} else if !ofWSGI(child.Name) {
+			} else if !OfWSGI(child.Name) {
 				m.fail(child.Problem("move it", "%s may not stand in <WSGIInterpreterOptions>", child.Name))
 			}
 		}
@@ -157,6 +157,11 @@ func (m *Model) set(known string, k kind, i *Item, scope *Scope) {
 	}
 	if before := scope.Settings[known]; before != nil && k.form != more && strings.Join(before.Words, " ") != strings.Join(i.Words, " ") {
 		m.warn(i.Problem("take one of them out", "%s stands here twice, and the last one counts; the other one is in %s", known, before.Position()))
+	}
+	if before := scope.Settings[known]; before != nil && (known == "WSGITrustedProxies" || known == "WSGITrustedProxyHeaders") {
+		both := *i // in one context they add up
+		both.Words = append(before.Words[:len(before.Words):len(before.Words)], i.Words...)
+		i = &both
 	}
 	scope.Settings[known] = i
 }
@@ -183,8 +188,8 @@ func (m *Model) daemon(name string) *Daemon {
 // declared checks what Apache checks when it reads a directive that preloads a
 // script: the group must stand before it, and be the host's or the main server's.
 func (m *Model) declared(i *Item, host *Host, n int) {
-	group, _ := i.option("process-group", n)
-	application, both := i.option("application-group", n)
+	group, _ := i.Option("process-group", n)
+	application, both := i.Option("application-group", n)
 	if group == "" || !both || fixed(group) == "" || strings.HasPrefix(application, "%{") && application != "%{GLOBAL}" {
 		return
 	}

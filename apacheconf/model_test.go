@@ -184,7 +184,7 @@ func TestModelsOfConfigurations(t *testing.T) {
 
 func TestAtoi(t *testing.T) {
 	for text, want := range map[string]int{"": 0, "5": 5, " 7x": 7, "-3": -3, "+4": 4, "abc": 0, "15s": 15, "99999999999": 1<<31 - 1, "-": 0} {
-		if got := atoi(text); got != want {
+		if got := Atoi(text); got != want {
 			t.Errorf("%q: %d, want %d", text, got, want)
 		}
 	}
