@@ -15,6 +15,7 @@ var daemonOptionNames = []string{
 	"listen-backlog", "socket-user", "send-buffer-size", "receive-buffer-size", "header-buffer-size", "response-buffer-size",
 	"response-socket-timeout", "response-flush-delay", "maximum-requests", "restart-interval", "inactivity-timeout", "startup-timeout",
 	"request-timeout", "interrupt-timeout", "deadlock-timeout", "graceful-timeout", "eviction-timeout", "shutdown-timeout",
+	"newrelic-config-file", "newrelic-environment", // until mod_wsgi 4
 }
 
 // Daemon is a WSGIDaemonProcess.

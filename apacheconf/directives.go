@@ -106,9 +106,12 @@ var directives = map[string]kind{
 	"WSGIAuthGroupScript":    {auth, script, groupOptions[1:], 0, ""},
 	"WSGIGroupAuthoritative": {auth, onOff, nil, 0, ""},
 
-	"WSGILazyInitialization": {global, nothing, nil, 0, "Python is always started when it is needed first"},
-	"WSGIPy3kWarningFlag":    {global, nothing, nil, 0, "it was for Python 2"},
-	"WSGIReloadMechanism":    {everywhere, nothing, nil, 0, "mod_wsgi 3 has taken it out: processes are replaced"},
+	"WSGILazyInitialization":  {global, nothing, nil, 0, "Python is always started when it is needed first"},
+	"WSGIPy3kWarningFlag":     {global, nothing, nil, 0, "it was for Python 2"},
+	"WSGINewRelicConfigFile":  {global, nothing, nil, 0, "New Relic's agent is started in the script, or by newrelic-admin"},
+	"WSGINewRelicEnvironment": {global, nothing, nil, 0, "New Relic's agent is started in the script, or by newrelic-admin"},
+	"WSGIApplicationWrapper":  {everywhere, nothing, nil, 0, "the script itself wraps its application"},
+	"WSGIReloadMechanism":     {everywhere, nothing, nil, 0, "mod_wsgi 3 has taken it out: processes are replaced"},
 }
 
 // directiveNames in order.

@@ -35,6 +35,9 @@ type FS interface {
 	Stat(name string) (fs.FileInfo, error)
 }
 
+// Machine is the machine's own file system.
+func Machine() FS { return machine{} }
+
 type machine struct{}
 
 func (machine) ReadFile(name string) ([]byte, error)       { return os.ReadFile(name) }

@@ -224,12 +224,17 @@ func setProxies(_ *Router, m *mount, value string) error {
 // application sees.
 func isSetting(name []byte) bool { return bytes.HasPrefix(name, []byte(settingPrefix)) }
 
-// isOldSetting reports whether a parameter is the copy of a setting that
-// Apache makes for each of its internal redirects.
+// isSwitch reports whether a parameter is one of Apache's own switches.
+func isSwitch(name []byte) bool {
+	return bytes.HasPrefix(name, []byte("proxy-")) || string(name) == "ap_trust_cgilike_cl"
+}
+
+// isOldSetting reports whether a parameter is the copy of a setting, or of a
+// switch, that Apache makes for each of its internal redirects.
 func isOldSetting(name []byte) bool {
 	rest, old := bytes.CutPrefix(name, []byte("REDIRECT_"))
 	for old {
-		if isSetting(rest) {
+		if isSetting(rest) || isSwitch(rest) {
 			return true
 		}
 		rest, old = bytes.CutPrefix(rest, []byte("REDIRECT_"))

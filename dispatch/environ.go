@@ -199,6 +199,8 @@ func (e *environ) credentials() []byte {
 // server's own process environment and switches, and names of wsgid.
 func dropped(name []byte) bool {
 	switch name[0] {
+	case 'a':
+		return isSwitch(name)
 	case 'H':
 		switch string(name) {
 		case "HTTP_PROXY", "HTTP_CONTENT_LENGTH", "HTTP_CONTENT_TYPE":
@@ -225,7 +227,7 @@ func dropped(name []byte) bool {
 	case 'W':
 		return isSetting(name)
 	case 'p':
-		return bytes.HasPrefix(name, []byte("proxy-"))
+		return isSwitch(name)
 	case 'w':
 		return bytes.HasPrefix(name, []byte("wsgi."))
 	case 'm':

@@ -27,6 +27,7 @@ func (x *exchange) appendScriptPairs(b []byte) []byte {
 	b = protocol.AppendPair(b, "mod_wsgi.server_pid", serverPID)
 	if e.shownScriptName != nil {
 		b = protocol.AppendPair(b, "mod_wsgi.mount_point", e.shownScriptName)
+		b = protocol.AppendPair(b, "mod_wsgi.script_name", x.target.scriptName)
 	}
 	var digits [20]byte
 	b = protocol.AppendPair(b, "mod_wsgi.x-script_reloading", digit(m.ScriptReloading))

@@ -224,6 +224,9 @@ func (x *exchange) finishHead(wantAccept bool) {
 		b = appendRoute(b, &x.route, x.target.mount)
 	}
 	b = append(b, x.env.own...)
+	if x.env.shownScriptName != nil {
+		b = protocol.AppendPair(b, "WSGID_MAPPED_NAME", x.target.scriptName) // mod_wsgi.script_name, before the proxy's word
+	}
 	b = protocol.AppendPair(b, "WSGID_REQUEST_ID", x.requestID)
 	var digits [20]byte
 	b = protocol.AppendPair(b, "WSGID_REQUEST_START", strconv.AppendInt(digits[:0], x.start.UnixMicro(), 10))

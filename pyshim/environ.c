@@ -393,9 +393,6 @@ PyObject *wsgid_environ_new(struct wsgid_request *r)
 			goto failed;
 	}
 	r->application_start = wsgid_now();
-	if (r->mount_point.data &&
-	    put(environ, side->key_mount_point, native(r->mount_point.data, r->mount_point.length)) < 0)
-		goto failed;
 	if (r->handler.data &&
 	    (put_name(environ, "mod_wsgi.request_handler", native(r->handler.data, r->handler.length)) < 0 ||
 	     put_name(environ, "mod_wsgi.handler_script", native(r->script, strlen(r->script))) < 0))
@@ -413,6 +410,11 @@ PyObject *wsgid_environ_new(struct wsgid_request *r)
 	    put(environ, side->key_daemon_start, py.PyFloat_FromDouble(wsgid_daemon_seconds(r, r->daemon_start))) < 0 ||
 	    put(environ, side->key_queue_time, py.PyFloat_FromDouble(queue_seconds(r))) < 0 ||
 	    put(environ, side->key_application_start, py.PyFloat_FromDouble(wsgid_seconds(r->application_start))) < 0)
+		goto failed;
+	/* A proxy's word for SCRIPT_NAME leaves mod_wsgi.script_name as it was mapped. */
+	if (r->mount_point.data &&
+	    (put(environ, side->key_mount_point, native(r->mount_point.data, r->mount_point.length)) < 0 ||
+	     put(environ, side->key_script_name, native(r->mapped_name.data, r->mapped_name.length)) < 0))
 		goto failed;
 	return environ;
 failed:

@@ -135,6 +135,8 @@ static bool own_parameter(struct wsgid_request *r, const struct fcgi_pair *p)
 		r->listener_port = (struct wsgid_text){p->value, p->value_length};
 	else if (NAMED(p, "WSGID_MOUNT_POINT"))
 		r->mount_point = (struct wsgid_text){p->value, p->value_length};
+	else if (NAMED(p, "WSGID_MAPPED_NAME"))
+		r->mapped_name = (struct wsgid_text){p->value, p->value_length};
 	else if (NAMED(p, "WSGID_HANDLER"))
 		r->handler = (struct wsgid_text){p->value, p->value_length};
 	else if (NAMED(p, "WSGID_ERROR_OVERRIDE"))

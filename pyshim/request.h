@@ -76,7 +76,7 @@ struct wsgid_request {
 
 	/* Parameters. Texts point into PARAMS: dead once the body is read. */
 	size_t pair_count;
-	struct wsgid_text method, uri, client, server_pid, listener_host, listener_port, mount_point, handler;
+	struct wsgid_text method, uri, client, server_pid, listener_host, listener_port, mount_point, mapped_name, handler;
 	uint64_t request_start, queue_start, daemon_start; /* microseconds */
 	bool ignore_activity; /* it does not keep the process from idling out */
 	bool check, want_accept, head_request, want_https, scheme_https, scheme_decided, error_override;

@@ -32,7 +32,7 @@ func TestAcceptanceProxy(t *testing.T) {
 		get(t, "/open", "X-Forwarded-For: 203.0.113.7, 10.0.0.1", "X-Forwarded-Host: public.test:8443", "X-Forwarded-Port: 8443",
 			"X-Forwarded-Server: public.test", "X-Script-Name: /pre", "X-Forwarded-Proto: HTTPS").want(t, map[string]string{
 			"REMOTE_ADDR": "203.0.113.7", "HTTP_X_FORWARDED_FOR": "203.0.113.7, 10.0.0.1", "HTTP_HOST": "public.test:8443", "SERVER_PORT": "8443",
-			"SERVER_NAME": "public.test", "SCRIPT_NAME": "/pre", "mod_wsgi.script_name": "/pre", "mod_wsgi.mount_point": "/pre", "PATH_INFO": "/open",
+			"SERVER_NAME": "public.test", "SCRIPT_NAME": "/pre", "mod_wsgi.script_name": "", "mod_wsgi.mount_point": "/pre", "PATH_INFO": "/open",
 			"wsgi.url_scheme": "https", "HTTPS": "<absent>", "mod_wsgi.listener_port": port(t),
 		})
 		for value, scheme := range map[string]string{"on": "https", "True": "https", "1": "https", "off": "http", "FALSE": "http", "0": "http", "maybe": "http"} {

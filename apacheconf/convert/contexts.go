@@ -183,7 +183,11 @@ func (c *converter) leftovers() {
 	for _, i := range c.all {
 		if why := apacheconf.Removed(i.Name); why != "" {
 			c.commentOut(i.Item)
-			c.report(i.Item, NotNeeded, "mod_wsgi 6 has none: %s", why)
+			outcome := NotNeeded
+			if i.Is("WSGINewRelicConfigFile") || i.Is("WSGINewRelicEnvironment") || i.Is("WSGIApplicationWrapper") {
+				outcome = Differs // until mod_wsgi 4
+			}
+			c.report(i.Item, outcome, "mod_wsgi 6 has none: %s", why)
 		}
 		if apacheconf.OfWSGI(i.Name) && !c.told[i.Item] {
 			c.commentOut(i.Item)

@@ -28,6 +28,8 @@ type Result struct {
 	// Files of Apache, the main one first. Those that need no change and are
 	// reached by no changed Include are not among them.
 	Files []File
+	// Access are .htaccess files that change.
+	Access []File
 	// HCL is wsgid's configuration.
 	HCL []byte
 	// Report has an entry for each directive that is mod_wsgi's, or stands for it.
@@ -90,9 +92,15 @@ func Convert(cfg *apacheconf.Config, o Options) (*Result, error) {
 	if o.Socket == "" {
 		o.Socket = "/run/wsgid/wsgid.sock"
 	}
+	if o.FS == nil {
+		o.FS = apacheconf.Machine()
+	}
 	model := apacheconf.NewModel(cfg)
 	c := &converter{options: o, config: cfg, model: model, told: map[*apacheconf.Item]bool{}, refused: slices.Clone(model.Errors)}
 	c.prepare()
+	if c.overridable() {
+		c.accessFiles()
+	}
 	c.survey()
 	if len(c.refused) > 0 {
 		return nil, &RefusedError{c.refused}
@@ -109,6 +117,7 @@ func Convert(cfg *apacheconf.Config, o Options) (*Result, error) {
 	c.handlers()
 	c.hosts()
 	c.contexts()
+	c.convertAccess()
 	c.authentication()
 	c.leftovers()
 	c.proxyBlock()
@@ -141,6 +150,8 @@ type converter struct {
 
 	sites []*site
 	all   []placedItem // every item of the configuration, in order
+	// access are the .htaccess files that have something of mod_wsgi.
+	access []*accessFile
 	// user and group that Apache runs as; empty: unknown.
 	user, group string
 
@@ -204,7 +215,7 @@ func (c *converter) handler() string { return "proxy:" + c.backend() }
 func (c *converter) concerned() bool {
 	return slices.ContainsFunc(c.all, func(i placedItem) bool {
 		return apacheconf.OfWSGI(i.Name) || wsgiHandler(i.Item) || i.Is("LoadModule") && len(i.Words) > 0 && i.Words[0] == "wsgi_module"
-	})
+	}) || len(c.access) > 0
 }
 
 // prepare lists hosts and items.

@@ -41,6 +41,8 @@ var withoutTwin = map[string]string{
 	"response-buffer-size": "responses are passed on as they come",
 	"response-flush-delay": "responses are passed on as they come",
 	"server-metrics":       "mod_wsgi.server_metrics() tells of Apache's own processes, and gives None in wsgid",
+	"newrelic-config-file": "New Relic's agent is started in the script, or by newrelic-admin",
+	"newrelic-environment": "New Relic's agent is started in the script, or by newrelic-admin",
 	"user":                 "",
 	"group":                "",
 	"shutdown-timeout":     "",
@@ -52,7 +54,7 @@ func (c *converter) daemons() {
 	for _, d := range c.model.Daemons {
 		b := &block{kind: "daemon_process", label: d.Name, comment: "From " + d.Item.Position().String() + "."}
 		left := c.daemonOptions(b, d)
-		c.daemonLog(b, d)
+		//c.daemonLog(b, d)
 		c.blocks = append(c.blocks, b)
 		c.commentOut(d.Item)
 		where := "daemon_process " + text(d.Name)

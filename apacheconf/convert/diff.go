@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/pmezard/go-difflib/difflib"
 )
@@ -11,7 +12,7 @@ import (
 // WriteDiff shows what a conversion changes, and the configuration of wsgid that
 // is to be written to hcl.
 func WriteDiff(w io.Writer, r *Result, hcl string) error {
-	for _, f := range r.Files {
+	for _, f := range slices.Concat(r.Files, r.Access) {
 		if bytes.Equal(f.Before, f.After) {
 			continue
 		}

@@ -75,17 +75,17 @@ func (c *converter) mountBlock(m *mount) *block {
 	}
 	switch {
 	case m.kind == "script_alias_match":
-		b.text("target", m.source.Target)
+		target := m.source.Target
+		if m.extra != "" {
+			target = m.file // as below
+		}
+		b.text("target", target)
 	case m.kind == "handler_script":
 		b.text("target", m.file)
 	case m.kind == "script_alias" && m.dir:
 		b.text("target", strings.TrimSuffix(m.file, "/")+"/")
 	case m.kind == "script_alias":
-		target := m.file
-		if strings.Trim(m.extra, "/") != "" {
-			target += m.extra
-		}
-		b.text("target", target)
+		b.text("target", m.file) // what follows it is in the PATH_INFO that Apache sends
 	}
 	group := c.processGroup(c.word(m, "WSGIProcessGroup", "%{GLOBAL}"))
 	b.text("process_group", group)

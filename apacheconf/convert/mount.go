@@ -1,8 +1,6 @@
 package convert
 
 import (
-	"io/fs"
-	"os"
 	"path"
 	"regexp"
 	"slices"
@@ -64,13 +62,15 @@ func (c *converter) mountOn(s *site, source *apacheconf.Mount) {
 			if file, extra, dir := c.split(literal); !dir && extra != "" { // the $ stands behind the script
 				m.dir, m.file = false, file
 			}
-			if m.file == "/" {
-				c.fail(source.Item.Problem("begin the target with a directory that all scripts are in", "any file of the machine could be run"))
-				return
-			}
-			s.mounts = append(s.mounts, m)
+		} else {
+			m.file, m.extra, m.dir = c.split(target)
+		}
+		if m.file == "/" {
+			c.fail(source.Item.Problem("begin the target with a directory that all scripts are in", "any file of the machine could be run"))
 			return
 		}
+		s.mounts = append(s.mounts, m)
+		return
 	}
 	m.file, m.extra, m.dir = c.split(target)
 	s.mounts = append(s.mounts, m)
@@ -82,11 +82,11 @@ func (c *converter) split(target string) (file, extra string, dir bool) {
 	parts := strings.Split(target, "/")
 	for n := 2; n <= len(parts); n++ {
 		name := strings.Join(parts[:n], "/")
-		if info, err := c.stat(name); err == nil && !info.IsDir() && name != "" {
+		if info, err := c.options.FS.Stat(name); err == nil && !info.IsDir() && name != "" {
 			return path.Clean(name), target[len(name):], false
 		}
 	}
-	if info, err := c.stat(target); err == nil && info.IsDir() {
+	if info, err := c.options.FS.Stat(target); err == nil && info.IsDir() {
 		return path.Clean(target), "", true
 	}
 	for n := 2; n <= len(parts); n++ {
@@ -99,13 +99,6 @@ func (c *converter) split(target string) (file, extra string, dir bool) {
 
 // scriptName is what scripts are called that one cannot look at.
 var scriptName = regexp.MustCompile(`\.(wsgi|py|pyw|fcgi|cgi)$`)
-
-func (c *converter) stat(name string) (fs.FileInfo, error) {
-	if c.options.FS != nil {
-		return c.options.FS.Stat(name)
-	}
-	return os.Stat(name)
-}
 
 // option of the mount's own directive.
 func (m *mount) option(name string) (string, bool) {

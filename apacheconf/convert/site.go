@@ -76,7 +76,8 @@ func (s *site) concerned() bool { return len(s.mounts)+len(s.roots)+len(s.handle
 
 // survey finds what there is to serve.
 func (c *converter) survey() {
-	c.exec = slices.ContainsFunc(c.all, func(i placedItem) bool { return wsgiHandler(i.Item) })
+	c.exec = slices.ContainsFunc(c.all, func(i placedItem) bool { return wsgiHandler(i.Item) }) ||
+		slices.ContainsFunc(c.access, func(a *accessFile) bool { return a.runs() })
 	for _, s := range c.sites {
 		for _, m := range s.host.Mounts {
 			c.mountOn(s, m)
@@ -121,7 +122,7 @@ func (c *converter) scriptRoots(s *site) []string {
 				if at := strings.IndexByte(target, '$'); at >= 0 {
 					target = target[:at]
 				}
-				if info, err := c.stat(target); err == nil && !info.IsDir() || err != nil && path.Ext(target) != "" && !strings.HasSuffix(target, "/") {
+				if info, err := c.options.FS.Stat(target); err == nil && !info.IsDir() || err != nil && path.Ext(target) != "" && !strings.HasSuffix(target, "/") {
 					target = path.Dir(target)
 				}
 				add(target)
@@ -142,6 +143,11 @@ func (c *converter) scriptRoots(s *site) []string {
 			mapped()
 		} else {
 			add(dir)
+		}
+	}
+	for _, a := range c.access {
+		if slices.ContainsFunc(a.items, func(i *apacheconf.Item) bool { return i.Is("Options") && execCGI(i.Words) == enabled }) {
+			add(a.dir)
 		}
 	}
 	slices.SortFunc(roots, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) })

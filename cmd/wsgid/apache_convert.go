@@ -20,7 +20,7 @@ import (
 type convertFlags struct {
 	in, out, socket, embedded, serverRoot, envvars, version string
 	env, defines, modules                                   []string
-	dryRun, report, force                                   bool
+	dryRun, report, force, access                           bool
 }
 
 // newApacheConvert is wsgid apache convert.
@@ -56,6 +56,7 @@ something is served in another way; the report says what.`,
 	flags.StringArrayVar(&f.modules, "module", nil, "NAME_module that is compiled in or loaded elsewhere; may be repeated")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "write nothing, and show what would change")
 	flags.BoolVar(&f.report, "report", false, "show what has become of every directive of mod_wsgi")
+	flags.BoolVar(&f.access, "install-htaccess", false, "write converted .htaccess files beside the original ones, as .htaccess-wsgid, instead of into the directory")
 	flags.BoolVar(&f.force, "force", false, "replace files that are in the directory already")
 	return cmd
 }
@@ -81,6 +82,9 @@ func runConvert(f *convertFlags, out, log io.Writer) error {
 		if err := writeReport(out, result, f.report); err != nil {
 			return failf("write the report: %w", err)
 		}
+	}
+	if len(result.Access) > 0 && !f.access {
+		result.Notes = append(result.Notes, fmt.Sprintf("%d .htaccess files change: copy what is in %s to the root directory, or use --install-htaccess. Apache reads .htaccess-wsgid instead of .htaccess where there is one.", len(result.Access), filepath.Join(f.out, "htaccess")))
 	}
 	for _, note := range result.Notes {
 		fmt.Fprintf(log, "note: %s\n", note)
@@ -172,6 +176,13 @@ func writeConverted(f *convertFlags, result *convert.Result) error {
 	files := map[string][]byte{filepath.Join(f.out, "wsgid.hcl"): result.HCL}
 	for _, file := range result.Files {
 		files[file.Path] = file.After
+	}
+	for _, file := range result.Access {
+		place := filepath.Join(f.out, "htaccess", file.Path)
+		if f.access {
+			place = file.Path
+		}
+		files[place] = file.After
 	}
 	if !f.force {
 		for name := range files {

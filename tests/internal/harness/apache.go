@@ -55,22 +55,51 @@ const moduleDir = "/usr/lib/apache2/modules"
 // StartApache starts httpd and waits until it accepts. It ends with the test.
 func (w *World) StartApache(options ApacheOptions) *Apache {
 	w.T.Helper()
+	w.must(os.MkdirAll(w.Path("httpd/docs"), 0o755))
+	return w.startHTTPD("httpd", func(a *Apache) []string {
+		return []string{"-f", w.Write("httpd/httpd.conf", w.httpdConf(a, options))}
+	})
+}
+
+// StartHTTPD starts httpd with a configuration file that is complete and knows of its
+// machine by variables of the environment only: ${PORT} to listen on at 127.0.0.1, and
+// ${RUN}, a directory of its own for its pid file and error.log.
+func (w *World) StartHTTPD(name, conf string) *Apache {
+	w.T.Helper()
+	w.must(os.MkdirAll(w.Path(name), 0o755))
+	return w.startHTTPD(name, func(*Apache) []string { return []string{"-f", conf} })
+}
+
+// startHTTPD starts httpd with the arguments that arguments gives for a port, in the
+// world's directory of that name.
+func (w *World) startHTTPD(name string, arguments func(a *Apache) []string) *Apache {
+	w.T.Helper()
 	program := Need(w.T, "apache2")
 	for attempt := 0; ; attempt++ {
-		apache, report := w.tryApache(program, options)
-		if apache != nil {
-			return apache
+		a := &Apache{Port: FreePort(w.T), ErrorLog: w.Path(name + "/error.log")}
+		words := append([]string{program, "-D", "FOREGROUND"}, arguments(a)...)
+		s, report := startServer(w.T, name, fmt.Sprintf("127.0.0.1:%d", a.Port), words, fmt.Sprintf("PORT=%d", a.Port), "RUN="+w.Path(name))
+		if s == nil {
+			if attempt == 4 {
+				w.T.Fatalf("httpd does not start: %s", report+readTail(a.ErrorLog))
+			}
+			continue
 		}
-		if attempt == 4 {
-			w.T.Fatalf("httpd does not start: %s", report)
-		}
+		w.T.Cleanup(func() {
+			s.stop()
+			if w.T.Failed() {
+				w.T.Logf("end of httpd's error log:\n%s", readTail(a.ErrorLog))
+			}
+		})
+		a.PID = s.command.Process.Pid
+		a.Client = NewClient(w.T, fmt.Sprintf("http://127.0.0.1:%d", a.Port))
+		return a
 	}
 }
 
-func (w *World) tryApache(program string, options ApacheOptions) (*Apache, string) {
+// httpdConf is the configuration file of StartApache.
+func (w *World) httpdConf(a *Apache, options ApacheOptions) string {
 	w.T.Helper()
-	a := &Apache{Port: FreePort(w.T), ErrorLog: w.Path("httpd/error.log")}
-	w.must(os.MkdirAll(w.Path("httpd/docs"), 0o755))
 	var conf strings.Builder
 	fmt.Fprintf(&conf, "ServerRoot %q\nServerName localhost\nListen 127.0.0.1:%d\n", w.Path("httpd"), a.Port)
 	for _, module := range apacheModules {
@@ -95,21 +124,7 @@ func (w *World) tryApache(program string, options ApacheOptions) (*Apache, strin
 			port, port, certificate, key, w.Expand(options.TLS))
 		a.TLS = NewClient(w.T, fmt.Sprintf("https://127.0.0.1:%d", port))
 	}
-	path := w.Write("httpd/httpd.conf", conf.String())
-	s, report := startServer(w.T, "httpd", fmt.Sprintf("127.0.0.1:%d", a.Port),
-		[]string{program, "-D", "FOREGROUND", "-f", path})
-	if s == nil {
-		return nil, report + readTail(a.ErrorLog)
-	}
-	w.T.Cleanup(func() {
-		s.stop()
-		if w.T.Failed() {
-			w.T.Logf("end of httpd's error log:\n%s", readTail(a.ErrorLog))
-		}
-	})
-	a.PID = s.command.Process.Pid
-	a.Client = NewClient(w.T, fmt.Sprintf("http://127.0.0.1:%d", a.Port))
-	return a, ""
+	return conf.String()
 }
 
 // readTail is the end of a file, for a failure report.

@@ -9,7 +9,7 @@ import (
 
 // packages says what to install for a program that a test needs.
 var packages = map[string]string{
-	"apache2":  "apache2-bin",
+	"apache2":  "apache2-bin libapache2-mod-wsgi-py3",
 	"nginx":    "nginx-light",
 	"lighttpd": "lighttpd",
 	"caddy":    "caddy",

@@ -21,8 +21,8 @@ type server struct {
 
 // startServer starts a server and waits until it accepts on address. It
 // returns nil when the server ended first, which is what losing the race for a
-// port looks like; report is then its output.
-func startServer(t testing.TB, name, address string, argv []string) (started *server, report string) {
+// port looks like; report is then its output. environment is added to a small one.
+func startServer(t testing.TB, name, address string, argv []string, environment ...string) (started *server, report string) {
 	t.Helper()
 	reader, writer, err := os.Pipe()
 	if err != nil {
@@ -30,7 +30,7 @@ func startServer(t testing.TB, name, address string, argv []string) (started *se
 	}
 	s := &server{t: t, name: name, log: newLog(reader), exited: make(chan struct{})}
 	s.command = exec.Command(argv[0], argv[1:]...)
-	s.command.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C"}
+	s.command.Env = append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C"}, environment...)
 	s.command.Stdout, s.command.Stderr = writer, writer
 	s.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	err = s.command.Start()
