@@ -34,6 +34,7 @@ func (d *decoder) daemonProcessOptions(p *DaemonProcess) options {
 		"maximum_requests_jitter": d.integer(&p.MaximumRequestsJitter, 0, 1<<31-1),
 		"restart_interval":        d.duration(&p.RestartInterval),
 		"display_name":            d.str(&p.DisplayName),
+		"error_log":               d.str(&p.ErrorLog),
 		"cpu_priority":            d.integer(&p.CPUPriority, -20, 19),
 		"cpu_time_limit":          d.duration(&p.CPUTimeLimit),
 		"memory_limit":            d.size(&p.MemoryLimit, 0, maxMemory),

@@ -181,7 +181,10 @@ type DaemonProcess struct {
 	MaximumRequests, MaximumRequestsJitter int
 	RestartInterval                        time.Duration // for which a process lives; 0: for ever
 	// DisplayName is argv[0]; "%{GROUP}" is "(wsgi:NAME)"; empty: wsgid.
-	DisplayName  string
+	DisplayName string
+	// ErrorLog is a file for what the processes and their applications write;
+	// empty: the log of wsgid.
+	ErrorLog     string
 	CPUPriority  int           // as of nice(1), default 0: unchanged
 	CPUTimeLimit time.Duration // of processor time, whole seconds; 0: no limit
 	// MemoryLimit (RLIMIT_DATA) and VirtualMemoryLimit (RLIMIT_AS), bytes, are what

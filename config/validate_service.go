@@ -1,6 +1,12 @@
 package config
 
-import "slices"
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+)
 
 // control validates the control block.
 func (v *validator) control(c *Control) {
@@ -32,6 +38,25 @@ func (v *validator) log(l *Log) {
 	}
 	if l.Destination != "stderr" {
 		v.absoluteOr(l, "stderr")
+	}
+}
+
+// errorLog validates the log file of a process group.
+func (v *validator) errorLog(p *DaemonProcess) {
+	at := v.place(p.Range, "error_log")
+	switch {
+	case p.ErrorLog == "":
+	case !filepath.IsAbs(p.ErrorLog):
+		v.add(at, "Wrong value", "error_log is the absolute path of a file; %q is not.", p.ErrorLog)
+	case p.ErrorLog == v.config.Log.Destination:
+		v.warn(at, "The same log", "%s is the destination of the log already: take error_log out.", p.ErrorLog)
+	default:
+		if info, err := os.Stat(p.ErrorLog); err == nil && !info.Mode().IsRegular() {
+			v.add(at, "No file", "error_log %s is no regular file: name one, or take it out for the log of wsgid.", p.ErrorLog)
+		}
+		if info, err := os.Stat(filepath.Dir(p.ErrorLog)); errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
+			v.warn(at, "No directory", "There is no directory %s: until there is, what the group writes goes to the log of wsgid.", filepath.Dir(p.ErrorLog))
+		}
 	}
 }
 

@@ -55,17 +55,18 @@ func (s *Supervisor) newGeneration(number int, cfg *config.Config) (*generation,
 		}
 	}
 	for _, planned := range p.groups {
-		g.groups = append(g.groups, s.newGroup(planned, p.router))
+		g.groups = append(g.groups, s.newGroup(planned, p.router, cfg))
 	}
 	return g, nil
 }
 
-func (s *Supervisor) newGroup(planned groupPlan, router identity) *group {
+func (s *Supervisor) newGroup(planned groupPlan, router identity, cfg *config.Config) *group {
 	name := planned.config.Name
 	return &group{
 		groupPlan: planned, router: router,
 		launcher: s.launcher, feed: newGroupFeed(name), pumps: &s.pumps, oom: s.oom, cgroups: s.cgroups,
 		log:   s.options.Logger.Named("worker").With("group", name),
+		files: &s.groupLogs, globalLog: &cfg.Log,
 		limit: planned.config.Processes, demand: make(chan int, 1), rescaled: make(chan struct{}, 1),
 		stop: make(chan struct{}), end: make(chan struct{}),
 		trying: make(chan struct{}, 1), relieving: make(chan struct{}, 1), loadErrors: map[scriptKey]loadError{},

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/wsgid/wsgid/config"
 	"github.com/wsgid/wsgid/internal/cgroup"
 	"github.com/wsgid/wsgid/internal/exitreason"
 	"github.com/wsgid/wsgid/internal/status"
@@ -17,13 +18,15 @@ import (
 // them alive; each place in the set (a slot) has one goroutine.
 type group struct {
 	groupPlan
-	router   identity // whose connections are served
-	launcher *launcher
-	feed     *groupFeed
-	pumps    *pumps
-	cgroups  *cgroups
-	log      hclog.Logger
-	socket   *unixSocket // the listening socket; set before run, nil in a service
+	router    identity // whose connections are served
+	launcher  *launcher
+	feed      *groupFeed
+	pumps     *pumps
+	cgroups   *cgroups
+	log       hclog.Logger
+	files     *groupLogs  // for error_log
+	globalLog *config.Log // whose format and level error_log has
+	socket    *unixSocket // the listening socket; set before run, nil in a service
 
 	backoff   backoff
 	trials    backoff       // between processes that try what others could not import

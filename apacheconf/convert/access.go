@@ -161,7 +161,7 @@ func (c *converter) convertAccess() {
 			continue
 		}
 		name := path.Join(a.dir, accessCopy)
-		c.result.Access = append(c.result.Access, File{Name: a.file.Name, Path: name, Before: a.file.Source, After: of.apply()})
+		c.result.Access = append(c.result.Access, File{Name: a.file.Name, Path: name, Before: a.file.Source, After: of.apply(), edits: of.list})
 	}
 	if len(c.result.Access) > 0 {
 		c.mainLines = append(c.mainLines, "# Converted copies lie beside .htaccess files that have something of mod_wsgi.",

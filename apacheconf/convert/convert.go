@@ -46,6 +46,7 @@ type File struct {
 	Path   string // where the converted one belongs
 	Before []byte
 	After  []byte
+	edits  []edit
 }
 
 // Entry says what has become of a directive.

@@ -54,7 +54,7 @@ func (c *converter) daemons() {
 	for _, d := range c.model.Daemons {
 		b := &block{kind: "daemon_process", label: d.Name, comment: "From " + d.Item.Position().String() + "."}
 		left := c.daemonOptions(b, d)
-		//c.daemonLog(b, d)
+		c.daemonLog(b, d)
 		c.blocks = append(c.blocks, b)
 		c.commentOut(d.Item)
 		where := "daemon_process " + text(d.Name)
@@ -190,14 +190,14 @@ func (c *converter) daemonLog(b *block, d *apacheconf.Daemon) {
 			continue
 		}
 		name := s.errorLog
-		if strings.HasPrefix(name, "|") || name == "syslog" || strings.HasPrefix(name, "syslog:") || strings.Contains(name, "${") {
+		if strings.HasPrefix(name, "/dev/") || strings.HasPrefix(name, "/proc/") || strings.HasPrefix(name, "|") || name == "syslog" || strings.HasPrefix(name, "syslog:") || strings.Contains(name, "${") {
 			c.note("What the applications of process group %s write goes to the log of wsgid: its ErrorLog, %s, is none that wsgid can write.", b.label, name)
 			return
 		}
 		if !path.IsAbs(name) {
 			name = path.Join(c.config.ServerRoot, name)
 		}
-		b.blocks = append(b.blocks, &block{kind: "log", options: []option{{"destination", text(name)}}})
+		b.text("error_log", name)
 		return
 	}
 }

@@ -62,7 +62,11 @@ func (c *converter) files() error {
 	}
 	for _, f := range c.config.Files {
 		if after := changed[f.Name]; after != nil && !slices.ContainsFunc(c.result.Files, func(other File) bool { return other.Name == f.Name }) {
-			c.result.Files = append(c.result.Files, File{Name: f.Name, Path: placed(f.Name, main.Name, c.options.OutDir), Before: before[f.Name], After: after})
+			one := File{Name: f.Name, Path: placed(f.Name, main.Name, c.options.OutDir), Before: before[f.Name], After: after}
+			if of := c.byFile[f]; of != nil {
+				one.edits = of.list
+			}
+			c.result.Files = append(c.result.Files, one)
 		}
 	}
 	return nil

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"io"
 	"os"
 
@@ -32,27 +31,9 @@ func openLog(c config.Log) (hclog.Logger, func(), error) {
 	failed := func(error) {} // there is nowhere else to say it
 	if destination != os.Stderr {
 		failed = func(err error) {
-			elsewhere(options, os.Stderr).Error("log cannot be written, its lines are lost", "destination", c.Destination, "error", err)
+			logwriter.Elsewhere(options, os.Stderr).Error("log cannot be written, its lines are lost", "destination", c.Destination, "error", err)
 		}
 	}
-	logger, end := patientLogger(options, destination, failed)
+	logger, end := logwriter.Logger(options, destination, failed)
 	return logger, func() { end(); done() }, nil
-}
-
-// patientLogger makes a logger that nobody who reads or stores its lines holds
-// up. The returned function ends it when all is written.
-func patientLogger(options hclog.LoggerOptions, destination io.Writer, failed func(error)) (hclog.Logger, func()) {
-	writer := logwriter.New(destination, logwriter.Options{Failed: failed, Lost: func(lines uint64) []byte {
-		var line bytes.Buffer
-		elsewhere(options, &line).Warn("log lines are missing here: they could not be written in time", "lines", lines)
-		return line.Bytes()
-	}})
-	options.Output = writer
-	return hclog.New(&options), writer.Close
-}
-
-// elsewhere is the same logger to another place.
-func elsewhere(options hclog.LoggerOptions, destination io.Writer) hclog.Logger {
-	options.Output = destination
-	return hclog.New(&options)
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/wsgid/wsgid/dispatch"
+	"github.com/wsgid/wsgid/internal/logwriter"
 	"github.com/wsgid/wsgid/internal/threads"
 	"github.com/wsgid/wsgid/internal/wire"
 	"github.com/wsgid/wsgid/pyshim"
@@ -26,7 +27,7 @@ func routerRole() (int, bool) {
 	}
 	// The supervisor reads descriptor 2: hclog's JSON lines are records.
 	// One that is stopped must not hold requests up.
-	logger, end := patientLogger(hclog.LoggerOptions{Level: hclog.Info, JSONFormat: true}, os.Stderr, nil)
+	logger, end := logwriter.Logger(hclog.LoggerOptions{Level: hclog.Info, JSONFormat: true}, os.Stderr, nil)
 	defer end()
 	if err := runRouter(logger); err != nil {
 		logger.Error("router failed", "error", err)
