@@ -218,9 +218,11 @@ func (v *validator) unusedAuthScripts() {
 			note(&v.config.VirtualHosts[i].AuthOptions)
 		}
 	}
+	// A web server that is trusted may name any of them.
+	named := slices.ContainsFunc(v.config.Listeners, func(l Listener) bool { return l.Authorizer && l.TrustFrontServer })
 	for _, name := range authScriptBlocks {
 		for _, s := range v.config.AuthScripts(name) {
-			if !used[name+" "+s.Path] {
+			if !used[name+" "+s.Path] && !named {
 				v.warn(s.Range, "Script is not used", "Nobody asks %s %q: a mount needs %s = %q%s, or take it out.", name, s.Path, name, s.Path, alsoNeeded[name])
 			}
 		}

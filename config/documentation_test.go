@@ -50,8 +50,11 @@ type documentedBlock struct {
 func documentedBlocks() map[string]documentedBlock {
 	d := &decoder{}
 	listen := func(kind ListenerKind, needs map[string]string, more ...string) documentedBlock {
-		l := defaultListener(kind)
-		return documentedBlock{open: `listen "` + string(kind) + `" {`, needs: needs, defaults: l, derived: 1, // Kind
+		l, derived := defaultListener(kind), 1 // Kind
+		if kind != ListenHTTP {
+			derived-- // responder = true is what NoResponder = false says
+		}
+		return documentedBlock{open: `listen "` + string(kind) + `" {`, needs: needs, defaults: l, derived: derived,
 			options: append(sortedKeys(d.listenOptions(&Listener{Kind: kind})), more...)}
 	}
 	authScript := func(name string) documentedBlock {

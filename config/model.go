@@ -79,6 +79,8 @@ type Listener struct {
 	TrustFrontServer bool
 	// Authorizer (unix, tcp): the web server may ask who is let in.
 	Authorizer bool
+	// NoResponder (responder = false; unix, tcp): that is all it may do.
+	NoResponder bool
 	// Backlog is the listen(2) depth, default 4096.
 	Backlog int
 	// HeaderTimeout, default 20 s: from the first byte to the end of headers

@@ -32,12 +32,8 @@ func (d *decoder) routerOptions(r *Router) options {
 			d.size(&size, minHeaderBytes, maxHeaderBytes).read(a)
 			r.MaxHeaderBytes = int(size)
 		}, func() cty.Value { return showSize(int64(r.MaxHeaderBytes), minHeaderBytes, maxHeaderBytes) }},
-		"case_sensitivity": {func(a *hcl.Attribute) {
-			sensitive := !r.FoldCase
-			d.boolean(&sensitive).read(a)
-			r.FoldCase = !sensitive
-		}, func() cty.Value { return cty.BoolVal(!r.FoldCase) }},
-		"max_connections": d.integer(&r.MaxConnections, 1, 1<<20),
+		"case_sensitivity": d.inverted(&r.FoldCase),
+		"max_connections":  d.integer(&r.MaxConnections, 1, 1<<20),
 	}.with(d.pythonOptions(&r.PythonOptions)).with(d.requestOptions(&r.RequestOptions))
 }
 

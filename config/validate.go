@@ -3,6 +3,7 @@ package config
 import (
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -87,7 +88,9 @@ func (v *validator) completeness() {
 		mounted = true
 		break
 	}
-	if !mounted {
+	asked := slices.ContainsFunc(v.config.Listeners, func(l Listener) bool { return l.Authorizer }) &&
+		slices.ContainsFunc(authScriptBlocks, func(kind string) bool { return len(v.config.AuthScripts(kind)) > 0 })
+	if !mounted && !asked {
 		missing("script_alias", "script_alias \"/\" { target = \"/srv/site/site.wsgi\" }.")
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 // listener validates a listen block.
 func (v *validator) listener(l *Listener) {
+	v.responder(l)
 	v.positive(l.Range, "header_timeout", l.HeaderTimeout, "a silent client would hold a connection for ever")
 	v.positive(l.Range, "body_timeout", l.BodyTimeout, "a silent client would hold a connection for ever")
 	if l.Kind == ListenHTTP {
@@ -94,6 +95,13 @@ func (v *validator) static(l *Listener, i int) {
 		if other.Prefix == s.Prefix {
 			v.add(s.Range, "Duplicate prefix", "static %q is there already, on line %d.", s.Prefix, other.Range.Start.Line)
 		}
+	}
+}
+
+// responder: a listener without applications has to be good for something.
+func (v *validator) responder(l *Listener) {
+	if l.NoResponder && !l.Authorizer {
+		v.add(v.place(l.Range, "responder"), "Nothing is answered", "responder = false leaves nothing for the listener to do: add authorizer = true, or take it out.")
 	}
 }
 

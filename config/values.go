@@ -92,6 +92,16 @@ func (d *decoder) whole(a *hcl.Attribute, v cty.Value, low, high int64) (int64, 
 	return 0, false
 }
 
+// inverted reads a truth value whose default is true, into a field that is false
+// then.
+func (d *decoder) inverted(to *bool) reader {
+	return reader{func(a *hcl.Attribute) {
+		value := !*to
+		d.boolean(&value).read(a)
+		*to = !value
+	}, func() cty.Value { return cty.BoolVal(!*to) }}
+}
+
 func (d *decoder) integer(to *int, low, high int) reader {
 	return reader{func(a *hcl.Attribute) {
 		if v, ok := d.value(a); ok {

@@ -39,6 +39,12 @@ func (x *exchange) authorizing() (*guard, *refusal) {
 		_, x.env.queryString, _ = bytes.Cut(x.env.requestURI, []byte("?"))
 	}
 	x.path = x.env.urlPath(x.path)
+	if x.listener.TrustFrontServer {
+		if g, r := x.contextGuard(); g != nil || r != nil {
+			x.target = target{scriptName: x.path}
+			return g, r
+		}
+	}
 	mounts, r := x.chooseHost()
 	if r != nil {
 		return nil, r

@@ -196,6 +196,9 @@ func (x *exchange) serve(params []byte, limits protocol.Limits) outcome {
 	if x.env.authRequest || x.role == protocol.Authorizer {
 		return x.authorize()
 	}
+	if x.listener.NoResponder {
+		return x.refuse(refuse(errcode.AuthorizerOnly, "listener", x.listener.Address))
+	}
 	r, o := x.prepare()
 	if r != nil {
 		return x.refuse(r)

@@ -18,7 +18,11 @@ const (
 
 // isMark reports whether a parameter is one of these, and no setting.
 func isMark(name []byte) bool {
-	return string(name) == execParameter || string(name) == handlerParameter || string(name) == hostParameter
+	switch string(name) {
+	case execParameter, handlerParameter, hostParameter, userScriptParameter, groupScriptParameter, accessScriptParameter, wsgiGroupParameter:
+		return true
+	}
+	return false
 }
 
 // mark is the value of one of these; of several the last counts.

@@ -243,6 +243,7 @@ func (l *listenerPlan) wire(fd int) wire.Listener {
 		HeaderTimeout: c.HeaderTimeout, BodyTimeout: c.BodyTimeout, IdleTimeout: c.IdleTimeout,
 		TrustFrontServer: c.TrustFrontServer,
 		Authorizer:       c.Authorizer,
+		NoResponder:      c.NoResponder,
 	}
 	if c.Kind == config.ListenUnix {
 		w.Address = c.Path

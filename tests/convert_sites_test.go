@@ -461,4 +461,85 @@ WSGIScriptAlias /b {{.Dir}}/apps/b.wsgi
 			{method: "POST", path: "/b?read=1", body: strings.Repeat("x", 70000)},
 		},
 	},
+	"scripts that are asked": {
+		scripts: []string{"apps/a.wsgi"},
+		files: map[string]string{
+			"docs/closed/x.txt": "closed\n", "docs/hosts/x.txt": "hosts\n", "docs/refused/x.txt": "refused\n", "docs/both/x.txt": "both\n", "docs/open/x.txt": "open\n",
+			"docs/ht/x.txt": "ht\n", "docs/ht/.htaccess": "AuthType Basic\nAuthName ht\nAuthBasicProvider wsgi\nWSGIAuthUserScript {{.Dir}}/auth/other.py\nRequire valid-user\n",
+			"auth/users.py": "def check_password(environ, user, password):\n    return {'alice': 'secret', 'bob': 'word'}.get(user) == password if user in ('alice', 'bob') else None\n" +
+				"def groups_for_user(environ, user):\n    return ['staff'] if user == 'alice' else ['guests']\n",
+			"auth/other.py":  "def check_password(environ, user, password):\n    return password == 'other'\n",
+			"auth/broken.py": "raise ValueError\n",
+			"auth/hosts.py":  "def allow_access(environ, host):\n    return 'no' not in environ['QUERY_STRING']\n",
+			"auth/never.py":  "def allow_access(environ, host):\n    return False\n",
+		},
+		conf: `
+WSGIDaemonProcess web user=daemon group=daemon
+WSGIProcessGroup web
+WSGIApplicationGroup %{GLOBAL}
+WSGIScriptAlias /a {{.Dir}}/apps/a.wsgi
+<Location /a/user>
+	AuthType Basic
+	AuthName users
+	AuthBasicProvider wsgi
+	WSGIAuthUserScript {{.Dir}}/auth/users.py application-group=%{GLOBAL}
+	Require valid-user
+</Location>
+<Location /a/group>
+	AuthType Basic
+	AuthName users
+	AuthBasicProvider wsgi
+	WSGIAuthUserScript {{.Dir}}/auth/users.py application-group=%{GLOBAL}
+	WSGIAuthGroupScript {{.Dir}}/auth/users.py
+	<RequireAny>
+		Require wsgi-group staff admins
+		Require user bob
+	</RequireAny>
+</Location>
+<Location /a/staff>
+	AuthType Basic
+	AuthName users
+	AuthBasicProvider wsgi
+	WSGIAuthUserScript {{.Dir}}/auth/users.py application-group=%{GLOBAL}
+	WSGIAuthGroupScript {{.Dir}}/auth/users.py
+	Require wsgi-group staff
+</Location>
+<Location /a/broken>
+	AuthType Basic
+	AuthName users
+	AuthBasicProvider wsgi
+	WSGIAuthUserScript {{.Dir}}/auth/broken.py
+	Require valid-user
+</Location>
+<Location /a/host>
+	WSGIAccessScript {{.Dir}}/auth/hosts.py
+</Location>
+<Directory {{.Dir}}/docs/closed>
+	AuthType Basic
+	AuthName closed
+	AuthBasicProvider wsgi
+	WSGIAuthUserScript {{.Dir}}/auth/users.py application-group=%{GLOBAL}
+	Require valid-user
+</Directory>
+<Directory {{.Dir}}/docs/hosts>
+	WSGIAccessScript {{.Dir}}/auth/hosts.py
+	Require all granted
+</Directory>
+<Directory {{.Dir}}/docs/refused>
+	WSGIAccessScript {{.Dir}}/auth/never.py
+</Directory>
+`,
+		probes: []probe{
+			get("/a"), get("/a/user"), get("/a/user", alice), get("/a/user/x", wrong), get("/a/group", alice), get("/a/group", bob), get("/a/group", wrong), get("/a/staff", bob), get("/a/staff", alice),
+			get("/a/broken", alice), get("/a/broken"), get("/a/host"), get("/a/host?no"), get("/closed/x.txt"), get("/closed/x.txt", bob), get("/hosts/x.txt"), get("/hosts/x.txt?no"),
+			get("/refused/x.txt"), get("/open/x.txt"), get("/ht/x.txt"), get("/ht/x.txt", "Authorization: Basic ZXZlOm90aGVy"), get("/ht/x.txt", alice),
+		},
+	},
 }
+
+// Credentials of users that the scripts know, or not.
+const (
+	alice = "Authorization: Basic YWxpY2U6c2VjcmV0"
+	bob   = "Authorization: Basic Ym9iOndvcmQ="
+	wrong = "Authorization: Basic YWxpY2U6d3Jvbmc="
+)

@@ -72,7 +72,8 @@ func startPair(t *testing.T, w *harness.World, body string, flags ...string) *pa
 	file := w.Write("site/httpd.conf", w.Expand(conf.String()))
 	p := &pair{w: w}
 	args := append([]string{"apache", "convert", "--in", file, "--out-dir", w.Path("converted"), "--socket", w.Socket, "--report",
-		"--env", "RUN=" + w.Path("after"), "--env", "PORT=80", "--install-htaccess"}, flags...)
+		"--env", "RUN=" + w.Path("after"), "--env", "PORT=80", "--install-htaccess",
+		"--auth-address", fmt.Sprintf("127.0.0.1:%d", harness.FreePort(t))}, flags...)
 	code, out, errs := w.CLI(args...)
 	if code != 0 {
 		t.Fatalf("convert: %d: %s%s", code, out, errs)

@@ -191,7 +191,7 @@ func (c *converter) accessItem(i *apacheconf.Item, scripts bool) {
 		}
 	case (i.Is("SetHandler") || i.Is("AddHandler")) && c.ours(i.Words[0]):
 		c.handlerScript(placed)
-	case !apacheconf.OfWSGI(i.Name):
+	case !apacheconf.OfWSGI(i.Name), asks(i):
 	case r != nil && r.byDefault && r.option != "restrict_process":
 		c.commentOut(i, c.setEnv(r, i.Words))
 		c.report(i, Converted, "SetEnv %s", r.parameter)

@@ -16,6 +16,11 @@ type Options struct {
 	OutDir string
 	// Socket that Apache reaches wsgid by; empty: /run/wsgid/wsgid.sock.
 	Socket string
+	// AuthAddress is where Apache asks wsgid about users; empty: 127.0.0.1:9321.
+	AuthAddress string
+	// DocumentRoot of sites for which the configuration says none; empty:
+	// /var/www/html.
+	DocumentRoot string
 	// EmbeddedGroup is a process group for what ran in Apache itself; empty: it
 	// runs in wsgid's router.
 	EmbeddedGroup string
@@ -93,6 +98,9 @@ func Convert(cfg *apacheconf.Config, o Options) (*Result, error) {
 	if o.Socket == "" {
 		o.Socket = "/run/wsgid/wsgid.sock"
 	}
+	if o.AuthAddress == "" {
+		o.AuthAddress = "127.0.0.1:9321"
+	}
 	if o.FS == nil {
 		o.FS = apacheconf.Machine()
 	}
@@ -118,8 +126,8 @@ func Convert(cfg *apacheconf.Config, o Options) (*Result, error) {
 	c.handlers()
 	c.hosts()
 	c.contexts()
-	c.convertAccess()
 	c.authentication()
+	c.convertAccess()
 	c.leftovers()
 	c.proxyBlock()
 	c.undeclaredGroups()
@@ -215,7 +223,7 @@ func (c *converter) handler() string { return "proxy:" + c.backend() }
 // concerned says whether there is anything of mod_wsgi.
 func (c *converter) concerned() bool {
 	return slices.ContainsFunc(c.all, func(i placedItem) bool {
-		return apacheconf.OfWSGI(i.Name) || wsgiHandler(i.Item) || i.Is("LoadModule") && len(i.Words) > 0 && i.Words[0] == "wsgi_module"
+		return apacheconf.OfWSGI(i.Name) || wsgiHandler(i.Item) || asks(i.Item) || i.Is("LoadModule") && len(i.Words) > 0 && i.Words[0] == "wsgi_module"
 	}) || len(c.access) > 0
 }
 

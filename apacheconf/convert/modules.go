@@ -21,11 +21,18 @@ func (c *converter) modules() {
 		}
 		var lines []string
 		if !loaded {
-			lines = c.loadLines(neededModules, path.Dir(i.Words[1]))
+			lines = c.loadLines(c.needs(), path.Dir(i.Words[1]))
+			if c.asked() {
+				lines = append(lines, c.providerLines()...)
+			}
 		}
 		loaded = true
 		c.commentOut(i.Item, lines...)
-		c.report(i.Item, Converted, "modules alias, env, proxy and proxy_fcgi instead, where they are missing")
+		c.report(i.Item, Converted, "modules %s instead, where they are missing", strings.Join(c.needs(), ", "))
+	}
+	if !loaded && c.asked() {
+		c.replace(c.mainFile(), 0, 0, layOut(c.mainFile(), 0, c.providerLines()))
+		c.note("Apache needs the modules authnz_fcgi and setenvif as well.")
 	}
 	if !loaded {
 		c.note("Apache needs the modules alias, env, proxy and proxy_fcgi (on Debian: a2enmod proxy_fcgi), and no longer wsgi.")
@@ -45,6 +52,14 @@ func (c *converter) modules() {
 		c.replace(i.File, i.Node.Start, i.Node.OpenEnd, indent(i.File, i.Node.Start)+"<IfModule "+argument+">"+lineEnd(i.File))
 		c.report(i, Converted, "<IfModule %s>", argument)
 	}
+}
+
+// needs are the modules that the result needs.
+func (c *converter) needs() []string {
+	if c.asked() {
+		return append(neededModules[:len(neededModules):len(neededModules)], "setenvif", "authnz_fcgi")
+	}
+	return neededModules
 }
 
 // loadLines are LoadModule lines for those modules of which none is loaded.

@@ -78,6 +78,7 @@ func (s *site) concerned() bool { return len(s.mounts)+len(s.roots)+len(s.handle
 func (c *converter) survey() {
 	c.exec = slices.ContainsFunc(c.all, func(i placedItem) bool { return wsgiHandler(i.Item) }) ||
 		slices.ContainsFunc(c.access, func(a *accessFile) bool { return a.runs() })
+	c.unsaidRoots()
 	for _, s := range c.sites {
 		for _, m := range s.host.Mounts {
 			c.mountOn(s, m)
@@ -100,6 +101,21 @@ func (c *converter) survey() {
 			m := &mount{kind: "handler_script", label: i.Words[0], file: i.Words[1], item: i, site: s, optionsAt: 2}
 			s.handlers = slices.DeleteFunc(s.handlers, func(other *mount) bool { return other.label == m.label })
 			s.handlers = append(s.handlers, m)
+		}
+	}
+}
+
+// unsaidRoots completes the DocumentRoots: a part of a configuration may have none.
+func (c *converter) unsaidRoots() {
+	for _, s := range c.sites {
+		if s.documentRoot != "" {
+			continue
+		}
+		if s.documentRoot = c.options.DocumentRoot; s.documentRoot == "" {
+			s.documentRoot = "/var/www/html"
+			if c.exec {
+				c.note("No DocumentRoot is said: scripts that run where they lie are taken for those of %s (--document-root).", s.documentRoot)
+			}
 		}
 	}
 }

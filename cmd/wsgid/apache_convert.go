@@ -18,9 +18,9 @@ import (
 
 // convertFlags are the flags of wsgid apache convert.
 type convertFlags struct {
-	in, out, socket, embedded, serverRoot, envvars, version string
-	env, defines, modules                                   []string
-	dryRun, report, force, access                           bool
+	in, out, socket, auth, embedded, serverRoot, root, envvars, version string
+	env, defines, modules                                         []string
+	dryRun, report, force, access                                 bool
 }
 
 // newApacheConvert is wsgid apache convert.
@@ -47,8 +47,10 @@ something is served in another way; the report says what.`,
 	flags.StringVar(&f.in, "in", "", "the configuration file of Apache, or a part of one")
 	flags.StringVar(&f.out, "out-dir", "", "directory for the result; made if it is missing")
 	flags.StringVar(&f.socket, "socket", "", "path of the socket between Apache and wsgid (default /run/wsgid/wsgid.sock)")
+	flags.StringVar(&f.auth, "auth-address", "", "loopback address on which Apache asks wsgid about users, if it does (default 127.0.0.1:9321)")
 	flags.StringVar(&f.embedded, "embedded-to-group", "", "a process group of this name serves what ran inside of Apache")
 	flags.StringVar(&f.serverRoot, "server-root", "", "what relative names belong to, unless ServerRoot says so (default the directory of --in)")
+	flags.StringVar(&f.root, "document-root", "", "DocumentRoot where the configuration says none (default /var/www/html)")
 	flags.StringVar(&f.envvars, "envvars", "", "file with the environment of Apache (default envvars beside --in, as on Debian)")
 	flags.StringVar(&f.version, "apache-version", "2.4.62", "the version that IfVersion compares with")
 	flags.StringArrayVar(&f.env, "env", nil, "NAME=value in the environment of Apache; may be repeated")
@@ -120,7 +122,7 @@ func convertConfiguration(f *convertFlags) (*convert.Result, error) {
 	if err != nil {
 		return nil, failf("%w", err)
 	}
-	result, err := convert.Convert(cfg, convert.Options{OutDir: f.out, Socket: f.socket, EmbeddedGroup: f.embedded})
+	result, err := convert.Convert(cfg, convert.Options{OutDir: f.out, Socket: f.socket, AuthAddress: f.auth, DocumentRoot: f.root, EmbeddedGroup: f.embedded})
 	if err != nil {
 		return nil, failf("nothing is converted:\n%w", err)
 	}

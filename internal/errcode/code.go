@@ -66,6 +66,7 @@ const (
 	GroupsFailed       Code = 1045
 	AccessFailed       Code = 1046
 	NothingToAuthorize Code = 1047
+	AuthorizerOnly     Code = 1048
 )
 
 // Refusals of a worker.
@@ -133,6 +134,7 @@ func All() []Entry {
 		{GroupsFailed, 401, "groups of the user are not known"},
 		{AccessFailed, 403, "access check failed to work"},
 		{NothingToAuthorize, 500, "nothing is configured to decide about this URL"},
+		{AuthorizerOnly, 403, "no applications are served here"},
 		{ScriptForbidden, 403, "script not permitted for this process group"},
 		{ScriptMissing, 404, "script not found"},
 		{ScriptImport, 500, "script failed to import"},

@@ -58,6 +58,8 @@ type Listener struct {
 	TrustFrontServer bool `json:"trust_front_server,omitempty"`
 	// Authorizer, FastCGI only: the front server may ask who is let in.
 	Authorizer bool `json:"authorizer,omitempty"`
+	// NoResponder, FastCGI only: that is all it may do.
+	NoResponder bool `json:"no_responder,omitempty"`
 	// Static directories, HTTP only, tried before the mounts, first match wins.
 	Static []Static `json:"static,omitempty"`
 	// HeaderTimeout, BodyTimeout, IdleTimeout: HTTP: from the first byte of a
