@@ -17,6 +17,11 @@ func (m *Model) lint() {
 		}
 		for _, mount := range h.Mounts {
 			m.lintTwice(h, mount)
+			for _, what := range []string{"process group", "application group"} {
+				if v, given := mount.Option(strings.Replace(what, " ", "-", 1)); given && v != "" {
+					m.lintGroup(mount.Item, h, what, v)
+				}
+			}
 		}
 	}
 	for _, d := range m.Daemons {

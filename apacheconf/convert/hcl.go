@@ -48,7 +48,7 @@ func (b *block) list(name string, values []string) {
 }
 
 // expansion is what wsgid and HCL take as it stands.
-var expansion = regexp.MustCompile(`^%\{[A-Z]+(:[^}]*)?\}$`)
+var expansion = regexp.MustCompile(`^%\{(GLOBAL|RESOURCE|SERVER|HOST|ENV:[^}]+)\}$`)
 
 // text writes a text of HCL.
 func text(value string) string {

@@ -166,6 +166,9 @@ func (c *converter) scriptRoots(s *site) []string {
 			add(a.dir)
 		}
 	}
+	if len(roots) == 0 { // nothing may run: 403 for all of it
+		mapped()
+	}
 	slices.SortFunc(roots, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) })
 	var outer []string
 	for _, dir := range roots {

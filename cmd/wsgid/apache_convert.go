@@ -19,8 +19,8 @@ import (
 // convertFlags are the flags of wsgid apache convert.
 type convertFlags struct {
 	in, out, socket, auth, embedded, serverRoot, root, envvars, version string
-	env, defines, modules                                         []string
-	dryRun, report, force, access                                 bool
+	env, defines, modules                                               []string
+	dryRun, report, force, access                                       bool
 }
 
 // newApacheConvert is wsgid apache convert.
