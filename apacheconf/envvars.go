@@ -37,7 +37,7 @@ func expandShell(text string, values map[string]string) string {
 		if !found {
 			return out.String()
 		}
-		name := rest
+		var name string
 		if inner, braced := strings.CutPrefix(rest, "{"); braced {
 			name, rest, _ = strings.Cut(inner, "}")
 		} else {

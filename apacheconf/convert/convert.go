@@ -171,8 +171,6 @@ type converter struct {
 	undeclared []string // process groups that nobody has declared
 	// exec: files are run where they lie, by SetHandler wsgi-script.
 	exec bool
-	// embedded: something may run in the router.
-	embedded bool
 }
 
 // placedItem is an item with the host that it belongs to.

@@ -33,7 +33,7 @@ func bars() []bar {
 		{"errors of wsgid in all workloads", func(r results) (float64, bool) {
 			count, ok := 0, false
 			for work := range r {
-				for _, name := range []string{"wsgid", "wsgid-handler", "wsgid-dispatch", "wsgid-embedded"} {
+				for _, name := range []string{"wsgid", "wsgid-handler", "wsgid-dispatch", "wsgid-embedded", migrated} {
 					n, _ := r.errors(work, name)
 					count += n
 					ok = ok || len(r[work][name]) > 0

@@ -74,10 +74,13 @@ func startHTTPD(s *site, name, modules, peerConf string) (*httpd, error) {
 	}
 	conf := s.expand(httpdConf, "${name}", name, "${port}", fmt.Sprint(port), "${modules}", modules, "${account}", s.expand(account)) + s.expand(peerConf)
 	path, err := s.write(name+".conf", conf)
+	if name == frontMigrated { // its configuration is there already
+		path, err = s.path(migrated)+"/httpd.conf", nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	p, err := startProcess(s.dir, name, apache, "-f", path, "-DFOREGROUND")
+	p, err := startProcess(s.dir, name, apache, "-f", path, "-DFOREGROUND", "-C", fmt.Sprintf("Define %s %d", migratedPort, port))
 	if err != nil {
 		return nil, err
 	}

@@ -35,6 +35,9 @@ const packages = "apache2-bin libapache2-mod-wsgi-py3 uwsgi-core uwsgi-plugin-py
 const (
 	frontProxy = "httpd"
 	frontWSGI  = "httpd-mod-wsgi"
+	// frontMigrated has what wsgid apache convert makes of mod_wsgi's.
+	frontMigrated = "httpd-migrated"
+	migrated      = "wsgid-migrated"
 )
 
 // peers in the order of the tables. Every one but the floor runs site/app.py.
@@ -73,6 +76,7 @@ WSGIScriptAlias /mod_wsgi-dispatch ${dir}/app.py
     WSGIDispatchScript ${dir}/dispatch.py
 </Location>
 `},
+		{name: migrated, title: "wsgid, mod_wsgi's configuration converted", front: frontMigrated, backend: migrated},
 		{name: "uwsgi", title: "uWSGI, mod_proxy_uwsgi", front: frontProxy, backend: "uwsgi", conf: `
 ProxyPass "/uwsgi" "unix:${run}/uwsgi.sock|uwsgi://uwsgi/" iobuffersize=65528
 `},
@@ -138,6 +142,12 @@ func startBackend(s *site, name string) (*process, error) {
 			argv = append(argv, "--user", s.user, "--group", s.user)
 		}
 		argv = append(argv, "app:application")
+	case migrated:
+		conf, err := convertSite(s)
+		if err != nil {
+			return nil, err
+		}
+		argv = []string{s.wsgid, "run", "--config", conf}
 	default:
 		conf, err := s.write(name+".hcl", wsgidConf(s, name))
 		if err != nil {
