@@ -38,6 +38,7 @@ func TestClosedGroup(t *testing.T) {
 			t.Errorf("%+v %v", a, err)
 		}
 	}
+	r.await("idle", func(s *wire.RouterStatus) bool { return s.Groups[0].Busy == 0 })
 	r.state(wire.GroupState{})
 	busy.begin("/busy")
 	r.await("running", func(s *wire.RouterStatus) bool { return s.Groups[0].Busy == 1 })
