@@ -199,6 +199,10 @@ func longest(cfg *config.Config) time.Duration {
 	return most
 }
 
+// Patience is how long a web server is to wait for wsgid, in whole seconds, so that
+// it does not give up first; 0: its default, a minute, is as good.
+func Patience(c *config.Config) int { return (&snippet{timeout: longest(c)}).patience() }
+
 // patience is how long the web server is to wait for wsgid, which then answers
 // itself, in whole seconds; 0: its default, a minute everywhere, is as good.
 func (s *snippet) patience() int {

@@ -16,7 +16,7 @@ func newApache() *cobra.Command {
 		Args:  noArguments,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newApacheSnippet(), newApacheConvert())
+	cmd.AddCommand(newApacheSnippet(), newApacheConvert(), newApacheCheck(), newApacheProbe())
 	return cmd
 }
 

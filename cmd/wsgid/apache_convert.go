@@ -13,6 +13,7 @@ import (
 
 	"github.com/wsgid/wsgid/apacheconf"
 	"github.com/wsgid/wsgid/apacheconf/convert"
+	"github.com/wsgid/wsgid/apacheconf/inspect"
 	"github.com/wsgid/wsgid/config"
 )
 
@@ -71,7 +72,10 @@ func runConvert(f *convertFlags, out, log io.Writer) error {
 	for _, w := range result.Warnings {
 		fmt.Fprintf(log, "warning: %v\n", w)
 	}
-	problems := checkConverted(filepath.Join(f.out, "wsgid.hcl"), result.HCL)
+	wsgid, problems := checkConverted(filepath.Join(f.out, "wsgid.hcl"), result.HCL)
+	if wsgid != nil {
+		warnExposed(log, f, result, wsgid)
+	}
 	if f.dryRun {
 		err = convert.WriteDiff(out, result, filepath.Join(f.out, "wsgid.hcl"))
 	} else {
@@ -164,13 +168,51 @@ func (f *convertFlags) options() (apacheconf.Options, error) {
 	return o, nil
 }
 
-// checkConverted says what wsgid check would say against the result.
-func checkConverted(name string, hcl []byte) error {
+// checkConverted reads the configuration of wsgid as wsgid check would.
+func checkConverted(name string, hcl []byte) (*config.Config, error) {
 	result := config.ReadBytes(name, hcl, config.CurrentIdentity())
 	if result.Config == nil {
-		return errors.New(strings.TrimSpace(result.Diagnostics.Error()))
+		return nil, errors.New(strings.TrimSpace(result.Diagnostics.Error()))
 	}
-	return nil
+	return result.Config, nil
+}
+
+// converted is the machine's file system with the result in its place.
+type converted struct {
+	apacheconf.FS
+	files map[string][]byte
+}
+
+// ReadFile prefers what is to be written.
+func (c converted) ReadFile(name string) ([]byte, error) {
+	if content, ok := c.files[name]; ok {
+		return content, nil
+	}
+	content, err := c.FS.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("reading the result: %w", err)
+	}
+	return content, nil
+}
+
+// warnExposed warns of scripts that the new configuration lets everybody read.
+func warnExposed(log io.Writer, f *convertFlags, result *convert.Result, wsgid *config.Config) {
+	options, err := f.options()
+	if err != nil {
+		return // it could be read a moment ago
+	}
+	fsys := converted{apacheconf.Machine(), map[string][]byte{}}
+	for _, file := range result.Files {
+		fsys.files[file.Path] = file.After
+	}
+	options.FS = fsys
+	after, err := apacheconf.Load(filepath.Join(f.out, "httpd.conf"), options)
+	if err != nil {
+		return // of what is included and not yet written
+	}
+	for _, e := range inspect.Exposed(after, inspect.Scripts(wsgid)) {
+		fmt.Fprintf(log, "warning: %s: %s can be read by everybody, as %s; to close it:\n    %s\n", e.Position, e.Path, e.URL, strings.Join(e.Write, "\n    "))
+	}
 }
 
 // writeConverted writes the result; what is there already is not overwritten.
