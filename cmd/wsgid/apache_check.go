@@ -76,9 +76,6 @@ func (f *apacheCheck) run(ctx context.Context, out, log io.Writer) error {
 	if server.Version != [3]int{} {
 		read.version = fmt.Sprintf("%d.%d.%d", server.Version[0], server.Version[1], server.Version[2])
 	}
-	if f.apacheConfig != "" {
-		read.serverRoot = ""
-	}
 	options, err := read.options()
 	if err != nil {
 		return err
@@ -86,6 +83,11 @@ func (f *apacheCheck) run(ctx context.Context, out, log io.Writer) error {
 	apache, err := apacheconf.Load(server.Config, options)
 	if err != nil {
 		return failf("%w", err)
+	}
+	for _, name := range []string{"event", "worker", "prefork"} {
+		if apache.Modules["mpm_"+name+"_module"] {
+			server.MPM = name
+		}
 	}
 	findings := inspect.Inspect(apache, wsgid, inspect.Facts{Version: server.Version, MPM: server.MPM})
 	user, group := accountsOf(apache)

@@ -146,16 +146,19 @@ func (f *convertFlags) options() (apacheconf.Options, error) {
 		return o, usagef("--apache-version %q: write such as 2.4.62: %v", f.version, err)
 	}
 	variables := map[string]string{}
-	file := f.envvars
-	if file == "" {
-		file = filepath.Join(filepath.Dir(f.in), "envvars")
+	files := []string{filepath.Join(filepath.Dir(f.in), "envvars"), filepath.Join(o.ServerRoot, "envvars")}
+	if f.envvars != "" {
+		files = []string{f.envvars}
 	}
-	text, err := os.ReadFile(file)
-	switch {
-	case err == nil:
-		variables = apacheconf.ReadEnvvars(string(text))
-	case f.envvars != "" || !errors.Is(err, os.ErrNotExist):
-		return o, failf("read the environment of Apache: %w", err)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err == nil {
+			variables = apacheconf.ReadEnvvars(string(text))
+			break
+		}
+		if f.envvars != "" || !errors.Is(err, os.ErrNotExist) {
+			return o, failf("read the environment of Apache: %w", err)
+		}
 	}
 	for _, pair := range f.env {
 		name, value, ok := strings.Cut(pair, "=")

@@ -19,7 +19,7 @@ import (
 type Server struct {
 	Program string
 	Version [3]int
-	MPM     string // event, worker, prefork
+	MPM     string // event, worker, prefork; empty: it is a module
 	// Root is ServerRoot, Config the configuration file, absolute, and Defines what
 	// -D has defined: of the running server where one runs, else as it was built.
 	Root, Config string
@@ -59,7 +59,7 @@ func Find(ctx context.Context, program string) (*Server, error) {
 // What -V says.
 var (
 	versionLine = regexp.MustCompile(`Server version: Apache/(\d+)\.(\d+)\.(\d+)`)
-	mpmLine     = regexp.MustCompile(`(?m)^Server MPM:\s+(\S+)`)
+	mpmLine     = regexp.MustCompile(`(?m)^Server MPM:[ \t]+(\S+)`)
 	rootLine    = regexp.MustCompile(`HTTPD_ROOT="([^"]*)"`)
 	configLine  = regexp.MustCompile(`SERVER_CONFIG_FILE="([^"]*)"`)
 )
