@@ -196,9 +196,6 @@ func (x *exchange) serve(params []byte, limits protocol.Limits) outcome {
 	if x.env.authRequest || x.role == protocol.Authorizer {
 		return x.authorize()
 	}
-	if x.listener.NoResponder {
-		return x.refuse(refuse(errcode.AuthorizerOnly, "listener", x.listener.Address))
-	}
 	r, o := x.prepare()
 	if r != nil {
 		return x.refuse(r)
@@ -226,6 +223,9 @@ func (x *exchange) read(params []byte, limits protocol.Limits) *refusal {
 
 // prepare does everything that needs no thread: mapping, body, settings.
 func (x *exchange) prepare() (*refusal, outcome) {
+	if x.listener.NoResponder {
+		return refuse(errcode.AuthorizerOnly, "listener", x.listener.Address, "reason", "the listener has responder = false"), answered
+	}
 	x.path = x.env.urlPath(x.path)
 	if bytes.IndexByte(x.path, 0) >= 0 {
 		return refuse(errcode.MalformedParams, "reason", "NUL in the path"), answered

@@ -67,7 +67,7 @@ func (r *refusal) level() hclog.Level {
 		errcode.Unauthenticated, errcode.NotPermitted, errcode.AccessDenied:
 		return hclog.Info
 	case errcode.MalformedParams, errcode.HeaderTooLarge, errcode.ShortBody, errcode.QueueFull,
-		errcode.QueueTimeout, errcode.BodyTimeout, errcode.PeerForbidden, errcode.RouterStopping,
+		errcode.QueueTimeout, errcode.BodyTimeout, errcode.PeerForbidden, errcode.AuthorizerOnly, errcode.RouterStopping,
 		errcode.GroupUnavailable, errcode.GroupClosed, errcode.HelperUnavailable: // an error once a state change, by whoever changes the state
 		return hclog.Warn
 	}

@@ -88,7 +88,7 @@ func summarize(w io.Writer, c *config.Config) {
 // hintCredentials tells what a configuration cannot see: Apache holds back what
 // auth_type needs.
 func hintCredentials(w io.Writer, c *config.Config) {
-	fastcgi := slices.ContainsFunc(c.Listeners, func(l config.Listener) bool { return l.Kind != config.ListenHTTP })
+	fastcgi := slices.ContainsFunc(c.Listeners, func(l config.Listener) bool { return l.Kind != config.ListenHTTP && !l.NoResponder })
 	for _, s := range c.Mounts() {
 		if fastcgi && s.Enforced() {
 			fmt.Fprintln(w, "wsgid asks for passwords itself (auth_type): Apache passes the Authorization header on only with CGIPassAuth On.")

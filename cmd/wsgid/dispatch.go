@@ -129,22 +129,24 @@ func (m *madeUp) question() (*wire.Question, error) {
 	return q, nil
 }
 
-// chosenListener is the one that is named, else the first, or the first that
-// trusts its web server.
+// chosenListener is the one that is named, else the first that serves requests,
+// or the first such that trusts its web server.
 func (m *madeUp) chosenListener(c *config.Config) (wire.Listener, error) {
 	settings := slices.ContainsFunc(m.env, func(p string) bool { return strings.HasPrefix(p, "WSGID_") })
-	chosen := c.Listeners[0] // validated: there is one
+	serves := func(l config.Listener) bool { return !l.NoResponder }
+	chosen := c.Listeners[max(0, slices.IndexFunc(c.Listeners, serves))] // validated: there is one
 	var all []string
 	for _, l := range slices.Backward(c.Listeners) {
 		all = append(all, addressOf(&l))
-		if m.listener == addressOf(&l) || m.listener == "" && settings && l.TrustFrontServer {
+		if m.listener == addressOf(&l) || m.listener == "" && settings && l.TrustFrontServer && serves(l) {
 			chosen = l
 		}
 	}
 	if m.listener != "" && m.listener != addressOf(&chosen) {
 		return wire.Listener{}, usagef("there is no listener %q; there is %s", m.listener, strings.Join(all, ", "))
 	}
-	return wire.Listener{Kind: wire.ListenerKind(chosen.Kind), Address: addressOf(&chosen), TrustFrontServer: chosen.TrustFrontServer}, nil
+	return wire.Listener{Kind: wire.ListenerKind(chosen.Kind), Address: addressOf(&chosen), TrustFrontServer: chosen.TrustFrontServer,
+		NoResponder: chosen.NoResponder}, nil
 }
 
 // addressOf is the path or address of a listener.
