@@ -19,7 +19,7 @@ func TestOnlyAuthorizer(t *testing.T) {
 	script := w.Path("apps/authenticate.py")
 	port := freeAddress(t)
 	limits := "  authorizer = true\n  responder = false\n  trust_front_server = true\n}\n"
-	w.Configure("listen \"unix\" {\n  path = \"{{.Dir}}/run/auth.sock\"\n" + limits + "listen \"tcp\" {\n" + option("address", port) + "\n" + limits +
+	w.Configure("listen \"unix\" {\n  path = \"{{.Dir}}/run/trusted.sock\"\n  trust_front_server = true\n}\nlisten \"unix\" {\n  path = \"{{.Dir}}/run/auth.sock\"\n" + limits + "listen \"tcp\" {\n" + option("address", port) + "\n" + limits +
 		w.Expand(authScripts) + group("only", "#64001", 1, 2) + "script_root \"{{.Dir}}/apps\" {\n  process_group = \"only\"\n}\n" +
 		mount("/", "apps/acceptance_environ.py", option("auth_user_script", script)))
 	wsgid := w.Start(harness.Options{})
