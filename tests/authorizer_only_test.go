@@ -54,6 +54,12 @@ func TestOnlyAuthorizer(t *testing.T) {
 	if requests := wsgid.AwaitIdle().Group("only").Requests; requests != 0 {
 		t.Errorf("%d requests reached the application", requests)
 	}
+	if d := dispatchTest(t, w, true, "--uri", "/x", "--listener", port); d.Refusal == nil || d.Refusal.Code != "WSGID-1048" {
+		t.Errorf("dispatch test: %+v", d)
+	}
+	if d := dispatchTest(t, w, false, "--uri", "/x", "--env", "WSGID_REQUIRE=valid-user"); d.Decision == nil || d.Decision.ProcessGroup != "only" {
+		t.Errorf("dispatch test by the listener that serves: %+v", d)
+	}
 	if got := apache.Get("/x"); got.Status != http.StatusOK {
 		t.Errorf("the listener for applications: %d %.200s", got.Status, got.Body)
 	}
