@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+
+	"github.com/wsgid/wsgid/internal/wire"
 )
 
 // AuthOptions say who may use a context, and which of the declared scripts
@@ -17,7 +19,7 @@ type AuthOptions struct {
 	AuthType AuthType
 	// AuthName is the realm.
 	AuthName string
-	// Require lists who is let in, each by one of its entries (Requirement).
+	// Require lists who is let in, each by one of its entries (wire.ParseRequirement).
 	Require []string
 }
 
@@ -34,57 +36,15 @@ const (
 // Enforced says whether wsgid asks for credentials in front of the application.
 func (o *AuthOptions) Enforced() bool { return o.AuthType == AuthBasic || o.AuthType == AuthDigest }
 
-// Requirement is an entry of require; exactly one field is set.
-type Requirement struct {
-	ValidUser     bool
-	Users, Groups []string
-}
-
 // Requirements are the entries of require.
-func (o *AuthOptions) Requirements() []Requirement {
-	var all []Requirement
+func (o *AuthOptions) Requirements() []wire.Requirement {
+	var all []wire.Requirement
 	for _, text := range o.Require {
-		if r, ok := parseRequirement(text); ok {
+		if r, ok := wire.ParseRequirement(text); ok {
 			all = append(all, r)
 		}
 	}
 	return all
-}
-
-// parseRequirement reads valid-user, user NAME… or wsgi-group NAME…
-func parseRequirement(text string) (Requirement, bool) {
-	words, ok := requirementWords(text)
-	if !ok || len(words) == 0 {
-		return Requirement{}, false
-	}
-	kind, names := words[0], words[1:]
-	switch {
-	case kind == "valid-user" && len(names) == 0:
-		return Requirement{ValidUser: true}, true
-	case kind == "user" && len(names) > 0:
-		return Requirement{Users: names}, true
-	case kind == "wsgi-group" && len(names) > 0:
-		return Requirement{Groups: names}, true
-	}
-	return Requirement{}, false
-}
-
-// requirementWords splits at blanks; a name with blanks stands in quotes.
-func requirementWords(text string) (words []string, ok bool) {
-	for text = strings.TrimSpace(text); text != ""; text = strings.TrimSpace(text) {
-		end := `"`
-		if rest, quoted := strings.CutPrefix(text, `"`); quoted {
-			text = rest
-		} else {
-			end = " "
-		}
-		word, rest, found := strings.Cut(text, end)
-		if word == "" || (!found && end == `"`) {
-			return nil, false
-		}
-		words, text = append(words, word), rest
-	}
-	return words, true
 }
 
 func (d *decoder) authOptions(o *AuthOptions) options {
@@ -135,7 +95,7 @@ func (v *validator) authValues(block hcl.Range, o *AuthOptions) {
 		return
 	}
 	for _, text := range o.Require {
-		if _, ok := parseRequirement(text); !ok {
+		if _, ok := wire.ParseRequirement(text); !ok {
 			kinds, ending := []string{"valid-user", "user", "wsgi-group"}, "."
 			if word, _, _ := strings.Cut(text, " "); !slices.Contains(kinds, word) {
 				ending = didYouMean(word, kinds)
@@ -218,11 +178,12 @@ func (v *validator) unusedAuthScripts() {
 			note(&v.config.VirtualHosts[i].AuthOptions)
 		}
 	}
-	// A web server that is trusted may name any of them.
-	named := slices.ContainsFunc(v.config.Listeners, func(l Listener) bool { return l.Authorizer && l.TrustFrontServer })
 	for _, name := range authScriptBlocks {
+		if v.config.chosenByAsking(name) {
+			continue
+		}
 		for _, s := range v.config.AuthScripts(name) {
-			if !used[name+" "+s.Path] && !named {
+			if !used[name+" "+s.Path] {
 				v.warn(s.Range, "Script is not used", "Nobody asks %s %q: a mount needs %s = %q%s, or take it out.", name, s.Path, name, s.Path, alsoNeeded[name])
 			}
 		}

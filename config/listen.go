@@ -22,6 +22,7 @@ func (d *decoder) listenOptions(l *Listener) options {
 	if l.Kind != ListenHTTP {
 		known["trust_front_server"] = d.boolean(&l.TrustFrontServer)
 		known["authorizer"] = d.boolean(&l.Authorizer)
+		known["separate_questions"] = d.boolean(&l.SeparateQuestions)
 		known["responder"] = d.inverted(&l.NoResponder)
 	}
 	if l.Kind == ListenUnix {

@@ -81,6 +81,9 @@ type Listener struct {
 	Authorizer bool
 	// NoResponder (responder = false; unix, tcp): that is all it may do.
 	NoResponder bool
+	// SeparateQuestions (unix, tcp): Apache asks about access, password and
+	// require one by one, as the hooks of mod_wsgi do.
+	SeparateQuestions bool
 	// Backlog is the listen(2) depth, default 4096.
 	Backlog int
 	// HeaderTimeout, default 20 s: from the first byte to the end of headers

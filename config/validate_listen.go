@@ -98,8 +98,12 @@ func (v *validator) static(l *Listener, i int) {
 	}
 }
 
-// responder: a listener without applications has to be good for something.
+// responder: a listener without applications has to be good for something, and
+// one that is asked bit by bit has to be asked.
 func (v *validator) responder(l *Listener) {
+	if l.SeparateQuestions && !l.Authorizer {
+		v.add(v.place(l.Range, "separate_questions"), "Nothing is asked", "separate_questions is about questions who is let in, which are answered only with authorizer = true: add it, or take it out.")
+	}
 	if l.NoResponder && !l.Authorizer {
 		v.add(v.place(l.Range, "responder"), "Nothing is answered", "responder = false leaves nothing for the listener to do: add authorizer = true, or take it out.")
 	}

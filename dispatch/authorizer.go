@@ -35,16 +35,10 @@ func (x *exchange) authorizing() (*guard, *refusal) {
 		return nil, refuse(errcode.NothingToAuthorize, "reason", "the listener has no authorizer = true")
 	}
 	x.env.scriptName, x.env.pathInfo = nil, nil
-	if x.env.authRequest { // nginx's question has no query of its own
+	if x.env.authRequest || x.asksAccess() { // the question has no query of its own
 		_, x.env.queryString, _ = bytes.Cut(x.env.requestURI, []byte("?"))
 	}
 	x.path = x.env.urlPath(x.path)
-	if x.listener.TrustFrontServer {
-		if g, r := x.contextGuard(); g != nil || r != nil {
-			x.target = target{scriptName: x.path}
-			return g, r
-		}
-	}
 	mounts, r := x.chooseHost()
 	if r != nil {
 		return nil, r
@@ -77,6 +71,11 @@ func (x *exchange) authorizing() (*guard, *refusal) {
 	case x.host != nil:
 		g = x.host.guard
 	}
+	if len(x.env.settings) > 0 {
+		if g, r = x.askingContext(g); r != nil {
+			return nil, r
+		}
+	}
 	if g == nil {
 		return nil, refuse(errcode.NothingToAuthorize, "path", string(x.path))
 	}
@@ -88,14 +87,24 @@ func (x *exchange) authorizing() (*guard, *refusal) {
 // FCGI_APACHE_ROLE says which half mod_authnz_fcgi is after. It calls for the
 // password alone, as AUTHENTICATOR, also on behalf of a provider that it takes
 // for the whole answer (AuthnzFcgiCheckAuthnProvider with an authnz provider):
-// so whoever does not meet require is refused there as well.
+// so whoever does not meet require is refused there as well. With
+// separate_questions it has a provider for each, as mod_wsgi has hooks.
 func (x *exchange) judgeRequest(g *guard) (user []byte, r *refusal, o outcome) {
 	e := &x.env
-	if r, o := x.askAccess(g); r != nil || o != answered {
+	asksRequire, separate := string(e.apacheRole) == "AUTHORIZER", x.listener.SeparateQuestions && len(e.apacheRole) > 0
+	switch {
+	case x.asksAccess() && g.access == nil:
+		return nil, refuse(errcode.NothingToAuthorize, "path", string(x.path), "reason", "no access_script"), answered
+	case x.asksAccess():
+		r, o = x.askAccess(g)
 		return nil, r, o
+	case !separate:
+		if r, o := x.askAccess(g); r != nil || o != answered {
+			return nil, r, o
+		}
 	}
 	switch {
-	case string(e.apacheRole) == "AUTHORIZER":
+	case asksRequire:
 		if len(g.Require) == 0 {
 			return nil, refuse(errcode.NothingToAuthorize, "path", string(x.path), "reason", "no require"), answered
 		}
@@ -121,10 +130,16 @@ func (x *exchange) judgeRequest(g *guard) (user []byte, r *refusal, o outcome) {
 	default:
 		user, r, o = x.authenticate(g, e.credentials())
 	}
-	if r == nil && o == answered {
+	if r == nil && o == answered && (asksRequire || !separate) {
 		r, o = x.permit(g, user)
 	}
 	return user, r, o
+}
+
+// asksAccess: Apache asks one thing at a time, and here whether the request may
+// come at all: without the password that it has when it asks about a user.
+func (x *exchange) asksAccess() bool {
+	return x.listener.SeparateQuestions && string(x.env.apacheRole) == "AUTHENTICATOR" && x.env.remotePassword == nil
 }
 
 // granted is the answer to a request that may go on. Apache hands every other

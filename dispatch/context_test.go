@@ -13,6 +13,14 @@ func TestSettingsAreTheOverrides(t *testing.T) {
 	for _, s := range settings {
 		here = append(here, s.option)
 	}
+	var asking []string
+	for _, s := range askingSettings {
+		here, asking = append(here, s.option), append(asking, s.option)
+	}
+	slices.Sort(asking)
+	if all := wire.AskingOverrides(wire.OverrideNames(true)); !slices.Equal(asking, all) || askingSettings[requireSetting].option != "require" {
+		t.Errorf("settings of questions %v, overrides %v", asking, all)
+	}
 	slices.Sort(here)
 	if all := wire.OverrideNames(true); !slices.Equal(here, all) || len(settings) > 64 || len(settings) >= maxSettings {
 		t.Errorf("settings %v, overrides %v", here, all)

@@ -15,6 +15,7 @@ import (
 type guard struct {
 	wire.Auth
 	user, group, access *script // nil: none
+	overridable         uint64  // of askingSettings: those in AllowOverride, one bit each
 }
 
 // newGuard prepares a; nil where it asks for nothing.
@@ -22,7 +23,7 @@ func (r *Router) newGuard(a *wire.Auth) (*guard, error) {
 	if a == nil {
 		return nil, nil
 	}
-	g := &guard{Auth: *a}
+	g := &guard{Auth: *a, overridable: askingMask(a.AllowOverride)}
 	for _, s := range []struct {
 		to   **script
 		kind string

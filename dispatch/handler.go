@@ -19,10 +19,10 @@ const (
 // isMark reports whether a parameter is one of these, and no setting.
 func isMark(name []byte) bool {
 	switch string(name) {
-	case execParameter, handlerParameter, hostParameter, userScriptParameter, groupScriptParameter, accessScriptParameter, wsgiGroupParameter:
+	case execParameter, handlerParameter, hostParameter, wsgiGroupParameter:
 		return true
 	}
-	return false
+	return askingSetting(name) >= 0
 }
 
 // mark is the value of one of these; of several the last counts.

@@ -25,16 +25,18 @@ func authScriptsOf(cfg *config.Config) []wire.AuthScript {
 	return all
 }
 
-// authOf is who may use a context; nil where nobody is asked.
-func authOf(o *config.AuthOptions) *wire.Auth {
+// authOf is who may use a context; nil where nobody is asked, and the web server
+// may not say otherwise.
+func authOf(cfg *config.Config, o *config.RequestOptions) *wire.Auth {
 	a := wire.Auth{UserScript: o.AuthUserScript, GroupScript: o.AuthGroupScript, AccessScript: o.AccessScript, Name: o.AuthName}
 	if o.Enforced() {
 		a.Type = string(o.AuthType)
 	}
-	for _, r := range o.Requirements() {
-		a.Require = append(a.Require, wire.Requirement(r))
+	a.Require = o.Requirements()
+	if cfg.TrustsAsking() {
+		a.AllowOverride = wire.AskingOverrides(o.Overrides())
 	}
-	if a.UserScript == "" && a.GroupScript == "" && a.AccessScript == "" && len(a.Require) == 0 {
+	if a.UserScript == "" && a.GroupScript == "" && a.AccessScript == "" && len(a.Require) == 0 && len(a.AllowOverride) == 0 {
 		return nil
 	}
 	return &a

@@ -195,14 +195,14 @@ func (p *plan) routerConfig(cfg *config.Config, version string) *wire.RouterConf
 			Elastic: g.config.Elastic(), SpareThreads: g.config.MinSpare * g.config.Threads,
 		})
 	}
-	w.Mounts = wireMounts(cfg.ScriptAliases)
-	w.AuthScripts, w.Auth = authScriptsOf(cfg), authOf(&cfg.Router.AuthOptions)
+	w.Mounts = wireMounts(cfg, cfg.ScriptAliases)
+	w.AuthScripts, w.Auth = authScriptsOf(cfg), authOf(cfg, &cfg.Router.RequestOptions)
 	for i := range cfg.VirtualHosts {
 		h := &cfg.VirtualHosts[i]
 		w.VirtualHosts = append(w.VirtualHosts, wire.VirtualHost{
 			ID: h.ID, ServerName: h.ServerName(), Names: append([]string{h.Name}, h.ServerAlias...), Ports: h.Ports,
-			Mounts: wireMounts(h.ScriptAliases), Inherited: wireMounts(h.Inherited),
-			Auth: authOf(&h.AuthOptions),
+			Mounts: wireMounts(cfg, h.ScriptAliases), Inherited: wireMounts(cfg, h.Inherited),
+			Auth: authOf(cfg, &h.RequestOptions),
 		})
 	}
 	for _, d := range cfg.DispatchScripts {
@@ -216,7 +216,7 @@ func (p *plan) routerConfig(cfg *config.Config, version string) *wire.RouterConf
 }
 
 // wireMounts are mounts as the router is told of them.
-func wireMounts(mounts []config.ScriptAlias) []wire.Mount {
+func wireMounts(cfg *config.Config, mounts []config.ScriptAlias) []wire.Mount {
 	var told []wire.Mount
 	for i := range mounts {
 		m := &mounts[i]
@@ -230,7 +230,7 @@ func wireMounts(mounts []config.ScriptAlias) []wire.Mount {
 			RestrictProcess: restricted(m.RestrictProcess), DispatchScript: m.DispatchScript, Priority: m.Priority,
 			IgnoreActivity: m.IgnoreActivity, ErrorOverride: m.ErrorOverride, RefusePathInfo: !m.AcceptPathInfo,
 			AllowOverride: m.Overrides(),
-			Auth:          authOf(&m.AuthOptions),
+			Auth:          authOf(cfg, &m.RequestOptions),
 		})
 	}
 	return told
@@ -243,7 +243,7 @@ func (l *listenerPlan) wire(fd int) wire.Listener {
 		HeaderTimeout: c.HeaderTimeout, BodyTimeout: c.BodyTimeout, IdleTimeout: c.IdleTimeout,
 		TrustFrontServer: c.TrustFrontServer,
 		Authorizer:       c.Authorizer,
-		NoResponder:      c.NoResponder,
+		NoResponder:      c.NoResponder, SeparateQuestions: c.SeparateQuestions,
 	}
 	if c.Kind == config.ListenUnix {
 		w.Address = c.Path

@@ -15,7 +15,7 @@ import (
 // password, and the listener authorizer.sock, where a web server may ask.
 func guardedWorld(t *testing.T) *attacked {
 	t.Helper()
-	return startAttacked(t, "listen \"unix\" {\n  path = \"{{.Dir}}/authorizer.sock\"\n  authorizer = true\n}\n"+
+	return startAttacked(t, "listen \"unix\" {\n  path = \"{{.Dir}}/authorizer.sock\"\n  authorizer = true\n  trust_front_server = true\n}\n"+
 		"auth_user_script \"{{.Dir}}/auth.py\" {\n}\nauth_group_script \"{{.Dir}}/auth.py\" {\n}\n"+
 		mount("/admin", "apps/environ.py", option("process_group", "only"), option("application_group", "admin"), option("auth_type", "basic"), option("auth_name", "Admin"),
 			option("auth_user_script", "{{.Dir}}/auth.py"), option("auth_group_script", "{{.Dir}}/auth.py"), `require = ["wsgi-group staff"]`)+
@@ -169,6 +169,13 @@ func TestAttackAuthorizer(t *testing.T) {
 			refused(fmt.Sprintf("%s=%.20q", name, value), askRaw(t, a.World, question(texts...)))
 			// The same question as nginx puts it, without credentials.
 			refused(fmt.Sprintf("marked, %s=%.20q", name, value), askRaw(t, a.World, fcgiRequest("REQUEST_METHOD", "GET", "REQUEST_URI", "/admin", "WSGID_AUTH_REQUEST", "1", "REMOTE_USER", "alice", name, value)))
+		}
+	}
+	for _, value := range []string{"none", "valid-user", "/", a.evil, a.Path("auth.py") + "/", a.Dir + "//auth.py", "valid-user;", `"valid-user"`, "user bob", "wsgi-group staff; user bob"} {
+		for _, name := range []string{"WSGID_AUTH_USER_SCRIPT", "WSGID_AUTH_GROUP_SCRIPT", "WSGID_ACCESS_SCRIPT", "WSGID_REQUIRE"} {
+			refused(fmt.Sprintf("%s=%q", name, value), askRaw(t, a.World, question("REQUEST_METHOD", "GET", "REQUEST_URI", "/admin", "FCGI_APACHE_ROLE", "AUTHENTICATOR",
+				"REMOTE_USER", "bob", "REMOTE_PASSWD", passphrase, name, value)))
+			refused(fmt.Sprintf("no password, %s=%q", name, value), askRaw(t, a.World, question("REQUEST_METHOD", "GET", "REQUEST_URI", "/admin", "FCGI_APACHE_ROLE", "AUTHENTICATOR", name, value)))
 		}
 	}
 	for _, times := range []int{2, 1000} {

@@ -19,7 +19,7 @@ func TestOnlyAuthorizer(t *testing.T) {
 	script := w.Path("apps/authenticate.py")
 	port := freeAddress(t)
 	limits := "  authorizer = true\n  responder = false\n  trust_front_server = true\n}\n"
-	w.Configure("listen \"unix\" {\n  path = \"{{.Dir}}/run/auth.sock\"\n" + limits + "listen \"tcp\" {\n" + option("address", port) + "\n" + limits +
+	w.Configure("listen \"unix\" {\n  path = \"{{.Dir}}/run/trusted.sock\"\n  trust_front_server = true\n}\nlisten \"unix\" {\n  path = \"{{.Dir}}/run/auth.sock\"\n" + limits + "listen \"tcp\" {\n" + option("address", port) + "\n" + limits +
 		w.Expand(authScripts) + group("only", "#64001", 1, 2) + "script_root \"{{.Dir}}/apps\" {\n  process_group = \"only\"\n}\n" +
 		mount("/", "apps/acceptance_environ.py", option("auth_user_script", script)))
 	wsgid := w.Start(harness.Options{})
@@ -53,6 +53,12 @@ func TestOnlyAuthorizer(t *testing.T) {
 	wsgid.Log.Await(t, "which listener", harness.Containing("WSGID-1048", "responder = false", port))
 	if requests := wsgid.AwaitIdle().Group("only").Requests; requests != 0 {
 		t.Errorf("%d requests reached the application", requests)
+	}
+	if d := dispatchTest(t, w, true, "--uri", "/x", "--listener", port); d.Refusal == nil || d.Refusal.Code != "WSGID-1048" {
+		t.Errorf("dispatch test: %+v", d)
+	}
+	if d := dispatchTest(t, w, false, "--uri", "/x", "--env", "WSGID_REQUIRE=valid-user"); d.Decision == nil || d.Decision.ProcessGroup != "only" {
+		t.Errorf("dispatch test by the listener that serves: %+v", d)
 	}
 	if got := apache.Get("/x"); got.Status != http.StatusOK {
 		t.Errorf("the listener for applications: %d %.200s", got.Status, got.Body)

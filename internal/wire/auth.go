@@ -15,13 +15,9 @@ type Auth struct {
 	// Require lists who is let in: whoever meets one of them. Empty: everybody
 	// who has authenticated.
 	Require []Requirement `json:"require,omitempty"`
-}
-
-// Requirement is one way to be let in; exactly one field is set.
-type Requirement struct {
-	ValidUser bool     `json:"valid_user,omitempty"`
-	Users     []string `json:"users,omitempty"`
-	Groups    []string `json:"groups,omitempty"` // any of them, of the group script
+	// AllowOverride are those of these options (of Overrides) that the web
+	// server's configuration may set when it asks.
+	AllowOverride []string `json:"allow_override,omitempty"`
 }
 
 // AuthScript is a script that answers for an Auth.

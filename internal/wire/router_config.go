@@ -60,6 +60,9 @@ type Listener struct {
 	Authorizer bool `json:"authorizer,omitempty"`
 	// NoResponder, FastCGI only: that is all it may do.
 	NoResponder bool `json:"no_responder,omitempty"`
+	// SeparateQuestions, with Authorizer: Apache asks about access, password and
+	// require one by one.
+	SeparateQuestions bool `json:"separate_questions,omitempty"`
 	// Static directories, HTTP only, tried before the mounts, first match wins.
 	Static []Static `json:"static,omitempty"`
 	// HeaderTimeout, BodyTimeout, IdleTimeout: HTTP: from the first byte of a
