@@ -170,9 +170,7 @@ func TestCgroupsAreRemoved(t *testing.T) {
 		return nil
 	})
 	wsgid.Abandon()
-	if !harness.Exists(second) {
-		t.Errorf("%s is gone: who removed it?", second)
-	}
+	// Any wsgid of this machine that starts removes it; this one at the latest.
 	next := w.Start(harness.Options{})
 	third := cgroupOf(t, next).Path
 	if harness.Exists(second) || third == second {

@@ -400,6 +400,8 @@ WSGIRestrictProcess web other
 		scripts: []string{"apps/a.wsgi", "apps/b.wsgi", "apps/warm.py"},
 		files:   map[string]string{"apps/lib/helper.py": "x = 1\n", "site/more/one.conf": "WSGIScriptAlias /one {{.Dir}}/apps/a.wsgi\n", "site/more/two.conf": "# nothing\nSetEnv TWO 2\n"},
 		conf: `
+WSGILazyInitialization On
+WSGIPythonHome /usr
 WSGISocketRotation On
 WSGIAcceptMutex default
 WSGIRestrictEmbedded On
@@ -461,10 +463,34 @@ WSGIScriptAlias /b {{.Dir}}/apps/b.wsgi
 			{method: "POST", path: "/b?read=1", body: strings.Repeat("x", 70000)},
 		},
 	},
+	"TLS": {
+		scripts: []string{"apps/a.wsgi"},
+		tls:     true,
+		conf: `
+WSGIDaemonProcess web user=daemon group=daemon
+WSGIProcessGroup web
+WSGIApplicationGroup %{GLOBAL}
+<VirtualHost *:${PORT}>
+	ServerName secure.test
+	SSLEngine on
+	SSLCertificateFile {{.Dir}}/localhost.pem
+	SSLCertificateKeyFile {{.Dir}}/localhost.key
+	WSGIScriptAlias / {{.Dir}}/apps/a.wsgi
+	<Location /variables>
+		SSLOptions +StdEnvVars
+	</Location>
+	<Location /certificate>
+		SSLVerifyClient require
+	</Location>
+</VirtualHost>
+`,
+		probes: []probe{get("/"), get("/variables"), get("/x", "Host: secure.test:8443"), {method: "POST", path: "/?read=1", body: strings.Repeat("x", 40000)}},
+	},
 	"scripts that are asked": {
 		scripts: []string{"apps/a.wsgi"},
 		files: map[string]string{
 			"docs/closed/x.txt": "closed\n", "docs/hosts/x.txt": "hosts\n", "docs/refused/x.txt": "refused\n", "docs/both/x.txt": "both\n", "docs/open/x.txt": "open\n",
+			"docs/refused/deeper/y.txt": "deeper\n", "auth/users": "eve:{SHA}0DPiKuNIrrVmD8IUCuw1hQxNqZc=\n",
 			"docs/ht/x.txt": "ht\n", "docs/ht/.htaccess": "AuthType Basic\nAuthName ht\nAuthBasicProvider wsgi\nWSGIAuthUserScript {{.Dir}}/auth/other.py\nRequire valid-user\n",
 			"auth/users.py": "def check_password(environ, user, password):\n    return {'alice': 'secret', 'bob': 'word'}.get(user) == password if user in ('alice', 'bob') else None\n" +
 				"def groups_for_user(environ, user):\n    return ['staff'] if user == 'alice' else ['guests']\n",
@@ -528,11 +554,34 @@ WSGIScriptAlias /a {{.Dir}}/apps/a.wsgi
 <Directory {{.Dir}}/docs/refused>
 	WSGIAccessScript {{.Dir}}/auth/never.py
 </Directory>
+<Directory {{.Dir}}/docs/refused/deeper>
+	Require all granted
+</Directory>
+<Location /a/both>
+	AuthType Basic
+	AuthName both
+	AuthBasicProvider wsgi
+	WSGIAuthUserScript {{.Dir}}/auth/users.py application-group=%{GLOBAL}
+	WSGIAccessScript {{.Dir}}/auth/hosts.py
+	Require valid-user
+</Location>
+<Directory {{.Dir}}/docs/both>
+	AuthType Basic
+	AuthName both
+	AuthBasicProvider file wsgi
+	AuthUserFile {{.Dir}}/auth/users
+	WSGIAuthUserScript {{.Dir}}/auth/users.py application-group=%{GLOBAL}
+	WSGIAuthGroupScript {{.Dir}}/auth/users.py
+	WSGIAccessScript {{.Dir}}/auth/hosts.py
+	Require wsgi-group staff
+	Require user eve
+</Directory>
 `,
 		probes: []probe{
 			get("/a"), get("/a/user"), get("/a/user", alice), get("/a/user/x", wrong), get("/a/group", alice), get("/a/group", bob), get("/a/group", wrong), get("/a/staff", bob), get("/a/staff", alice),
 			get("/a/broken", alice), get("/a/broken"), get("/a/host"), get("/a/host?no"), get("/closed/x.txt"), get("/closed/x.txt", bob), get("/hosts/x.txt"), get("/hosts/x.txt?no"),
-			get("/refused/x.txt"), get("/open/x.txt"), get("/ht/x.txt"), get("/ht/x.txt", "Authorization: Basic ZXZlOm90aGVy"), get("/ht/x.txt", alice),
+			get("/refused/x.txt"), get("/refused/deeper/y.txt"), get("/a/both"), get("/a/both?no"), get("/a/both", alice), get("/a/both?no", alice), get("/a/both", wrong),
+			get("/both/x.txt"), get("/both/x.txt", alice), get("/both/x.txt", bob), get("/both/x.txt", eve), get("/both/x.txt?no", eve), get("/both/x.txt", wrong), get("/open/x.txt"), get("/ht/x.txt"), get("/ht/x.txt", "Authorization: Basic ZXZlOm90aGVy"), get("/ht/x.txt", alice),
 		},
 	},
 }
@@ -540,6 +589,7 @@ WSGIScriptAlias /a {{.Dir}}/apps/a.wsgi
 // Credentials of users that the scripts know, or not.
 const (
 	alice = "Authorization: Basic YWxpY2U6c2VjcmV0"
+	eve   = "Authorization: Basic ZXZlOmFkbWlu"
 	bob   = "Authorization: Basic Ym9iOndvcmQ="
 	wrong = "Authorization: Basic YWxpY2U6d3Jvbmc="
 )

@@ -141,6 +141,7 @@ var allowedDifferences = map[string]string{
 	"wsgid.queue_time":           "wsgid's own",
 	"REMOTE_PORT":                "of each connection its own",
 	"SERVER_PORT":                "without a port in Host, that of the listener",
+	"SSL_SESSION_ID":             "of each connection its own",
 	"UNIQUE_ID":                  "of each request its own",
 	"PATH":                       "absent since mod_wsgi 6",
 	"GATEWAY_INTERFACE":          "absent since mod_wsgi 6",
@@ -265,10 +266,19 @@ func TestConvertServes(t *testing.T) {
 			for _, script := range site.scripts {
 				putScript(t, w, script)
 			}
+			modules := ""
+			if site.tls {
+				certificate, key := w.Certificate("localhost")
+				site.conf = strings.NewReplacer("{{.Dir}}/localhost.pem", certificate, "{{.Dir}}/localhost.key", key).Replace(site.conf)
+				modules = "LoadModule socache_shmcb_module /usr/lib/apache2/modules/mod_socache_shmcb.so\nLoadModule ssl_module /usr/lib/apache2/modules/mod_ssl.so\nSSLSessionCache none\n"
+			}
 			for file, text := range site.files {
 				w.Write(file, w.Expand(text))
 			}
-			p := startPair(t, w, site.conf, site.flags...)
+			p := startPair(t, w, modules+site.conf, site.flags...)
+			if site.tls {
+				p.before.Client, p.after.Client = p.before.Secure(), p.after.Secure()
+			}
 			for _, one := range site.probes {
 				p.compare(t, one)
 			}
@@ -282,5 +292,6 @@ type convertedSite struct {
 	files   map[string]string
 	conf    string
 	flags   []string
+	tls     bool // the port speaks TLS
 	probes  []probe
 }

@@ -165,7 +165,7 @@ SetEnvIf X-Scheme (.+) HTTPS=$1
 	t.Run("proxy", func(t *testing.T) {
 		script, application := both(t, apache.Client, "GET", "/proxy/x", "", "X-Forwarded-For: 192.0.2.7", "X-Script-Name: /outside", "X-Forwarded-Proto: https", "X-Forwarded-Port: 443")
 		want := map[string]string{
-			"REMOTE_ADDR": "192.0.2.7", "SCRIPT_NAME": "/outside", "mod_wsgi.script_name": "/outside", "mod_wsgi.mount_point": "/outside", "PATH_INFO": "/x",
+			"REMOTE_ADDR": "192.0.2.7", "SCRIPT_NAME": "/outside", "mod_wsgi.script_name": "/proxy", "mod_wsgi.mount_point": "/outside", "PATH_INFO": "/x",
 			"SERVER_PORT": "443", "mod_wsgi.listener_port": strconv.Itoa(apache.Port),
 		}
 		wants(t, application.Environ, want)

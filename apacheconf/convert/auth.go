@@ -51,6 +51,7 @@ func (c *converter) authentication() {
 	listen.truth("authorizer", true)
 	listen.truth("responder", false)
 	listen.truth("trust_front_server", true)
+	listen.truth("separate_questions", true)
 	c.blocks = append(c.blocks, listen)
 	sections := map[*apacheconf.Item][]placedItem{}
 	var order []*apacheconf.Item
@@ -75,6 +76,7 @@ func (c *converter) authentication() {
 	for _, a := range c.access {
 		c.authContext(a.items, declared)
 	}
+	c.accessSections()
 }
 
 // outside is the outermost of the <RequireAny> and the like around a directive, in
@@ -89,12 +91,9 @@ func outside(i *apacheconf.Item) *apacheconf.Item {
 // authContext converts what stands in one section, or .htaccess file.
 func (c *converter) authContext(items []*apacheconf.Item, declared map[string]bool) {
 	var groups []string
-	users := false
 	for _, i := range items {
-		users = users || i.Is("AuthBasicProvider") || i.Is("AuthDigestProvider") || i.Is("WSGIAuthUserScript")
 		if i.Is("Require") && asks(i) {
-			at := slices.IndexFunc(i.Words, func(w string) bool { return strings.EqualFold(w, "wsgi-group") })
-			groups = append(groups, i.Words[at+1:]...)
+			groups = append(groups, groupsOf(i)...)
 		}
 	}
 	for _, i := range items {
@@ -104,49 +103,92 @@ func (c *converter) authContext(items []*apacheconf.Item, declared map[string]bo
 			c.commentOut(i)
 			c.report(i, Differs, "mod_authnz_fcgi cannot ask for the hash of a password: use Basic over TLS, or auth_type = \"digest\" of wsgid in front of its applications")
 		case i.Is("AuthBasicProvider"):
-			words := slices.Clone(i.Words)
-			for n, w := range words {
-				if strings.EqualFold(w, "wsgi") {
-					words[n] = userProvider
-				}
-			}
+			// The last one: what mod_authnz_fcgi refuses leaves its mark on a static file
+			// that another provider lets through.
+			words := append(slices.DeleteFunc(slices.Clone(i.Words), func(w string) bool { return strings.EqualFold(w, "wsgi") }), userProvider)
 			c.commentOut(i, "AuthBasicProvider "+strings.Join(quotedAll(words), " "))
 			c.report(i, Converted, "AuthBasicProvider %s", strings.Join(words, " "))
 		case i.Is("Require"):
 			c.requireGroup(i, groups)
 		default:
-			c.authScript(i, users, declared)
+			c.authScript(i, declared)
 		}
 	}
 }
 
+// groupsOf are the names of a Require wsgi-group.
+func groupsOf(i *apacheconf.Item) []string {
+	at := slices.IndexFunc(i.Words, func(w string) bool { return strings.EqualFold(w, "wsgi-group") })
+	return i.Words[at+1:]
+}
+
+// siblings are the items beside one: of its section, or of the .htaccess file.
+func (c *converter) siblings(i *apacheconf.Item) []*apacheconf.Item {
+	if i.Parent != nil {
+		return i.Parent.Children
+	}
+	for _, a := range c.access {
+		if a.file == i.File {
+			return slices.DeleteFunc(slices.Clone(a.items), func(o *apacheconf.Item) bool { return o.Parent != nil })
+		}
+	}
+	return c.config.Items
+}
+
+// requires says whether an item is a Require line, or a container of such.
+func requires(i *apacheconf.Item) bool {
+	return i.Is("Require") || i.Is("RequireAny") || i.Is("RequireAll") || i.Is("RequireNone")
+}
+
 // requireGroup converts Require wsgi-group: Apache cannot hand the names on, so that a
-// variable does, which is one for the whole section.
+// variable does, which is one for the whole section. The new line is the last one:
+// what mod_authnz_fcgi refuses leaves its mark on a static file that another line
+// lets through.
 func (c *converter) requireGroup(i *apacheconf.Item, groups []string) {
-	not := ""
+	words := make([]string, len(groups))
+	for n, name := range groups {
+		if words[n] = name; strings.ContainsAny(name, " \t;") {
+			words[n] = `"` + name + `"`
+		}
+	}
+	variable := setEnvIf("WSGID_REQUIRE", "wsgi-group "+strings.Join(words, " "))
 	if strings.EqualFold(i.Words[0], "not") {
-		not = "not "
+		c.commentOut(i, "Require not "+groupProvider)
+		c.beforeRequire(i, variable)
+		c.report(i, Differs, "Require not %s: static files come with the status 401 that mod_authnz_fcgi leaves behind", groupProvider)
+		return
 	}
-	variable := setEnvIf("WSGID_WSGI_GROUP", strings.Join(groups, " "))
-	if container := outside(i); container != i {
-		c.commentOut(i, "Require "+not+groupProvider)
-		c.behind(container, variable)
-	} else {
-		c.commentOut(i, "Require "+not+groupProvider, variable)
+	c.commentOut(i)
+	last := i
+	for _, o := range c.siblings(i) {
+		if requires(o) {
+			last = o
+		}
 	}
+	if first := slices.IndexFunc(c.siblings(i), func(o *apacheconf.Item) bool { return o.Is("Require") && asks(o) }); c.siblings(i)[first] == i {
+		c.behind(last, "Require "+groupProvider) // once for all of them
+	}
+	c.beforeRequire(i, variable)
 	switch {
-	case slices.ContainsFunc(groups, func(name string) bool { return strings.ContainsAny(name, " \t") }):
-		c.report(i, Differs, "a group whose name has a blank cannot be named")
-	case not != "" && len(groups) > len(i.Words)-2:
-		c.report(i, Differs, "all groups of one section are taken together")
+	case slices.ContainsFunc(groups, func(name string) bool { return strings.Contains(name, `"`) }):
+		c.report(i, Differs, "a group whose name has a quote cannot be named")
+	case outside(i) != i && i.Parent.Is("RequireAll") && len(groups) > len(groupsOf(i)):
+		c.report(i, Differs, "the groups of all lines of a section are taken together")
 	default:
-		c.report(i, Converted, "Require %s%s", not, groupProvider)
+		c.report(i, Converted, "Require %s and SetEnvIf WSGID_REQUIRE", groupProvider)
 	}
 }
 
-// authScript converts a directive that names a script. A script for hosts alone is
-// asked in place of a user's name; where users are asked for as well, with them.
-func (c *converter) authScript(i *apacheconf.Item, users bool, declared map[string]bool) {
+// beforeRequire puts a line before all Require lines of the section that one is in:
+// among them nothing else may stand.
+func (c *converter) beforeRequire(i *apacheconf.Item, line string) {
+	beside := c.siblings(outside(i))
+	c.before(beside[slices.IndexFunc(beside, requires)], line)
+}
+
+// authScript converts a directive that names a script. That for hosts is asked in a
+// subrequest, whatever else the context requires.
+func (c *converter) authScript(i *apacheconf.Item, declared map[string]bool) {
 	for _, d := range authDirectives {
 		if !i.Is(d.directive) {
 			continue
@@ -161,43 +203,100 @@ func (c *converter) authScript(i *apacheconf.Item, users bool, declared map[stri
 			c.blocks = append(c.blocks, b)
 		}
 		lines := []string{setEnvIf(d.parameter, script)}
-		if i.Is("WSGIAccessScript") && !users {
-			lines = append(lines,
-				"AuthType wsgid",
-				"AuthName hosts",
-				"AuthnzFcgiCheckAuthnProvider "+userProvider+` RequireBasicAuth Off UserExpr "%{reqenv:REMOTE_USER}" DefaultUser -`,
-				`ProxyFCGISetEnvIf "%{REMOTE_USER} == '-'" !REMOTE_USER`,
-				`ProxyFCGISetEnvIf "%{REMOTE_USER} == '-'" !AUTH_TYPE`,
-			)
-			if i.Parent == nil || !slices.ContainsFunc(i.Parent.Children, func(o *apacheconf.Item) bool { return o.Is("Require") }) {
-				lines = append(lines, "AuthMerging And", "Require valid-user")
+		if i.Is("WSGIAccessScript") {
+			c.asksHosts = true
+			if !slices.ContainsFunc(c.siblings(i), requires) {
+				lines = append(lines, "AuthMerging And", accessRequire)
 			} else {
-				c.wrapRequire(i)
+				c.wrapRequire(c.siblings(i))
 			}
 		}
 		c.commentOut(i, lines...)
-		if i.Is("WSGIAccessScript") && users {
-			c.report(i, Differs, "SetEnvIf %s: a host that is refused gets 401 where it got 403, since a user is asked for as well", d.parameter)
-			return
-		}
 		c.report(i, Converted, "SetEnvIf %s; %s %s", d.parameter, d.block, text(script))
 		return
 	}
 }
 
+// accessURL is where Apache asks about a host, in a subrequest. The second test sees
+// to it that somebody has decided: below it nobody is let in, unless something else
+// answers for the whole site.
+const (
+	accessURL     = "/.wsgid-access"
+	accessRequire = `Require expr "-z reqenv('WSGID_ACCESS_SCRIPT') || (-U '` + accessURL + `' && ! -U '` + accessURL + `/never')"`
+)
+
 // wrapRequire has what a section requires hold together with the script's answer.
-func (c *converter) wrapRequire(script *apacheconf.Item) {
+func (c *converter) wrapRequire(siblings []*apacheconf.Item) {
 	var first, last *apacheconf.Item
-	for _, o := range script.Parent.Children {
-		if o.Is("Require") || o.Is("RequireAny") || o.Is("RequireAll") || o.Is("RequireNone") {
+	for _, o := range siblings {
+		if requires(o) {
 			if first == nil {
 				first = o
 			}
 			last = o
 		}
 	}
-	c.replace(first.File, first.Node.Start, first.Node.Start, layOut(first.File, first.Node.Start, []string{"<RequireAll>", "Require valid-user", "<RequireAny>"}))
-	c.behind(last, "</RequireAny>", "</RequireAll>")
+	if c.wrapped[first] {
+		return
+	}
+	c.wrapped[first] = true
+	c.opening, c.closing = append(c.opening, first), append(c.closing, last)
+}
+
+// accessSections write what the subrequests meet, at the end of each host; and have
+// sections whose Require lines take the place of those around an access script hold
+// together with it.
+func (c *converter) accessSections() {
+	if !c.asksHosts {
+		return
+	}
+	for _, i := range c.all {
+		if i.Is("Require") && outside(i.Item).Parent != nil && c.insideAccess(outside(i.Item).Parent, i.site) {
+			c.wrapRequire(outside(i.Item).Parent.Children)
+		}
+	}
+	for n, first := range c.opening { // around what else has been put there
+		c.before(first, "<RequireAll>", accessRequire, "<RequireAny>")
+		c.behind(c.closing[n], "</RequireAny>", "</RequireAll>")
+	}
+	lines := []string{
+		"<Location " + quoted(accessURL) + ">",
+		"    AuthType None",
+		"    AuthnzFcgiCheckAuthnProvider " + userProvider + ` RequireBasicAuth Off UserExpr "%{reqenv:REMOTE_USER}" DefaultUser -`,
+		"    AuthMerging Off",
+		"    Require valid-user",
+		"</Location>",
+		"<Location " + quoted(accessURL+"/never") + ">",
+		"    Require all denied",
+		"</Location>",
+	}
+	for _, s := range c.sites {
+		if s.host.Section != nil {
+			c.atEnd(nil, s.host.Section, lines...)
+		} else {
+			c.mainLines = append(c.mainLines, lines...)
+		}
+	}
+}
+
+// insideAccess says whether the Require lines of a section may count for requests
+// that an access script of another section is asked about.
+func (c *converter) insideAccess(section *apacheconf.Item, s *site) bool {
+	class, depth := rank(section)
+	return slices.ContainsFunc(c.all, func(o placedItem) bool {
+		if !o.Is("WSGIAccessScript") || o.Parent == section || o.Parent == nil || o.site != s && o.site != c.main() && s != c.main() {
+			return false
+		}
+		outer, outerDepth := rank(o.Parent)
+		if class == 1 && outer == 1 {
+			a, b := literalDirectory(o.Parent), literalDirectory(section)
+			return a == "" || b == "" || depth >= outerDepth && within(a, b)
+		}
+		if class == 3 && outer == 3 && section.Is("Location") && o.Parent.Is("Location") && len(section.Words)*len(o.Parent.Words) > 0 {
+			return within(strings.TrimRight(o.Parent.Words[0], "/"), strings.TrimRight(section.Words[0], "/")) || o.Parent.Words[0] == "/"
+		}
+		return class >= outer
+	})
 }
 
 // setEnvIf sets a variable before Apache asks who somebody is; SetEnv comes too late.

@@ -105,7 +105,7 @@ func Convert(cfg *apacheconf.Config, o Options) (*Result, error) {
 		o.FS = apacheconf.Machine()
 	}
 	model := apacheconf.NewModel(cfg)
-	c := &converter{options: o, config: cfg, model: model, told: map[*apacheconf.Item]bool{}, refused: slices.Clone(model.Errors)}
+	c := &converter{options: o, config: cfg, model: model, told: map[*apacheconf.Item]bool{}, wrapped: map[*apacheconf.Item]bool{}, refused: slices.Clone(model.Errors)}
 	c.prepare()
 	if c.overridable() {
 		c.accessFiles()
@@ -168,6 +168,12 @@ type converter struct {
 	router     *block
 	hostBlocks []*block
 	mainLines  []string // for the end of the main file
+	// asksHosts: access scripts are asked. wrapped are the first Require lines of
+	// sections that hold together with them; opening has them, and closing the last ones.
+	asksHosts        bool
+	wrapped          map[*apacheconf.Item]bool
+	opening, closing []*apacheconf.Item
+
 	undeclared []string // process groups that nobody has declared
 	// exec: files are run where they lie, by SetHandler wsgi-script.
 	exec bool

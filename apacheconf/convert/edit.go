@@ -82,6 +82,11 @@ func (e *editor) behind(i *apacheconf.Item, lines ...string) {
 	e.replace(i.File, end, end, text)
 }
 
+// before puts lines before a directive or section.
+func (e *editor) before(i *apacheconf.Item, lines ...string) {
+	e.replace(i.File, i.Node.Start, i.Node.Start, layOut(i.File, i.Node.Start, lines))
+}
+
 // inside puts lines at the beginning of a section.
 func (e *editor) inside(section *apacheconf.Item, lines ...string) {
 	e.replace(section.File, section.Node.OpenEnd, section.Node.OpenEnd, layOut(section.File, section.Node.Start, indented(lines)))

@@ -13,12 +13,18 @@ const migratedPort = "MIGRATED_PORT"
 // convertSite writes a configuration for mod_wsgi as its peer has it, and converts
 // it: what somebody gets who leaves mod_wsgi. It returns that of wsgid.
 func convertSite(s *site) (string, error) {
+	peerConf := ""
+	for _, p := range peers() {
+		if p.name == migrated {
+			peerConf = p.conf
+		}
+	}
 	account, user := "", ""
 	if s.user != "" {
 		account, user = s.expand("User ${user}\nGroup ${user}"), "user="+s.user+" group="+s.user
 	}
 	conf := s.expand(httpdConf, "${name}", frontMigrated, "${port}", "${"+migratedPort+"}", "${modules}", wsgiModules, "${account}", account) +
-		s.expand(modWSGIDaemon+"WSGIScriptAlias /"+migrated+" ${dir}/app.py process-group=bench application-group=%{GLOBAL}\n", "${mod_wsgi_user}", user)
+		s.expand(modWSGIDaemon+peerConf, "${mod_wsgi_user}", user)
 	in, err := s.write(frontMigrated+".conf", conf)
 	if err != nil {
 		return "", err

@@ -76,7 +76,9 @@ WSGIScriptAlias /mod_wsgi-dispatch ${dir}/app.py
     WSGIDispatchScript ${dir}/dispatch.py
 </Location>
 `},
-		{name: migrated, title: "wsgid, mod_wsgi's configuration converted", front: frontMigrated, backend: migrated},
+		{name: migrated, title: "wsgid, mod_wsgi's configuration converted", front: frontMigrated, backend: migrated, conf: `
+WSGIScriptAlias /wsgid-migrated ${dir}/app.py process-group=bench application-group=%{GLOBAL}
+`},
 		{name: "uwsgi", title: "uWSGI, mod_proxy_uwsgi", front: frontProxy, backend: "uwsgi", conf: `
 ProxyPass "/uwsgi" "unix:${run}/uwsgi.sock|uwsgi://uwsgi/" iobuffersize=65528
 `},

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"testing"
 )
 
 // Apache is a running httpd with the event MPM.
@@ -17,6 +18,7 @@ type Apache struct {
 	TLS *Client
 	// ErrorLog is the path of its error log.
 	ErrorLog string
+	t        testing.TB
 }
 
 // ApacheOptions of StartApache. In texts, {{.Dir}} and {{.Socket}} are those of
@@ -70,13 +72,18 @@ func (w *World) StartHTTPD(name, conf string) *Apache {
 	return w.startHTTPD(name, func(*Apache) []string { return []string{"-f", conf} })
 }
 
+// Secure is a client that speaks TLS to its port.
+func (a *Apache) Secure() *Client {
+	return NewClient(a.t, fmt.Sprintf("https://127.0.0.1:%d", a.Port))
+}
+
 // startHTTPD starts httpd with the arguments that arguments gives for a port, in the
 // world's directory of that name.
 func (w *World) startHTTPD(name string, arguments func(a *Apache) []string) *Apache {
 	w.T.Helper()
 	program := Need(w.T, "apache2")
 	for attempt := 0; ; attempt++ {
-		a := &Apache{Port: FreePort(w.T), ErrorLog: w.Path(name + "/error.log")}
+		a := &Apache{t: w.T, Port: FreePort(w.T), ErrorLog: w.Path(name + "/error.log")}
 		words := append([]string{program, "-D", "FOREGROUND"}, arguments(a)...)
 		s, report := startServer(w.T, name, fmt.Sprintf("127.0.0.1:%d", a.Port), words, fmt.Sprintf("PORT=%d", a.Port), "RUN="+w.Path(name))
 		if s == nil {

@@ -1,0 +1,118 @@
+package tests
+
+import (
+	"errors"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/wsgid/wsgid/tests/internal/harness"
+)
+
+// TestConvertCoversModWSGI: the sites together have every directive that is in the
+// mod_wsgi of this machine.
+func TestConvertCoversModWSGI(t *testing.T) {
+	t.Parallel()
+	module, err := os.ReadFile("/usr/lib/apache2/modules/mod_wsgi.so")
+	if err != nil {
+		t.Fatalf("%v; as root run: apt-get install -y --no-install-recommends libapache2-mod-wsgi-py3", err)
+	}
+	var all strings.Builder
+	for _, site := range convertedSites {
+		all.WriteString(site.conf)
+		for _, text := range site.files {
+			all.WriteString(text)
+		}
+	}
+	// What is reported as different cannot be compared: New Relic's agent, and an
+	// undocumented wrapper around applications.
+	without := []string{"WSGINewRelicConfigFile", "WSGINewRelicEnvironment", "WSGIApplicationWrapper", "WSGISocketPrefix"}
+	count := 0
+	for _, found := range regexp.MustCompile(`\x00(WSGI[A-Z][A-Za-z0-9]+)\x00`).FindAllSubmatch(module, -1) {
+		count++
+		if name := string(found[1]); !slices.Contains(without, name) && !regexp.MustCompile(`(?m)^\s*<?`+name+`\b`).MatchString(all.String()) {
+			t.Errorf("no site has %s", name)
+		}
+	}
+	if count < 20 {
+		t.Errorf("only %d directives were found in the module", count)
+	}
+}
+
+// TestConvertLog: what applications write goes where the host of their group logs.
+func TestConvertLog(t *testing.T) {
+	w := newWorld(t)
+	w.Write("apps/say.wsgi", sayer)
+	w.Write("logs/here", "")
+	p := startPair(t, w, `
+<VirtualHost *:${PORT}>
+	ServerName a.test
+	ErrorLog {{.Dir}}/logs/a.log
+	WSGIDaemonProcess a user=daemon group=daemon
+	WSGIScriptAlias / {{.Dir}}/apps/say.wsgi process-group=a application-group=%{GLOBAL}
+</VirtualHost>
+`)
+	for _, a := range []*harness.Apache{p.before, p.after} {
+		text := "said-before"
+		if a == p.after {
+			text = "said-after"
+		}
+		if got := a.Get("/?" + text); got.Status != 200 {
+			t.Fatalf("%d: %s", got.Status, got.Body)
+		}
+		harness.Eventually(t, text, func() error {
+			if content, err := os.ReadFile(w.Path("logs/a.log")); err != nil || !strings.Contains(string(content), text) {
+				return errors.Join(err, errors.New(string(content)))
+			}
+			return nil
+		})
+	}
+}
+
+// TestConvertStreams: the pieces of a response reach the client one by one.
+func TestConvertStreams(t *testing.T) {
+	w := newWorld(t)
+	w.Write("apps/stream.wsgi", `
+import os, time
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    yield b"first"
+    while not os.path.exists(environ["QUERY_STRING"]):
+        time.sleep(0.01)
+    yield b"second"
+`)
+	p := startPair(t, w, `
+WSGIDaemonProcess a user=daemon group=daemon
+WSGIScriptAlias / {{.Dir}}/apps/stream.wsgi process-group=a application-group=%{GLOBAL}
+`)
+	s := &beside{world: w, apache: p.after}
+	response := s.streamed(t, "/?"+w.Path("go-on"))
+	piece := make([]byte, 5)
+	if _, err := response.Body.Read(piece); err != nil || string(piece) != "first" {
+		t.Fatalf("%q %v", piece, err)
+	}
+	w.Write("go-on", "")
+	if rest := make([]byte, 6); true {
+		if _, err := response.Body.Read(rest); err != nil && string(rest) != "second" {
+			t.Fatalf("%q %v", rest, err)
+		}
+	}
+}
+
+// TestConvertEmbeddedToGroup: what ran inside of Apache has processes of its own.
+func TestConvertEmbeddedToGroup(t *testing.T) {
+	w := newWorld(t)
+	putScript(t, w, "apps/a.wsgi")
+	p := startPair(t, w, "WSGIScriptAlias /a {{.Dir}}/apps/a.wsgi\n", "--embedded-to-group", "own")
+	var one, two struct {
+		UID     int
+		Environ map[string]any
+	}
+	p.before.Get("/a").JSON(t, &one)
+	p.after.Get("/a").JSON(t, &two)
+	if one.UID != two.UID || one.Environ["mod_wsgi.process_group"] != "" || two.Environ["mod_wsgi.process_group"] != "own" || two.Environ["SCRIPT_NAME"] != "/a" {
+		t.Errorf("before %+v, after %+v", one, two)
+	}
+}
