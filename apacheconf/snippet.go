@@ -80,7 +80,7 @@ func chooseListener(cfg *config.Config, name string) (*config.Listener, error) {
 	var names []string
 	for i := range cfg.Listeners {
 		l := &cfg.Listeners[i]
-		if l.Kind == config.ListenHTTP {
+		if l.Kind == config.ListenHTTP || l.NoResponder {
 			continue
 		}
 		place := l.Path + l.Address // one of them is empty

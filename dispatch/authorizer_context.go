@@ -27,13 +27,6 @@ var askingSettings = []struct {
 	{"require", setRequire},
 }
 
-// requireSetting is the place of the last of them.
-const requireSetting = 3
-
-// wsgiGroupParameter names groups with spaces between, for the one question about
-// them; WSGID_REQUIRE says the same and more.
-const wsgiGroupParameter = "WSGID_WSGI_GROUP"
-
 // askingSetting finds one by the name of its parameter; -1: there is none. They
 // have no effect on requests that are served.
 func askingSetting(name []byte) int {
@@ -70,9 +63,6 @@ func (x *exchange) askingContext(g *guard) (*guard, *refusal) {
 		} else if _, ok := settingOf[string(p.name)]; !ok && !isMark(p.name) && x.listener.TrustFrontServer {
 			return nil, refuse(errcode.WrongSetting, "parameter", string(p.name), "value", string(p.value), "reason", "there is no such parameter")
 		}
-	}
-	if groups := strings.Fields(x.env.mark(wsgiGroupParameter)); len(groups) > 0 && string(x.env.apacheRole) == "AUTHORIZER" && values[requireSetting] == "" {
-		values[requireSetting] = `wsgi-group "` + strings.Join(groups, `" "`) + `"`
 	}
 	var own *guard
 	for i, s := range askingSettings {

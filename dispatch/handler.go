@@ -19,7 +19,7 @@ const (
 // isMark reports whether a parameter is one of these, and no setting.
 func isMark(name []byte) bool {
 	switch string(name) {
-	case execParameter, handlerParameter, hostParameter, wsgiGroupParameter:
+	case execParameter, handlerParameter, hostParameter:
 		return true
 	}
 	return askingSetting(name) >= 0

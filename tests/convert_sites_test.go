@@ -18,10 +18,11 @@ WSGIScriptAlias /dir/ {{.Dir}}/apps/dir/
 WSGIScriptAlias /deep {{.Dir}}/apps/dir/one.py/more
 WSGIScriptAliasMatch "^/m/([a-z]+)" {{.Dir}}/apps/$1.wsgi
 Alias /a/static {{.Dir}}/docs/static
+ErrorDocument 404 "not here"
 `,
 		probes: []probe{
-			get("/a"), get("/a/"), get("/a/x%20y/z?q=1&r=%2F"), get("/apple"), get("/a/static/x.txt"), get("/b/c"), get("/b/c/d"), get("/b"),
-			get("/dir/one.py"), get("/dir/one.py/info"), get("/dir/sub/two.py/x"), get("/dir/missing"), get("/dir/"), get("/dir/sub"),
+			get("/a"), get("/a/"), get("/dir/sub/missing/x"), get("/dir/sub/"), get("/dir"), {method: "POST", path: "/dir/one.py/x?read=1", body: "abc"}, get("/a/x%20y/z?q=1&r=%2F"), get("/apple"), get("/a/static/x.txt"), get("/b/c"), get("/b/c/d"), get("/b"),
+			get("/dir/one.py"), get("/dir/one.py/info"), get("/dir/sub/two.py/x"), {method: "GET", path: "/dir/missing", apache: true}, get("/dir/"), {method: "GET", path: "/m/missing", apache: true}, get("/dir/sub"),
 			get("/deep/x"), get("/deep"), get("/m/a/x"), get("/m/b"), get("/m/missing"), get("/m/A"), get("/"), get("/static/x.txt"),
 			{method: "POST", path: "/a?read=1", body: strings.Repeat("x", 100)}, {method: "POST", path: "/a/x?read=1", body: strings.Repeat("x", 300000)},
 			{method: "HEAD", path: "/a/h"}, {method: "OPTIONS", path: "/a"}, {method: "FOO", path: "/a"},

@@ -134,10 +134,11 @@ func (c *converter) fileSections(m *mount) [][]string {
 	case m.dir:
 		dir, files = m.file, matchedFiles(m.source.Target)
 	}
-	inner := []string{
-		"SetHandler " + quoted(c.handler()),
-		"SetEnv ap_trust_cgilike_cl 1",
+	inner := []string{"SetHandler " + quoted(c.handler())}
+	if m.dir { // what is missing is Apache's own 404, with its ErrorDocument
+		inner = []string{`<If "-e %{REQUEST_FILENAME}">`, "    " + inner[0], "</If>"}
 	}
+	inner = append(inner, "SetEnv ap_trust_cgilike_cl 1")
 	if c.isOn(m, "WSGIPassAuthorization", false) {
 		inner = append(inner, "CGIPassAuth On")
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/wsgid/wsgid/apacheconf"
+	"github.com/wsgid/wsgid/internal/wire"
 )
 
 // hosts writes a virtual_host for each site that wsgid serves something of, and
@@ -134,22 +135,20 @@ func fixed(value string) bool { return value == "%{GLOBAL}" || !strings.HasPrefi
 // permissions sets what the contexts of Apache may change of a mount, and bounds
 // the process groups that they may choose to those which they name.
 func (c *converter) permissions(b *block, m *mount, group string) {
-	var allowed []string
+	allowed := wire.OverrideNames(false)
 	changed := false
 	for _, r := range requests {
 		_, fixes := m.fixes(r.directive)
 		_, varies := c.value(m, r.directive)
-		allow := r.byDefault && !fixes || varies && !fixes
-		if m.kind == "handler_script" && r.option == "callable_object" {
-			allow = r.byDefault
+		switch at := slices.Index(allowed, r.option); {
+		case m.kind == "handler_script" && r.option == "callable_object":
+		case fixes && at >= 0:
+			allowed, changed = slices.Delete(allowed, at, at+1), true
+		case varies && !fixes && at < 0:
+			allowed, changed = append(allowed, r.option), true
 		}
-		if allow {
-			allowed = append(allowed, r.option)
-		}
-		changed = changed || allow != r.byDefault
 	}
 	if changed {
-		allowed = append(allowed, "accept_path_info", "error_override", "pass_authorization")
 		slices.Sort(allowed)
 		b.list("allow_override", allowed)
 	}

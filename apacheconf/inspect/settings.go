@@ -65,12 +65,11 @@ func (i *inspector) timeouts() {
 
 // variables finds settings that wsgid does not take.
 func (i *inspector) variables() {
-	known := map[string]bool{"WSGID_EXEC_CGI": true, "WSGID_HANDLER": true, "WSGID_VIRTUAL_HOST": true, "WSGID_AUTH_REQUEST": true,
-		"WSGID_AUTH_USER_SCRIPT": true, "WSGID_AUTH_GROUP_SCRIPT": true, "WSGID_ACCESS_SCRIPT": true, "WSGID_WSGI_GROUP": true}
+	known := map[string]bool{"WSGID_EXEC_CGI": true, "WSGID_HANDLER": true, "WSGID_VIRTUAL_HOST": true, "WSGID_AUTH_REQUEST": true}
 	for _, name := range wire.OverrideNames(true) {
 		known["WSGID_"+strings.ToUpper(name)] = true
 	}
-	trusted := i.wsgid.Trusts()
+	trusted := i.wsgid.Trusts() || i.wsgid.TrustsAsking()
 	for _, item := range i.items {
 		name := ""
 		switch {
