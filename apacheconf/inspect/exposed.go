@@ -31,7 +31,7 @@ func Scripts(c *config.Config) []string {
 		}
 	}
 	for _, m := range c.Mounts() {
-		if !m.Root && !(m.Match && m.Append != "") {
+		if !m.Root && (!m.Match || m.Append == "") {
 			add(m.Target)
 		}
 	}
