@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -131,9 +130,11 @@ func onlyGroup(names []string) string {
 
 // servingGroups are the names of the groups that take requests.
 func (c *Config) servingGroups() []string {
-	var names []string
+	names := make([]string, 0, len(c.DaemonProcesses))
+	seen := make(map[string]bool, len(c.DaemonProcesses))
 	for i := range c.DaemonProcesses {
-		if p := &c.DaemonProcesses[i]; !p.Service() && !slices.Contains(names, p.Name) {
+		if p := &c.DaemonProcesses[i]; !p.Service() && !seen[p.Name] {
+			seen[p.Name] = true
 			names = append(names, p.Name)
 		}
 	}

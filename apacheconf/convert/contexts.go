@@ -56,11 +56,11 @@ func (c *converter) request(r *request, i placedItem, host bool) {
 	case host:
 		c.commentOut(i.Item)
 		c.report(i.Item, Converted, "%s of the mounts", r.option)
-	case c.needed(i.Parent, r.directive):
+	case c.needed(i, r.directive):
 		c.collide(r, i)
 		c.commentOut(i.Item, c.setEnv(r, settings[r.directive].Words))
 		c.report(i.Item, Converted, "SetEnv %s", r.parameter)
-	case c.reachesAny(i.Parent):
+	case c.reachesAny(i):
 		c.commentOut(i.Item)
 		c.report(i.Item, Converted, "%s of the mounts", r.option)
 	default:
@@ -111,16 +111,16 @@ func (c *converter) variesSomewhere(s *site, directive string) bool {
 	})
 }
 
-func (c *converter) reachesAny(section *apacheconf.Item) bool {
-	return slices.ContainsFunc(c.sites, func(s *site) bool {
-		return slices.ContainsFunc(s.everything(), func(m *mount) bool { return c.reaches(section, m) != never })
+func (c *converter) reachesAny(i placedItem) bool {
+	return slices.ContainsFunc(c.concernedBy(i.site), func(s *site) bool {
+		return slices.ContainsFunc(s.everything(), func(m *mount) bool { return c.reaches(i.Parent, m) != never })
 	})
 }
 
 // collide reports a context that has to set an option for one mount and reaches
 // another whose own directive decides.
 func (c *converter) collide(r *request, i placedItem) {
-	for _, s := range c.sites {
+	for _, s := range c.concernedBy(i.site) {
 		for _, m := range s.mounts {
 			if _, fixes := m.fixes(r.directive); fixes && !m.hidden && c.reaches(i.Parent, m) != never {
 				c.fail(i.Problem("write the option at every WSGIScriptAlias that the section concerns, or at none", "%s decides at %s already, and for other requests here", r.alias, m.item.Position()))
@@ -176,6 +176,18 @@ func knownHeaders(words []string) []string {
 		}
 	}
 	return known
+}
+
+// errorDocuments: pages for errors that wsgid finds are its own.
+func (c *converter) errorDocuments() {
+	for _, i := range c.all {
+		if !i.Is("ErrorDocument") || len(i.Words) == 0 || !strings.HasPrefix(i.Words[0], "5") {
+			continue
+		}
+		if item := c.hostValue(i.site, "WSGIErrorOverride"); item == nil || !on(item) {
+			c.note("%s: an error that wsgid finds, such as an application that raises, has wsgid's own page and not this one. ProxyErrorOverride On in the section of the script has it stand for all errors, those of the application's own making included.", i.Position())
+		}
+	}
 }
 
 // leftovers reports what no step has taken up: nothing is dropped silently.

@@ -129,6 +129,7 @@ func Convert(cfg *apacheconf.Config, o Options) (*Result, error) {
 	c.authentication()
 	c.convertAccess()
 	c.leftovers()
+	c.errorDocuments()
 	c.proxyBlock()
 	c.undeclaredGroups()
 	if len(c.refused) > 0 {

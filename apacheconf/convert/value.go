@@ -131,8 +131,9 @@ func (c *converter) isOn(m *mount, directive string, fallback bool) bool {
 // needed says whether the setting of a scope has to travel with requests: what a
 // context says for all requests of a mount stands in wsgid's configuration, unless
 // another context can say otherwise for some of them.
-func (c *converter) needed(scope *apacheconf.Item, directive string) bool {
-	for _, s := range c.sites {
+func (c *converter) needed(i placedItem, directive string) bool {
+	scope := i.Parent
+	for _, s := range c.concernedBy(i.site) {
 		for _, m := range s.everything() {
 			if _, fixed := m.fixes(directive); fixed {
 				continue
@@ -148,6 +149,15 @@ func (c *converter) needed(scope *apacheconf.Item, directive string) bool {
 		}
 	}
 	return false
+}
+
+// concernedBy are the sites for which what stands in one counts: the main server's is
+// every site's.
+func (c *converter) concernedBy(s *site) []*site {
+	if s == c.main() {
+		return c.sites
+	}
+	return []*site{s}
 }
 
 // everything that a site serves.

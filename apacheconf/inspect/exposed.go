@@ -58,6 +58,7 @@ type tree struct {
 	item        *apacheconf.Item
 	host        *apacheconf.Item // its <VirtualHost>; nil: the main server
 	url, target string
+	prefix      string // of what lies below it
 }
 
 // Exposed finds those of the paths that lie where Apache hands files out: below a
@@ -74,9 +75,9 @@ func Exposed(c *apacheconf.Config, paths []string) []Exposure {
 				walk(i.Children, i)
 				continue
 			case i.Is("DocumentRoot") && len(i.Words) == 1:
-				trees = append(trees, tree{i, host, "/", path.Clean(i.Words[0])})
+				trees = append(trees, tree{item: i, host: host, url: "/", target: path.Clean(i.Words[0])})
 			case i.Is("Alias") && len(i.Words) == 2:
-				trees = append(trees, tree{i, host, i.Words[0], path.Clean(i.Words[1])})
+				trees = append(trees, tree{item: i, host: host, url: i.Words[0], target: path.Clean(i.Words[1])})
 			case i.Is("Directory"), i.Is("Files"), i.Is("FilesMatch"), i.Is("Location"):
 				sections = append(sections, i)
 			}
@@ -87,9 +88,13 @@ func Exposed(c *apacheconf.Config, paths []string) []Exposure {
 	}
 	walk(c.Items, nil)
 	var found []Exposure
+	for n := range trees {
+		trees[n].prefix = strings.TrimRight(trees[n].target, "/") + "/"
+	}
 	for _, name := range paths {
+		dir := name + "/"
 		for _, t := range trees {
-			rest, below := strings.CutPrefix(name+"/", strings.TrimRight(t.target, "/")+"/")
+			rest, below := strings.CutPrefix(dir, t.prefix)
 			if !below || rest == "" && t.url != "/" && served(sections, t, name) {
 				continue
 			}
