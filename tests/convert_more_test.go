@@ -116,3 +116,53 @@ func TestConvertEmbeddedToGroup(t *testing.T) {
 		t.Errorf("before %+v, after %+v", one, two)
 	}
 }
+
+// TestConvertCommand: what the command writes, shows and refuses.
+func TestConvertCommand(t *testing.T) {
+	w := newWorld(t)
+	in := w.Write("etc/httpd.conf", "ErrorLog ${LOGS}/e.log\nWSGIDaemonProcess web\nWSGIScriptAlias / /srv/a.wsgi process-group=web\n")
+	w.Write("etc/envvars", "export LOGS="+w.Path("logs")+"\n")
+	w.Write("logs/here", "")
+	run := func(args ...string) (int, string, string) {
+		t.Helper()
+		return w.CLI(append([]string{"apache", "convert"}, args...)...)
+	}
+	out := w.Path("out")
+	if code, text, errs := run("--in", in, "--out-dir", out, "--dry-run"); code != 0 || !strings.Contains(text, "+++ "+out+"/httpd.conf") || !strings.Contains(text, "+daemon_process \"web\" {") || harness.Exists(out) {
+		t.Errorf("%d: %s%s", code, text, errs)
+	}
+	code, text, errs := run("--in", in, "--out-dir", out, "--report")
+	if code != 0 || !strings.Contains(text, "WSGIDaemonProcess web") || !strings.Contains(text, "converted") || !strings.Contains(errs, "written: "+out+"/httpd.conf") {
+		t.Errorf("%d: %s%s", code, text, errs)
+	}
+	hcl, err := os.ReadFile(out + "/wsgid.hcl")
+	if err != nil || !strings.Contains(string(hcl), `error_log        = "`+w.Path("logs/e.log")+`"`) {
+		t.Errorf("%v: %s", err, hcl)
+	}
+	if code, _, errs := run("--in", in, "--out-dir", out); code != 1 || !strings.Contains(errs, "is there already: take another --out-dir, or --force") {
+		t.Errorf("%d: %s", code, errs)
+	}
+	if code, _, errs := run("--in", in, "--out-dir", out, "--force", "--env", "LOGS="+w.Path("other")); code != 0 {
+		t.Errorf("%d: %s", code, errs)
+	}
+	if hcl, err := os.ReadFile(out + "/wsgid.hcl"); err != nil || !strings.Contains(string(hcl), w.Path("other/e.log")) {
+		t.Errorf("%v: %s", err, hcl)
+	}
+	for _, row := range []struct {
+		args  []string
+		code  int
+		error string
+	}{
+		{[]string{"--in", in}, 2, "needs --in and --out-dir"},
+		{[]string{"--in", "/nonexistent", "--out-dir", out}, 1, "/nonexistent"},
+		{[]string{"--in", in, "--out-dir", out, "--env", "X"}, 2, "write NAME=value"},
+		{[]string{"--in", in, "--out-dir", out, "--apache-version", "new"}, 2, "write such as 2.4.62"},
+		{[]string{"--in", in, "--out-dir", out, "--envvars", "/nonexistent"}, 1, "/nonexistent"},
+		{[]string{"--in", out + "/httpd.conf", "--out-dir", w.Path("again")}, 1, "there is nothing to convert"},
+		{[]string{"--in", w.Write("digest.conf", "<Location /x>\nAuthDigestProvider wsgi\nWSGIAuthUserScript /srv/a.py\n</Location>\n"), "--out-dir", w.Path("digest")}, 1, "the site would not be served as before: see what DIFFERS"},
+	} {
+		if code, _, errs := run(row.args...); code != row.code || !strings.Contains(errs, row.error) {
+			t.Errorf("%q: %d, want %d with %q: %s", row.args, code, row.code, row.error, errs)
+		}
+	}
+}

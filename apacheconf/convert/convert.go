@@ -2,6 +2,7 @@ package convert
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -93,7 +94,11 @@ func (e *RefusedError) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Convert converts a configuration. The error is a *RefusedError where it is wrong.
+// ErrNothing is the error about a configuration that has nothing of mod_wsgi.
+var ErrNothing = errors.New("nothing of mod_wsgi is in force in this configuration")
+
+// Convert converts a configuration. The error is a *RefusedError where it is wrong,
+// or ErrNothing.
 func Convert(cfg *apacheconf.Config, o Options) (*Result, error) {
 	if o.Socket == "" {
 		o.Socket = "/run/wsgid/wsgid.sock"
@@ -116,8 +121,7 @@ func Convert(cfg *apacheconf.Config, o Options) (*Result, error) {
 	}
 	c.result.Warnings = append(slices.Clone(cfg.Warnings), model.Warnings...)
 	if !c.concerned() {
-		c.result.HCL = []byte("# Nothing of mod_wsgi is in force in this configuration.\n")
-		return &c.result, nil
+		return nil, ErrNothing
 	}
 	c.modules()
 	c.server()

@@ -136,6 +136,21 @@ func TestText(t *testing.T) {
 	}
 }
 
+// TestNothing: a configuration without mod_wsgi is not converted, and one that was
+// converted neither.
+func TestNothing(t *testing.T) {
+	if _, err := convertFiles(t, map[string]string{"/etc/apache2/apache2.conf": "Listen 80\n<IfModule mod_perl.c>\nWSGIScriptAlias / /x\n</IfModule>\n"}, Options{}); !errors.Is(err, ErrNothing) {
+		t.Error(err)
+	}
+	result, err := convertFiles(t, map[string]string{"/etc/apache2/apache2.conf": "WSGIScriptAlias / /s/a.wsgi\n"}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := convertFiles(t, map[string]string{"/etc/apache2/apache2.conf": string(result.Files[0].After)}, Options{}); !errors.Is(err, ErrNothing) {
+		t.Error(err)
+	}
+}
+
 // TestIncludes: what includes a changed file includes its copy, and a pattern finds
 // all its files there; what does not change stays where it is.
 func TestIncludes(t *testing.T) {
@@ -355,7 +370,7 @@ func FuzzConvert(f *testing.F) {
 		result, err := Convert(cfg, Options{OutDir: "/new", FS: filesOf(nil)})
 		var refused *RefusedError
 		if err != nil {
-			if !errors.As(err, &refused) {
+			if !errors.As(err, &refused) && !errors.Is(err, ErrNothing) {
 				t.Fatal(err)
 			}
 			return

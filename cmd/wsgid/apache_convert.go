@@ -128,6 +128,9 @@ func convertConfiguration(f *convertFlags) (*convert.Result, error) {
 	}
 	result, err := convert.Convert(cfg, convert.Options{OutDir: f.out, Socket: f.socket, AuthAddress: f.auth, DocumentRoot: f.root, EmbeddedGroup: f.embedded})
 	if err != nil {
+		if errors.Is(err, convert.ErrNothing) {
+			return nil, failf("%s: %w: there is nothing to convert", f.in, err)
+		}
 		return nil, failf("nothing is converted:\n%w", err)
 	}
 	return result, nil
