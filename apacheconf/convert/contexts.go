@@ -178,6 +178,16 @@ func knownHeaders(words []string) []string {
 	return known
 }
 
+// replaced says whether another directive of the name comes later at server level.
+func (c *converter) replaced(i placedItem) bool {
+	for _, items := range c.model.Others {
+		if items[0] != i.Item && items[0].Is(i.Name) {
+			return true
+		}
+	}
+	return false
+}
+
 // errorDocuments: pages for errors that wsgid finds are its own.
 func (c *converter) errorDocuments() {
 	for _, i := range c.all {
@@ -201,7 +211,12 @@ func (c *converter) leftovers() {
 			}
 			c.report(i.Item, outcome, "mod_wsgi 6 has none: %s", why)
 		}
-		if apacheconf.OfWSGI(i.Name) && !c.told[i.Item] {
+		switch {
+		case !apacheconf.OfWSGI(i.Name) || c.told[i.Item]:
+		case c.replaced(i):
+			c.commentOut(i.Item)
+			c.report(i.Item, NotNeeded, "another one of this name comes later and counts")
+		default:
 			c.commentOut(i.Item)
 			c.report(i.Item, Differs, "wsgid has nothing like it")
 		}

@@ -136,6 +136,18 @@ func TestText(t *testing.T) {
 	}
 }
 
+// TestTwice: of a directive that stands twice at server level the last one counts, and
+// the first one is told as what it is.
+func TestTwice(t *testing.T) {
+	result, err := convertFiles(t, map[string]string{"/etc/apache2/apache2.conf": "WSGIRestrictStdout Off\nWSGIPythonHome /a\nWSGISocketPrefix /x\nWSGIPythonHome /b\nWSGIRestrictStdout On\nWSGISocketPrefix /y\nWSGIScriptAlias / /s/a.wsgi\n"}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(result.Report) != 7 || result.Differs() || !strings.Contains(string(result.HCL), `python_home      = "/b"`) || !strings.Contains(string(result.HCL), "restrict_stdout = true") {
+		t.Errorf("%+v\n%s", result.Report, result.HCL)
+	}
+}
+
 // TestNothing: a configuration without mod_wsgi is not converted, and one that was
 // converted neither.
 func TestNothing(t *testing.T) {

@@ -67,8 +67,8 @@ func (c *converter) daemons() {
 		b := &block{kind: "daemon_process", label: name, comment: "For what ran in Apache itself (--embedded-to-group)."}
 		c.account(b, "", "")
 		c.daemonDefaults(b)
-		if items := c.model.Others["WSGIPythonPath"]; len(items) > 0 {
-			b.list("python_path", paths(items[0].Words[0]))
+		if i := c.first("WSGIPythonPath"); i != nil {
+			b.list("python_path", paths(i.Words[0]))
 		}
 		c.blocks = append(c.blocks, b)
 	}
@@ -81,11 +81,11 @@ func (c *converter) daemonDefaults(b *block) {
 	b.number("queue_timeout", 0)
 	b.number("startup_timeout", 0)
 	b.number("max_interpreters", 0)
-	if items := c.model.Others["WSGIPythonHome"]; len(items) > 0 {
-		b.text("python_home", items[0].Words[0])
+	if i := c.first("WSGIPythonHome"); i != nil {
+		b.text("python_home", i.Words[0])
 	}
 	c.commonPython(b)
-	if items := c.model.Others["WSGIDestroyInterpreter"]; len(items) > 0 && !on(items[0]) {
+	if i := c.first("WSGIDestroyInterpreter"); i != nil && !on(i) {
 		b.truth("destroy_interpreter", false)
 	}
 }

@@ -58,48 +58,32 @@ func (c *converter) pythonOptions() {
 		c.commentOut(i)
 		c.report(i, Converted, "%s", where)
 	}
-	last := func(name string) *apacheconf.Item {
-		items := c.model.Others[name]
-		for _, i := range c.all { // the last one counts
-			if i.Is(name) && len(items) > 0 && i.Item != items[0] && i.Parent == nil {
-				c.commentOut(i.Item)
-				c.report(i.Item, NotNeeded, "another one of this name comes later and counts")
-			}
-		}
-		if len(items) == 0 {
-			return nil
-		}
-		return items[0]
-	}
-	for _, name := range []string{"WSGISocketPrefix", "WSGISocketRotation", "WSGIAcceptMutex"} {
-		last(name)
-	}
-	if i := last("WSGIPythonHome"); i != nil {
+	if i := c.first("WSGIPythonHome"); i != nil {
 		c.router.text("python_home", i.Words[0])
 		done(i, "router python_home, and of groups without one of their own")
 	}
-	if i := last("WSGIPythonPath"); i != nil {
+	if i := c.first("WSGIPythonPath"); i != nil {
 		c.router.list("python_path", paths(i.Words[0]))
 		done(i, "router python_path")
 	}
-	if i := last("WSGIPythonEggs"); i != nil {
+	if i := c.first("WSGIPythonEggs"); i != nil {
 		c.router.text("python_eggs", i.Words[0])
 		done(i, "router python_eggs")
 	}
-	if i := last("WSGISwitchInterval"); i != nil {
+	if i := c.first("WSGISwitchInterval"); i != nil {
 		c.router.set("switch_interval", i.Words[0])
 		done(i, "router switch_interval")
 	}
-	if i := last("WSGIPythonOptimize"); i != nil {
+	if i := c.first("WSGIPythonOptimize"); i != nil {
 		done(i, "python_optimize of router and groups")
 	}
-	if i := last("WSGIDontWriteBytecode"); i != nil {
+	if i := c.first("WSGIDontWriteBytecode"); i != nil {
 		done(i, "python_dont_write_bytecode of router and groups")
 	}
-	if i := last("WSGIDestroyInterpreter"); i != nil {
+	if i := c.first("WSGIDestroyInterpreter"); i != nil {
 		done(i, "destroy_interpreter of the groups")
 	}
-	if i := last("WSGIPythonHashSeed"); i != nil {
+	if i := c.first("WSGIPythonHashSeed"); i != nil {
 		done(i, "python_hash_seed of router and groups")
 		if strings.EqualFold(i.Words[0], "random") {
 			c.note("%s: WSGIPythonHashSeed random gives the seed 0 in mod_wsgi, and a random one in wsgid.", i.Position())
@@ -108,17 +92,26 @@ func (c *converter) pythonOptions() {
 	for _, i := range c.model.Others["WSGIPythonWarnings"] {
 		done(i, "python_warnings of router and groups")
 	}
-	if i := last("WSGIRestrictEmbedded"); i != nil {
+	if i := c.first("WSGIRestrictEmbedded"); i != nil {
 		if on(i) {
 			c.router.truth("restrict_embedded", true)
 		}
 		done(i, "router restrict_embedded")
 	}
-	if i := last("WSGICaseSensitivity"); i != nil {
+	if i := c.first("WSGICaseSensitivity"); i != nil {
 		c.router.truth("case_sensitivity", on(i))
 		done(i, "router case_sensitivity")
 	}
 	c.commonPython(c.router)
+}
+
+// first is the directive of that name at server level that counts, which is the last
+// one, or the first of those that add up; nil: there is none.
+func (c *converter) first(name string) *apacheconf.Item {
+	if items := c.model.Others[name]; len(items) > 0 {
+		return items[0]
+	}
+	return nil
 }
 
 func on(i *apacheconf.Item) bool { return strings.EqualFold(i.Words[0], "On") }
@@ -126,19 +119,13 @@ func on(i *apacheconf.Item) bool { return strings.EqualFold(i.Words[0], "On") }
 // commonPython sets what stands at server level and holds for embedded Python and
 // for groups.
 func (c *converter) commonPython(b *block) {
-	first := func(name string) *apacheconf.Item {
-		if items := c.model.Others[name]; len(items) > 0 {
-			return items[0]
-		}
-		return nil
-	}
-	if i := first("WSGIPythonOptimize"); i != nil {
+	if i := c.first("WSGIPythonOptimize"); i != nil {
 		b.number("python_optimize", min(2, max(0, apacheconf.Atoi(i.Words[0]))))
 	}
-	if i := first("WSGIDontWriteBytecode"); i != nil {
+	if i := c.first("WSGIDontWriteBytecode"); i != nil {
 		b.truth("python_dont_write_bytecode", on(i))
 	}
-	if i := first("WSGIPythonHashSeed"); i != nil {
+	if i := c.first("WSGIPythonHashSeed"); i != nil {
 		if strings.EqualFold(i.Words[0], "random") {
 			b.text("python_hash_seed", "random")
 		} else {
