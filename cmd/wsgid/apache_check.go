@@ -94,7 +94,7 @@ func (f *apacheCheck) run(ctx context.Context, out, log io.Writer) error {
 	for i := range wsgid.Listeners {
 		if l := &wsgid.Listeners[i]; l.Kind == config.ListenUnix {
 			findings = append(findings, probeAs(user, group, l.Path)...)
-			findings = append(findings, selinuxFinding(l.Path)...)
+			findings = append(findings, selinuxFinding(l.Path, selinuxLabel(l.Path))...)
 		}
 	}
 	if f.json {

@@ -176,7 +176,7 @@ func closed(name, group, socket string) (what string, write []string) {
 		}
 		return fmt.Sprintf("the socket has the mode %04o and another group", info.Mode().Perm()), []string{`listen "unix" { group = "` + group + `" }`}
 	}
-	return "permission denied; SELinux or AppArmor may refuse it", selinuxAdvice(socket)
+	return "permission denied; SELinux or AppArmor may refuse it", adviceFor(socket)
 }
 
 // may says whether mode and owner let somebody do something: 1 enter, 2 write.
@@ -209,15 +209,19 @@ func selinuxLabel(name string) string {
 
 // selinuxAdvice is what has SELinux let Apache connect.
 func selinuxAdvice(socket string) []string {
-	if selinuxLabel(socket) == "" {
-		return nil
-	}
 	return []string{"semanage fcontext -a -t httpd_var_run_t '" + filepath.Dir(socket) + "(/.*)?' && restorecon -R " + filepath.Dir(socket), "setsebool -P httpd_can_network_connect on   # for listen \"tcp\""}
 }
 
+// adviceFor is selinuxAdvice where there are labels.
+func adviceFor(socket string) []string {
+	if selinuxLabel(socket) == "" {
+		return nil
+	}
+	return selinuxAdvice(socket)
+}
+
 // selinuxFinding warns of a label that Apache's policy does not know.
-func selinuxFinding(socket string) []inspect.Finding {
-	label := selinuxLabel(socket)
+func selinuxFinding(socket, label string) []inspect.Finding {
 	if label == "" || strings.Contains(label, ":httpd_") {
 		return nil
 	}
