@@ -17,11 +17,11 @@ func openLog(c config.Log) (hclog.Logger, func(), error) {
 	done := func() {}
 	if c.Destination != "stderr" {
 		// Applications write into it through us only; others of the group may read.
-		file, err := os.OpenFile(c.Destination, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
+		file, err := logwriter.OpenFile(c.Destination, false)
 		if err != nil {
-			return nil, nil, failf("opening the log: %w", err)
+			return nil, nil, failf("%w", err)
 		}
-		destination, done = file, func() { file.Close() }
+		destination, done = file, file.Close
 	}
 	options := hclog.LoggerOptions{
 		Name:       "wsgid",
