@@ -20,6 +20,11 @@ var SnippetServers = []string{"apache", "nginx", "caddy", "lighttpd"}
 // is served by wsgid. listener is the path or address of one of its FastCGI
 // listeners; empty: the one that fits best. The error says what cannot be written.
 func Snippet(cfg *config.Config, server, listener string) (string, error) {
+	for i := range cfg.VirtualHosts {
+		if h := &cfg.VirtualHosts[i]; h.ID != "" {
+			return "", fmt.Errorf("virtual_host %q has the id %q, by which the web server chooses it: its configuration is there already (wsgid apache convert writes both)", h.Name, h.ID)
+		}
+	}
 	l, err := chooseListener(cfg, listener)
 	if err != nil {
 		return "", err

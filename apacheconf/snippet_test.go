@@ -81,6 +81,7 @@ func TestSnippetErrors(t *testing.T) {
 		"no such listener":  {unixListener + mounted("/", ""), "apache", "/run/x.sock", `there is no FastCGI listener "/run/x.sock"; there are /run/w/w.sock`},
 		"HTTP alone":        {"listen \"http\" {\n  address = \"127.0.0.1:8000\"\n}\n" + mounted("/", ""), "apache", "", "there is no listener for a web server"},
 		"a blank for nginx": {unixListener + mounted("/a b", ""), "nginx", "", `"/a b" cannot be written for nginx`},
+		"chosen by id":      {strings.Replace(unixListener, "path", "trust_front_server = true\n  path", 1) + "virtual_host \"a.test\" {\n  id = \"a\"\n" + mounted("/", "") + "}\n", "apache", "", "wsgid apache convert writes both"},
 		"a variable":        {unixListener + mounted("/a$${x}", ""), "apache", "", "takes ${ for a variable"},
 	} {
 		t.Run(name, func(t *testing.T) {
