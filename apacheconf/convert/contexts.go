@@ -20,9 +20,9 @@ func (c *converter) contexts() {
 		case r != nil:
 			c.request(r, i, host)
 		case i.Is("WSGIPassAuthorization"):
-			c.passAuthorization(i, host)
+			c.becomes("CGIPassAuth", i, host)
 		case i.Is("WSGIErrorOverride"):
-			c.errorOverride(i, host)
+			c.becomes("ProxyErrorOverride", i, host)
 		case onlyHere[strings.ToLower(i.Name)] != "":
 			c.commentOut(i.Item)
 			outcome := NotNeeded
@@ -130,27 +130,16 @@ func (c *converter) collide(r *request, i placedItem) {
 	}
 }
 
-// passAuthorization becomes CGIPassAuth, which stands in directory contexts alone:
-// for a whole host the sections of the mounts have it.
-func (c *converter) passAuthorization(i placedItem, host bool) {
+// becomes converts a directive into one of Apache's own, which stands in directory
+// contexts alone: for a whole host the sections of the mounts have it.
+func (c *converter) becomes(name string, i placedItem, host bool) {
 	if host {
 		c.commentOut(i.Item)
-		c.report(i.Item, Converted, "CGIPassAuth %s where the scripts are", onOff(i.Item))
+		c.report(i.Item, Converted, "%s %s where the scripts are", name, onOff(i.Item))
 		return
 	}
-	c.commentOut(i.Item, "CGIPassAuth "+onOff(i.Item))
-	c.report(i.Item, Converted, "CGIPassAuth %s", onOff(i.Item))
-}
-
-// errorOverride becomes ProxyErrorOverride.
-func (c *converter) errorOverride(i placedItem, host bool) {
-	if host {
-		c.commentOut(i.Item)
-		c.report(i.Item, Converted, "ProxyErrorOverride %s where the scripts are", onOff(i.Item))
-		return
-	}
-	c.commentOut(i.Item, "ProxyErrorOverride "+onOff(i.Item))
-	c.report(i.Item, Converted, "ProxyErrorOverride %s", onOff(i.Item))
+	c.commentOut(i.Item, name+" "+onOff(i.Item))
+	c.report(i.Item, Converted, "%s %s", name, onOff(i.Item))
 }
 
 func onOff(i *apacheconf.Item) string {
