@@ -50,7 +50,18 @@ func newDaemon(i *Item, host *Host) *Daemon {
 }
 
 // Atoi reads a number as C's atoi does, which mod_wsgi uses: 15s is 15, abc is 0.
-func Atoi(text string) int {
+func Atoi(text string) int { return number(text, 32) }
+
+// Number reads what an option of WSGIDaemonProcess is given: limits of memory are
+// read as C's atol does.
+func Number(option, text string) int {
+	if option == "memory-limit" || option == "virtual-memory-limit" {
+		return number(text, 64)
+	}
+	return Atoi(text)
+}
+
+func number(text string, bits int) int {
 	text = strings.TrimLeft(text, " \t\n\v\f\r")
 	end := 0
 	if text != "" && (text[0] == '-' || text[0] == '+') {
@@ -59,7 +70,7 @@ func Atoi(text string) int {
 	for end < len(text) && text[end] >= '0' && text[end] <= '9' {
 		end++
 	}
-	n, err := strconv.ParseInt(text[:end], 10, 32)
+	n, err := strconv.ParseInt(text[:end], 10, bits)
 	if err != nil && n == 0 {
 		return 0
 	}
@@ -75,15 +86,34 @@ var numbers = map[string]int{ // with the least that is taken
 	"deadlock-timeout": 0, "graceful-timeout": 0, "eviction-timeout": 0, "shutdown-timeout": 0,
 }
 
+// buffers are options of which 0 is what is usual, and other values have a least.
+var buffers = map[string]int{"send-buffer-size": 512, "receive-buffer-size": 512, "header-buffer-size": 8192, "response-buffer-size": 65536}
+
+// maxThreads of one process.
+const maxThreads = 65533
+
 // lint finds what Apache refuses, and what it takes and its author did not mean.
 func (d *Daemon) lint(m *Model) {
 	for _, o := range d.Options {
 		least, number := numbers[o.Name]
+		n := Number(o.Name, o.Value)
 		switch {
-		case number && Atoi(o.Value) < least:
+		case number && n < least:
 			m.fail(d.Item.Problem("", "%s=%s: at least %d", o.Name, o.Value, least))
-		case number && strconv.Itoa(Atoi(o.Value)) != o.Value:
-			m.warn(d.Item.Problem("write "+o.Name+"="+strconv.Itoa(Atoi(o.Value)), "%s=%s is read as %d", o.Name, o.Value, Atoi(o.Value)))
+		case number && n > 0 && n < buffers[o.Name]:
+			m.fail(d.Item.Problem("take it out, or write 0 for what is usual", "%s=%s: at least %d", o.Name, o.Value, buffers[o.Name]))
+		case o.Name == "threads" && n > maxThreads:
+			m.fail(d.Item.Problem("", "threads=%s: at most %d", o.Value, maxThreads))
+		case number && strconv.Itoa(n) != o.Value:
+			m.warn(d.Item.Problem("write "+o.Name+"="+strconv.Itoa(n), "%s=%s is read as %d", o.Name, o.Value, n))
+		case o.Name == "umask" && !octal(o.Value):
+			m.fail(d.Item.Problem("write such as umask=0022", "umask=%s is no octal number", o.Value))
+		case o.Name == "server-metrics" && !flag(o.Value):
+			m.fail(d.Item.Problem("write On or Off", "server-metrics=%s is neither On nor Off", o.Value))
+		case o.Name == "switch-interval" && !positive(o.Value):
+			m.fail(d.Item.Problem("write such as switch-interval=0.005", "switch-interval=%s is no number of seconds above 0", o.Value))
+		case o.Name == "user" && (o.Value == "root" || o.Value == "#0"):
+			m.fail(d.Item.Problem("write another user", "user=%s: no application runs as root", o.Value))
 		case o.Name == "python-path":
 			d.lintPath(m, o.Value)
 		case o.Name == "python-home":

@@ -198,7 +198,10 @@ func (i *Item) check(access bool) (known string, k kind, problem *SyntaxError) {
 	if (k.form == container) != (i.Node.Kind == Section) {
 		return known, k, i.Problem(map[bool]string{true: "write <" + known + " …> … </" + known + ">", false: "write it without < and >"}[k.form == container], "%s is %s section", known, map[bool]string{true: "a", false: "no"}[k.form == container])
 	}
-	return known, k, i.checkArguments(known, k)
+	if problem := i.checkArguments(known, k); problem != nil {
+		return known, k, problem
+	}
+	return known, k, i.checkValues(known)
 }
 
 // context is the innermost section that counts.
@@ -268,7 +271,7 @@ func (i *Item) checkArguments(known string, k kind) *SyntaxError {
 	}
 	switch k.form {
 	case onOff:
-		if !equalFold(i.Words[0], "On") && !equalFold(i.Words[0], "Off") {
+		if !flag(i.Words[0]) {
 			return i.Problem("write On or Off", "%q is neither On nor Off", i.Words[0])
 		}
 	case script:
@@ -286,7 +289,7 @@ func (i *Item) checkArguments(known string, k kind) *SyntaxError {
 // checkOptions validates the words from the n-th on: name=value.
 func (i *Item) checkOptions(known []string, n int) *SyntaxError {
 	for _, word := range i.Words[n:] {
-		name, _, ok := strings.Cut(word, "=")
+		name, value, ok := strings.Cut(word, "=")
 		switch {
 		case strings.HasPrefix(word, "#"):
 			return i.Problem("put the comment on a line of its own", "a comment cannot stand behind a directive")
@@ -298,6 +301,9 @@ func (i *Item) checkOptions(known []string, n int) *SyntaxError {
 				hint = "did you mean " + word + "?"
 			}
 			return i.Problem(hint, "there is no option %q", name)
+		}
+		if problem := i.checkOption(name, value); problem != nil {
+			return problem
 		}
 	}
 	return nil

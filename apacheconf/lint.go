@@ -74,11 +74,6 @@ func (m *Model) lintScope(h *Host, s *Scope) {
 // lintMount finds mistakes in one mount.
 func (m *Model) lintMount(h *Host, mount *Mount) {
 	i := mount.Item
-	if v, given := mount.Option("process-group"); given {
-		if v == "" {
-			m.fail(i.Problem("name one, or take the option out", "process-group= is empty"))
-		}
-	}
 	m.declared(i, h, 2)
 	switch {
 	case strings.Contains(mount.Target, "{{") || strings.HasPrefix(mount.Target, "$") && !mount.Match:
@@ -116,6 +111,13 @@ func (m *Model) lintTwice(h *Host, mount *Mount) {
 			m.warn(mount.Item.Problem("take one of them out", "%s is mounted already, in %s, and the first one counts", mount.URL, other.Item.Position()))
 			return
 		}
+	}
+}
+
+// lintGuard finds scripts that nothing is asked of.
+func (m *Model) lintGuard(i *Item) {
+	if i.context(false)&(inMain|inHost) != 0 {
+		m.warn(i.Problem("move it into <Location />", "%s guards nothing here, and mod_wsgi 4 refuses it", i.Name))
 	}
 }
 

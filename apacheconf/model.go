@@ -137,6 +137,9 @@ func (m *Model) take(known string, k kind, i *Item, host *Host, scope *Scope) {
 				m.fail(child.Problem("move it", "%s may not stand in <WSGIInterpreterOptions>", child.Name))
 			}
 		}
+	case "WSGIAccessScript", "WSGIAuthUserScript", "WSGIAuthGroupScript":
+		m.lintGuard(i)
+		m.set(known, k, i, scope)
 	default:
 		m.set(known, k, i, scope)
 	}
@@ -190,7 +193,11 @@ func (m *Model) daemon(name string) *Daemon {
 func (m *Model) declared(i *Item, host *Host, n int) {
 	group, _ := i.Option("process-group", n)
 	application, both := i.Option("application-group", n)
-	if group == "" || !both || fixed(group) == "" || strings.HasPrefix(application, "%{") && application != "%{GLOBAL}" {
+	if group == "" || !both || group == "%{GLOBAL}" {
+		return
+	}
+	// An alias preloads nothing if a request chooses; a script to import has no request.
+	if !i.Is("WSGIImportScript") && (fixed(group) == "" || strings.HasPrefix(application, "%{") && application != "%{GLOBAL}") {
 		return
 	}
 	d := m.daemon(group)

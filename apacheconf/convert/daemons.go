@@ -161,7 +161,7 @@ func (c *converter) daemonOption(b *block, name, value string, kind optionKind) 
 	case asText:
 		b.text(name, value)
 	case asNumber, asTime:
-		b.number(name, apacheconf.Atoi(value))
+		b.number(name, apacheconf.Number(strings.ReplaceAll(name, "_", "-"), value))
 	case asPaths:
 		var list []string
 		for _, dir := range paths(value) {

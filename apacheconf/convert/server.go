@@ -128,8 +128,8 @@ func (c *converter) commonPython(b *block) {
 	if i := c.first("WSGIPythonHashSeed"); i != nil {
 		if strings.EqualFold(i.Words[0], "random") {
 			b.text("python_hash_seed", "random")
-		} else {
-			b.number("python_hash_seed", apacheconf.Atoi(i.Words[0]))
+		} else if seed, err := strconv.ParseUint(i.Words[0], 10, 32); err == nil { // which was checked
+			b.set("python_hash_seed", strconv.FormatUint(seed, 10))
 		}
 	}
 	var warnings []string
