@@ -184,7 +184,7 @@ func (c *converter) errorDocuments() {
 			continue
 		}
 		if item := c.hostValue(i.site, "WSGIErrorOverride"); item == nil || !on(item) {
-			c.note("%s: an error that wsgid finds, such as an application that raises, has wsgid's own page and not this one. ProxyErrorOverride On in the section of the script has it stand for all errors, those of the application's own making included.", i.Position())
+			c.report(i.Item, Differs, "errors that wsgid finds, such as an application that raises, have wsgid's page; ProxyErrorOverride On in the section of the script has this one stand for all errors, the application's own included")
 		}
 	}
 }

@@ -148,6 +148,53 @@ func TestTwice(t *testing.T) {
 	}
 }
 
+// TestErrorDocument: a page for errors that wsgid finds itself cannot be kept, and it
+// is said, unless Apache replaces all of them.
+func TestErrorDocument(t *testing.T) {
+	for source, differs := range map[string]bool{
+		"ErrorDocument 500 /500.html\nWSGIScriptAlias / /s/a.wsgi\n":                       true,
+		"ErrorDocument 500 /500.html\nWSGIErrorOverride On\nWSGIScriptAlias / /s/a.wsgi\n": false,
+		"ErrorDocument 404 /404.html\nWSGIScriptAlias / /s/a.wsgi\n":                       false,
+	} {
+		result, err := convertFiles(t, map[string]string{"/etc/apache2/apache2.conf": source}, Options{})
+		if err != nil || result.Differs() != differs {
+			t.Errorf("%s: %v %+v", source, err, result.Report)
+		}
+	}
+}
+
+// TestNewer: directives that mod_wsgi 4.9 does not know (behaviour spec sections 1.2,
+// 1.3, 2.2 and 2.3).
+func TestNewer(t *testing.T) {
+	result, err := convertFiles(t, map[string]string{"/etc/apache2/apache2.conf": `WSGISwitchInterval 0.02
+WSGIPerInterpreterGIL Off
+WSGIFreeThreading Off
+WSGITelemetryService unix:/run/t.sock interval=1
+WSGITelemetryOptions All
+WSGISlowRequests 3
+WSGIDaemonProcess web switch-interval=0.01 request-timeout=20 interrupt-timeout=4 response-flush-delay=5
+<WSGIInterpreterOptions process-group=web application-group=quiet>
+WSGIRestrictStdout On
+WSGIPythonPath /lib
+</WSGIInterpreterOptions>
+WSGIScriptAlias / /s/a.wsgi process-group=web application-group=quiet
+`}, Options{})
+	if err != nil || result.Differs() {
+		t.Fatalf("%v %+v", err, result.Report)
+	}
+	for _, want := range []string{
+		"switch_interval  = 0.02", "per_interpreter_gil = false", "free_threading      = false", "interrupt_timeout = 4", "switch_interval   = 0.01",
+		"process_group     = \"web\"\n  application_group = \"quiet\"\n  restrict_stdout   = true\n  python_path       = [\"/lib\"]",
+	} {
+		if !strings.Contains(string(result.HCL), want) {
+			t.Errorf("%q is not in\n%s", want, result.HCL)
+		}
+	}
+	if n := len(result.Report); n != 11 {
+		t.Errorf("%d directives are told: %+v", n, result.Report)
+	}
+}
+
 // TestNothing: a configuration without mod_wsgi is not converted, and one that was
 // converted neither.
 func TestNothing(t *testing.T) {
