@@ -37,7 +37,7 @@ type front interface {
 	// patience bounds how long each write of the answer may wait until the other
 	// side takes something; 0: by the listener's body_timeout.
 	patience(limit time.Duration)
-	// hurry makes writes fail that cannot be done at once.
+	// hurry makes writes fail that cannot be done soon.
 	hurry()
 	// interrupt ends a waiting nextBody.
 	interrupt()

@@ -309,9 +309,9 @@ func (f *fastcgiFront) answer(header, body string) error {
 	return err
 }
 
-// hurry bounds what is still written: the housekeeper must not wait for it.
+// hurry bounds what is still written: the housekeeper must not wait long for it.
 func (f *fastcgiFront) hurry() {
-	if deadline := time.Now().Add(tick); f.direct != nil {
+	if deadline := time.Now().Add(hurryFor); f.direct != nil {
 		f.direct.hurry(deadline)
 	} else {
 		_ = f.conn.SetWriteDeadline(deadline)

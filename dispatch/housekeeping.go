@@ -8,6 +8,10 @@ import (
 const (
 	// tick is how finely timeouts are kept.
 	tick = 100 * time.Millisecond
+	// hurryFor is how long the housekeeper waits for a client that does not take
+	// the few bytes of an error: they fit into any socket's buffer, and a busy
+	// machine may take its time to get as far as the write.
+	hurryFor = 2 * time.Second
 	// lookAfter is how long a request runs before the housekeeper asks whether
 	// the client is still there: short ones pay nothing for it. Of one that
 	// waits for a thread it asks at once, for its place in the queue.

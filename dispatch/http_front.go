@@ -215,7 +215,7 @@ func (f *httpFront) patience(limit time.Duration) {
 // from it before whoever is caught in Python comes back.
 func (f *httpFront) hurry() {
 	f.w.Header().Set("Connection", "close")
-	_ = f.rc.SetWriteDeadline(time.Now().Add(tick))
+	_ = f.rc.SetWriteDeadline(time.Now().Add(hurryFor))
 }
 
 // aborted is never possible: only a closed connection says so.
