@@ -135,7 +135,7 @@ var documentedValue = regexp.MustCompile("^(?:`(\"[^\"]*\")`|([0-9]+)|([0-9]+) s
 // inWords are the defaults that are said in words: nothing is set, or another
 // option, another block or the machine decides.
 var inWords = []string{
-	"`\"256MiB\"` with `private_tmp`", "that of wsgid", "those of wsgid", "the log of wsgid", "that of the listener",
+	"`\"256MiB\"` with `private_tmp`", "that of wsgid", "that of [`log`](#log)", "that of the request's [`virtual_host`](#virtual_host), else that of [`log`](#log)", "those of wsgid", "the log of wsgid", "that of the listener",
 	"1 with `\"dynamic\"`", "1 with `\"dynamic\"`, 0 with `\"on_demand\"`, at least `min_spare`", "10 s with either",
 	"none", "not set", "all", "those [below](#settings-by-the-web-server)", "anybody", "Python's own",
 	"false, unless `interpreter_options` says so", "true, unless `interpreter_options` says otherwise", "whoever the mode lets in", "those of the user", "the user's primary group",

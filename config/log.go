@@ -8,6 +8,7 @@ func (d *decoder) logOptions(l *Log) options {
 		"format":      d.str(&l.Format),
 		"level":       d.str(&l.Level),
 		"destination": d.str(&l.Destination),
+		"error_log":   d.str(&l.ErrorLog),
 	}
 }
 

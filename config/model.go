@@ -188,7 +188,7 @@ type DaemonProcess struct {
 	// DisplayName is argv[0]; "%{GROUP}" is "(wsgi:NAME)"; empty: wsgid.
 	DisplayName string
 	// ErrorLog is a file for what the processes and their applications write;
-	// empty: the log of wsgid.
+	// empty: that of the virtual host of each request, else Log.ErrorLog.
 	ErrorLog     string
 	CPUPriority  int           // as of nice(1), default 0: unchanged
 	CPUTimeLimit time.Duration // of processor time, whole seconds; 0: no limit
@@ -337,5 +337,8 @@ type Log struct {
 	// Format "text" (default) or "json"; Level trace, debug, info (default),
 	// warn, error. Destination "stderr" (default) or an absolute path.
 	Format, Level, Destination string
-	Range                      hcl.Range `json:"-"`
+	// ErrorLog is a file for what applications write where neither their process
+	// group nor the virtual host has one; empty: Destination.
+	ErrorLog string
+	Range    hcl.Range `json:"-"`
 }

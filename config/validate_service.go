@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/hashicorp/hcl/v2"
 )
 
 // control validates the control block.
@@ -39,23 +41,24 @@ func (v *validator) log(l *Log) {
 	if l.Destination != "stderr" {
 		v.absoluteOr(l, "stderr")
 	}
+	v.errorLog(l.Range, l.ErrorLog)
 }
 
-// errorLog validates the log file of a process group.
-func (v *validator) errorLog(p *DaemonProcess) {
-	at := v.place(p.Range, "error_log")
+// errorLog validates an error_log of the block.
+func (v *validator) errorLog(block hcl.Range, name string) {
+	at := v.place(block, "error_log")
 	switch {
-	case p.ErrorLog == "":
-	case !filepath.IsAbs(p.ErrorLog):
-		v.add(at, "Wrong value", "error_log is the absolute path of a file; %q is not.", p.ErrorLog)
-	case p.ErrorLog == v.config.Log.Destination:
-		v.warn(at, "The same log", "%s is the destination of the log already: take error_log out.", p.ErrorLog)
+	case name == "":
+	case !filepath.IsAbs(name):
+		v.add(at, "Wrong value", "error_log is the absolute path of a file; %q is not.", name)
+	case name == v.config.Log.Destination:
+		v.warn(at, "The same log", "%s is the destination of the log already: take error_log out.", name)
 	default:
-		if info, err := os.Stat(p.ErrorLog); err == nil && !info.Mode().IsRegular() {
-			v.add(at, "No file", "error_log %s is no regular file: name one, or take it out for the log of wsgid.", p.ErrorLog)
+		if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+			v.add(at, "No file", "error_log %s is no regular file: name one, or take it out for the log of wsgid.", name)
 		}
-		if info, err := os.Stat(filepath.Dir(p.ErrorLog)); errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
-			v.warn(at, "No directory", "There is no directory %s: until there is, what the group writes goes to the log of wsgid.", filepath.Dir(p.ErrorLog))
+		if info, err := os.Stat(filepath.Dir(name)); errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
+			v.warn(at, "No directory", "There is no directory %s: until there is, what would be written to it goes to the log of wsgid.", filepath.Dir(name))
 		}
 	}
 }

@@ -25,6 +25,7 @@ func (v *validator) mounts(list []ScriptAlias, from *RequestOptions) {
 // virtualHost validates a virtual_host block; the global mounts are done.
 func (v *validator) virtualHost(h *VirtualHost) {
 	v.hostID(h)
+	v.errorLog(h.Range, h.ErrorLog)
 	v.hostName(h, "name", h.Name)
 	for _, alias := range h.ServerAlias {
 		v.hostName(h, "server_alias", alias)

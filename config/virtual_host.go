@@ -24,6 +24,9 @@ type VirtualHost struct {
 	ServerAlias []string
 	// Ports that the request must have come to; empty: any.
 	Ports []int
+	// ErrorLog is a file for what is written while requests of the host are served;
+	// empty: Log.ErrorLog. That of a process group goes first.
+	ErrorLog string
 	// RequestOptions: default those of Router.
 	RequestOptions
 	// ScriptAliases of its own, which are tried before the global ones.
@@ -78,6 +81,7 @@ func (d *decoder) virtualHostOptions(h *VirtualHost) options {
 		"id":           d.str(&h.ID),
 		"server_alias": d.list(&h.ServerAlias),
 		"ports":        d.ports(&h.Ports),
+		"error_log":    d.str(&h.ErrorLog),
 	}.with(d.requestOptions(&h.RequestOptions))
 }
 

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+
 	"github.com/wsgid/wsgid/internal/errcode"
 	"github.com/wsgid/wsgid/protocol"
 )
@@ -381,8 +383,17 @@ func (x *exchange) logRefusal(r *refusal) {
 	if !x.router.log.IsInfo() && r.level() < x.router.log.GetLevel() {
 		return
 	}
-	args := append([]any{"code", r.code.String(), "status", r.status, "request", string(x.requestID),
+	x.tell(r.level(), r.title, append([]any{"code", r.code.String(), "status", r.status,
 		"method", string(x.env.method), "uri", string(x.env.requestURI), "client", string(x.env.remoteAddr),
-		"listener", x.listener.Address}, r.args...)
-	x.router.log.Log(r.level(), r.title, args...)
+		"listener", x.listener.Address}, r.args...)...)
+}
+
+// tell logs what concerns the request; the supervisor puts it into the error_log of
+// its virtual host as well.
+func (x *exchange) tell(level hclog.Level, message string, args ...any) {
+	args = append(args, "request", string(x.requestID))
+	if key := x.errorLog(); key != "" {
+		args = append(args, "error_log", key)
+	}
+	x.router.log.Log(level, message, args...)
 }

@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+
 	"github.com/wsgid/wsgid/internal/errcode"
 	"github.com/wsgid/wsgid/protocol"
 )
@@ -88,8 +90,7 @@ func (x *exchange) died(deaths int, p *process) *refusal {
 	switch string(x.env.method) {
 	case "GET", "HEAD":
 		if x.bodyEnded {
-			x.router.log.Warn("worker died, trying another", "group", x.route.group.label, "pid", pid,
-				"request", string(x.requestID))
+			x.tell(hclog.Warn, "worker died, trying another", "group", x.route.group.label, "pid", pid)
 			return nil
 		}
 	}
@@ -176,12 +177,12 @@ func (x *exchange) settle(p *reply, end replyEnd, usable, streamed bool) attempt
 		}
 		return x.killedAttempt()
 	case p.started:
-		x.router.log.Error("worker died while sending its response", "group", g.label, "pid", w.process.pid,
-			"request", string(x.requestID), "script", x.target.script, "uri", string(x.env.requestURI), "error", p.err)
+		x.tell(hclog.Error, "worker died while sending its response", "group", g.label, "pid", w.process.pid,
+			"script", x.target.script, "uri", string(x.env.requestURI), "error", p.err)
 		return attemptBroken
 	case errors.Is(p.err, errReply):
-		x.router.log.Error("worker gave no valid answer", "group", g.label, "pid", w.process.pid,
-			"request", string(x.requestID), "script", x.target.script, "error", p.err)
+		x.tell(hclog.Error, "worker gave no valid answer", "group", g.label, "pid", w.process.pid,
+			"script", x.target.script, "error", p.err)
 	}
 	if streamed {
 		x.bodyEnded = false // what was streamed is gone: not again

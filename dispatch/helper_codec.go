@@ -49,6 +49,9 @@ func appendCall(b []byte, c *ScriptCall, left time.Duration) []byte {
 	b = protocol.AppendPair(b, "script", c.Script)
 	b = protocol.AppendPair(b, "application", c.ApplicationGroup)
 	b = protocol.AppendPair(b, "request", c.RequestID)
+	if c.ErrorLog != "" {
+		b = protocol.AppendPair(b, "error_log", c.ErrorLog)
+	}
 	b = protocol.AppendPair(b, "time", strconv.AppendInt(digits[:0], left.Microseconds(), 10))
 	if c.Check {
 		b = protocol.AppendPair(b, "check", "")
@@ -94,6 +97,8 @@ func parseCall(frame []byte) (c *ScriptCall, left time.Duration, probe bool, err
 			c.ApplicationGroup = string(value)
 		case "request":
 			c.RequestID = string(value)
+		case "error_log":
+			c.ErrorLog = string(value)
 		case "time":
 			var micros int64
 			micros, err = strconv.ParseInt(string(value), 10, 64)

@@ -82,8 +82,9 @@ type ScriptCall struct {
 	Params           []byte // name-value pairs: the environ
 	First, Second    []byte // the arguments after environ, but for KindDispatch
 	RequestID        string
-	Check            bool // compare the modification time
-	KeepLastGood     bool // a version that loaded goes on serving
+	ErrorLog         string // key of the file for what it writes; empty: none
+	Check            bool   // compare the modification time
+	KeepLastGood     bool   // a version that loaded goes on serving
 	// Deadline is when the caller has it interrupted.
 	Deadline time.Time
 	// Handle is the host's own state of the call.

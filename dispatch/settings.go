@@ -228,6 +228,9 @@ func (x *exchange) finishHead(wantAccept bool) {
 		b = protocol.AppendPair(b, "WSGID_MAPPED_NAME", x.target.scriptName) // mod_wsgi.script_name, before the proxy's word
 	}
 	b = protocol.AppendPair(b, "WSGID_REQUEST_ID", x.requestID)
+	if key := x.errorLog(); key != "" {
+		b = protocol.AppendPair(b, "WSGID_ERROR_LOG", key)
+	}
 	var digits [20]byte
 	b = protocol.AppendPair(b, "WSGID_REQUEST_START", strconv.AppendInt(digits[:0], x.start.UnixMicro(), 10))
 	b = protocol.AppendPair(b, "WSGID_QUEUE_START", strconv.AppendInt(digits[:0], x.queueStart.UnixMicro(), 10))

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+
 	"github.com/wsgid/wsgid/protocol"
 )
 
@@ -99,7 +101,7 @@ func (u *upload) write(parts net.Buffers) bool {
 	}
 	u.x.router.log.Debug("body goes to a file", "request", string(u.x.requestID), "received", u.x.bodyRead)
 	if u.spool, err = newSpool(u.x.target.mount.MaxBodyBytes); err != nil {
-		u.x.router.log.Error("cannot keep a request body", "request", string(u.x.requestID), "error", err)
+		u.x.tell(hclog.Error, "cannot keep a request body", "error", err)
 		u.failed = true
 		u.x.kill(clientGone)
 		return false
@@ -112,7 +114,7 @@ func (u *upload) write(parts net.Buffers) bool {
 func (u *upload) keep(parts net.Buffers) bool {
 	for _, part := range parts {
 		if err := u.spool.add(part); err != nil {
-			u.x.router.log.Error("cannot keep a request body", "request", string(u.x.requestID), "error", err)
+			u.x.tell(hclog.Error, "cannot keep a request body", "error", err)
 			u.failed = true
 			u.x.kill(clientGone)
 			return false
@@ -195,7 +197,7 @@ func (u *upload) broken(err error) {
 	case errors.Is(err, protocol.ErrAbortRecord):
 		why = clientAborted
 	}
-	x.router.log.Warn("request body broke off", "request", string(x.requestID), "received", x.bodyRead, "error", err)
+	x.tell(hclog.Warn, "request body broke off", "received", x.bodyRead, "error", err)
 	x.kill(why)
 }
 

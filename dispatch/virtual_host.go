@@ -12,6 +12,7 @@ import (
 // virtualHost is a wire.VirtualHost prepared for requests.
 type virtualHost struct {
 	serverName []byte // empty: the front server's
+	errorLog   string // key for what its applications write; empty: none
 	ports      []int
 	mounts     mountTable // all that can be met here
 	own        int        // how many of them are not the router's
@@ -34,7 +35,7 @@ func newHostTable(hosts []wire.VirtualHost, mounts mountTable) *hostTable {
 	t := &hostTable{byID: map[string]*virtualHost{}, exact: map[string][]*virtualHost{}, below: map[string][]*virtualHost{}}
 	for i := range hosts {
 		c := &hosts[i]
-		h := &virtualHost{serverName: []byte(c.ServerName), ports: c.Ports, auth: c.Auth, mounts: newMountTable(c.Mounts)}
+		h := &virtualHost{serverName: []byte(c.ServerName), errorLog: c.ErrorLog, ports: c.Ports, auth: c.Auth, mounts: newMountTable(c.Mounts)}
 		if c.Inherited != nil {
 			h.mounts = append(h.mounts, newMountTable(c.Inherited)...)
 		}
@@ -111,6 +112,15 @@ func pick(hosts []*virtualHost, port []byte) *virtualHost {
 		}
 	}
 	return nil
+}
+
+// errorLog is the key of the file that the virtual host of the request has for what
+// is written while it is served; empty: none.
+func (x *exchange) errorLog() string {
+	if x.host == nil {
+		return ""
+	}
+	return x.host.errorLog
 }
 
 // hostParameter is by which a trusted web server says which of its virtual hosts

@@ -151,7 +151,13 @@ void wsgid_deadline_describe(const struct wsgid_deadline *t, struct wsgid_deadli
 	memcpy(to->id, r->id, sizeof to->id);
 	memcpy(to->application, r->application, sizeof to->application);
 	memcpy(to->script, r->script, sizeof to->script);
-	to->context = (struct wsgid_log_context){.application = to->application, .script = to->script, .request = to->id};
+	memcpy(to->error_log, r->error_log, sizeof to->error_log);
+	to->context = (struct wsgid_log_context){
+	    .application = to->application,
+	    .script = to->script,
+	    .request = to->id,
+	    .error_log = to->error_log,
+	};
 }
 
 /* The request will not end: the process wants to be replaced. */

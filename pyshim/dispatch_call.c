@@ -30,6 +30,7 @@ struct wsgid_dispatch_slot {
 	unsigned long thread;
 	struct wsgid_interpreter *interpreter;
 	unsigned long serial;  /* of the call */
+	char error_log[WSGID_ERROR_LOG_KEY];
 };
 
 struct wsgid_dispatch_slot *wsgid_dispatch_slot_new(void)
@@ -47,8 +48,12 @@ void wsgid_dispatch_slot_free(struct wsgid_dispatch_slot *slot)
 	free(slot);
 }
 
-void wsgid_dispatch_slot_reset(struct wsgid_dispatch_slot *slot)
+void wsgid_dispatch_slot_reset(struct wsgid_dispatch_slot *slot, const char *error_log, size_t length)
 {
+	if (length >= sizeof(slot->error_log))
+		length = 0;
+	memcpy(slot->error_log, error_log, length);
+	slot->error_log[length] = 0;
 	pthread_mutex_lock(&slot->mutex);
 	slot->interrupted = false;
 	slot->injected = false;
@@ -380,6 +385,7 @@ static void enter(struct wsgid_interpreter *interpreter, const struct evaluation
 	context.application = interpreter->name;
 	context.script = path;
 	context.request = request;
+	context.error_log = wanted->slot->error_log;
 	wsgid_log_set_request(&context);
 	run(interpreter, wanted, path, cache, environ, result);
 	wsgid_streams_flush_thread();

@@ -77,8 +77,9 @@ struct wsgid_dispatch_slot;
 struct wsgid_dispatch_slot *wsgid_dispatch_slot_new(void);
 void wsgid_dispatch_slot_free(struct wsgid_dispatch_slot *slot);
 
-/* Forgets an interrupt of the call before. Before wsgid_dispatch, by its caller. */
-void wsgid_dispatch_slot_reset(struct wsgid_dispatch_slot *slot);
+/* Forgets the call before. Before wsgid_dispatch, by its caller. error_log is the
+ * key for what the script writes (log.h); one that is too long is left out. */
+void wsgid_dispatch_slot_reset(struct wsgid_dispatch_slot *slot, const char *error_log, size_t length);
 
 enum wsgid_dispatch_flags {
 	WSGID_DISPATCH_CHECK = 1,     /* compare the script's modification time */

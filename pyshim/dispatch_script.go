@@ -18,8 +18,9 @@ type Call struct {
 	ApplicationGroup string // interpreter, expanded
 	Params           []byte // FastCGI name-value pairs: the environ
 	RequestID        string
-	Check            bool // compare the script's modification time
-	KeepLastGood     bool // after a broken edit the last version that loaded goes on
+	ErrorLog         string // key of the file for what it writes; empty: none
+	Check            bool   // compare the script's modification time
+	KeepLastGood     bool   // after a broken edit the last version that loaded goes on
 
 	mu          sync.Mutex
 	slot        *slot // while Dispatch runs
@@ -132,7 +133,7 @@ func (h *Host) begin(c *Call) (*slot, error) {
 	if s == nil {
 		return nil, &ScriptError{Kind: Interpreter, Script: c.Script, Message: "no memory"}
 	}
-	C.wsgid_dispatch_slot_reset(s.c)
+	C.wsgid_dispatch_slot_reset(s.c, chars(c.ErrorLog), C.size_t(len(c.ErrorLog)))
 	c.mu.Lock()
 	early := c.interrupted
 	c.slot = s

@@ -139,7 +139,7 @@ void wsgid_log(const char *level, const struct wsgid_log_context *context, const
 	size_t capacity = sizeof small;
 	const char *fields[] = {level, context->source, context->application,
 	                        context->script, context->request, context->code,
-	                        context->logger, context->place};
+	                        context->logger, context->place, context->error_log};
 	size_t header = 128;
 	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
 		header += fields[i] ? strnlen(fields[i], FIELD) : 0;
@@ -160,6 +160,7 @@ void wsgid_log(const char *level, const struct wsgid_log_context *context, const
 	at = put_field(packet, at, "code", context->code);
 	at = put_field(packet, at, "logger", context->logger);
 	at = put_field(packet, at, "place", context->place);
+	at = put_field(packet, at, "error_log", context->error_log);
 	do {
 		size_t base = at;
 		size_t room = capacity - at - sizeof "more\0001" - sizeof "message";

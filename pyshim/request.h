@@ -109,6 +109,7 @@ struct wsgid_request {
 	char application[1024];
 	char callable[256];
 	char id[256];
+	char error_log[WSGID_ERROR_LOG_KEY];
 };
 
 /* The script, of this length, was allowed and loaded before, by this thread in

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sys/unix"
 
+	"github.com/wsgid/wsgid/config"
 	"github.com/wsgid/wsgid/internal/escape"
 	"github.com/wsgid/wsgid/internal/exitreason"
 	"github.com/wsgid/wsgid/internal/status"
@@ -46,6 +47,8 @@ type dispatchHelper struct {
 	feed      *feed
 	pumps     *pumps
 	log       hclog.Logger
+	errorLogs *errorLogs
+	globalLog *config.Log
 	socket    *unixSocket // set before run
 	oom       *oomCounter
 
@@ -100,7 +103,7 @@ func (d *dispatchHelper) runOnce() (ready bool, err error) {
 		return false, nil
 	}
 	log := d.log.With("pid", s.child.pid)
-	sink := &logSink{log: log, json: d.launcher.jsonLogs}
+	sink := (&childLog{log, d.errorLogs, d.globalLog, d.launcher.jsonLogs}).sink(d.globalLog.ErrorLog)
 	pump := startLogPump(s.child.raw, s.child.records, &lineJoiner{emit: sink.logRaw}, sink.logRecord)
 	d.pumps.add(pump)
 	go s.child.wait(d.launcher.reaper)

@@ -34,10 +34,13 @@ func (s *Supervisor) newGeneration(number int, cfg *config.Config) (*generation,
 		return nil, err
 	}
 	g := &generation{number: number, config: cfg, loaded: time.Now(), plan: p, feed: newFeed()}
+	for i := range cfg.VirtualHosts {
+		p.wire.VirtualHosts[i].ErrorLog = s.errorLogs.key(cfg.VirtualHosts[i].ErrorLog)
+	}
 	g.feed.config = p.wire
 	g.router = &router{
 		identity: p.router, eggs: cfg.Router.PythonEggs, launcher: s.launcher, feed: g.feed, pumps: &s.pumps, oom: s.oom,
-		log: s.options.Logger.Named("router"), grace: p.grace,
+		log: s.options.Logger.Named("router"), errorLogs: &s.errorLogs, globalLog: &cfg.Log, grace: p.grace,
 		stop: make(chan struct{}), succeeded: make(chan struct{}), hopeless: make(chan struct{}), ready: make(chan struct{}), done: make(chan struct{}),
 		restarts: map[string]uint64{}, queries: map[uint64]chan *wire.RouterStatus{},
 	}
@@ -45,6 +48,7 @@ func (s *Supervisor) newGeneration(number int, cfg *config.Config) (*generation,
 		g.helper = &dispatchHelper{
 			identity: *p.helper, routerUID: p.router.UID, python: p.wire.Embedded, eggs: cfg.Router.PythonEggs,
 			launcher: s.launcher, feed: g.feed, pumps: &s.pumps, oom: s.oom, log: s.options.Logger.Named("dispatch"),
+			errorLogs: &s.errorLogs, globalLog: &cfg.Log,
 			stop: make(chan struct{}), settled: make(chan struct{}), done: make(chan struct{}), restarts: map[string]uint64{},
 		}
 		g.router.helper = g.helper
@@ -65,8 +69,8 @@ func (s *Supervisor) newGroup(planned groupPlan, router identity, cfg *config.Co
 	return &group{
 		groupPlan: planned, router: router,
 		launcher: s.launcher, feed: newGroupFeed(name), pumps: &s.pumps, oom: s.oom, cgroups: s.cgroups,
-		log:   s.options.Logger.Named("worker").With("group", name),
-		files: &s.groupLogs, globalLog: &cfg.Log,
+		log:       s.options.Logger.Named("worker").With("group", name),
+		errorLogs: &s.errorLogs, globalLog: &cfg.Log,
 		limit: planned.config.Processes, demand: make(chan int, 1), rescaled: make(chan struct{}, 1),
 		stop: make(chan struct{}), end: make(chan struct{}),
 		trying: make(chan struct{}, 1), relieving: make(chan struct{}, 1), loadErrors: map[scriptKey]loadError{},

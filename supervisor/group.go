@@ -24,8 +24,8 @@ type group struct {
 	pumps     *pumps
 	cgroups   *cgroups
 	log       hclog.Logger
-	files     *groupLogs  // for error_log
-	globalLog *config.Log // whose format and level error_log has
+	errorLogs *errorLogs
+	globalLog *config.Log
 	socket    *unixSocket // the listening socket; set before run, nil in a service
 
 	backoff   backoff

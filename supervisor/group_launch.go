@@ -153,3 +153,13 @@ func orRoot(dir string) string {
 	}
 	return dir
 }
+
+// output takes what a process of the group writes: error_log of the group has all of
+// it, without one each virtual host has what belongs to its requests.
+func (g *group) output(pid int) *logSink {
+	child := &childLog{g.log.With("pid", pid), g.errorLogs, g.globalLog, g.launcher.jsonLogs}
+	if own := g.config.ErrorLog; own != "" {
+		return &logSink{log: child.to(own), json: child.json}
+	}
+	return child.sink(g.globalLog.ErrorLog)
+}

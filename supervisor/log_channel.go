@@ -29,7 +29,7 @@ func (s *logSink) logRecord(packet []byte) {
 		}
 		fields = append(fields, f.to, escape.Line(value))
 	}
-	s.emit(recordLevel(values["level"]), message, fields...)
+	s.of(values["error_log"]).emit(recordLevel(values["level"]), message, fields...)
 }
 
 // parseRecord splits a packet into its fields and the message, which runs to

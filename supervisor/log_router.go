@@ -33,8 +33,9 @@ func (s *logSink) logRouterLine(text string, traceback bool) {
 		return
 	}
 	level, _ := fields["@level"].(string)
+	key, _ := fields["error_log"].(string)
 	module, _ := fields["@module"].(string)
-	for _, name := range []string{"@message", "@level", "@module", "@timestamp", "@caller"} {
+	for _, name := range []string{"@message", "@level", "@module", "@timestamp", "@caller", "error_log"} {
 		delete(fields, name)
 	}
 	names := make([]string, 0, len(fields))
@@ -50,6 +51,9 @@ func (s *logSink) logRouterLine(text string, traceback bool) {
 		args = append(args, escape.Line(name), routerValue(fields[name]))
 	}
 	s.emit(recordLevel(level), message, args...)
+	if host := s.of(key); host != s { // who looks after the site looks there
+		host.emit(recordLevel(level), message, args...)
+	}
 }
 
 // routerValue makes a decoded value fit for the log.

@@ -24,6 +24,28 @@ const joinWindow = 100 * time.Millisecond
 type logSink struct {
 	log  hclog.Logger // with group and pid
 	json bool         // line ends in messages need no mark
+	// hosts says where goes what is written for requests of virtual hosts that have
+	// an error_log; nil: to log.
+	hosts    *childLog
+	hostLogs map[string]hclog.Logger // by key; nil: it has no file
+}
+
+// of gives the sink for the key of a virtual host: this one, if it has no file.
+func (s *logSink) of(key string) *logSink {
+	if key == "" || s.hosts == nil {
+		return s
+	}
+	log, known := s.hostLogs[key]
+	if !known {
+		if name := s.hosts.files.path(key); name != "" {
+			log = s.hosts.to(name)
+		}
+		s.hostLogs[key] = log
+	}
+	if log == nil {
+		return s
+	}
+	return &logSink{log: log, json: s.json}
 }
 
 // emit logs one event of a child. Whatever the text is, it cannot look like an

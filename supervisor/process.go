@@ -104,7 +104,7 @@ func (g *group) startProcess(s *slot, replace *status.Exit, t *trial) (*process,
 		serving: make(chan struct{}), retiring: make(chan struct{}), relief: make(chan struct{}), drained: make(chan struct{}), done: make(chan struct{}),
 		broken: map[scriptKey]bool{}, changed: map[scriptKey]bool{},
 	}
-	sink := &logSink{log: g.outputLog().With("pid", c.pid), json: g.launcher.jsonLogs}
+	sink := g.output(c.pid)
 	p.pump = startLogPump(c.raw, c.records, &lineJoiner{emit: sink.logRaw}, sink.logRecord)
 	g.pumps.add(p.pump)
 	g.add(p)

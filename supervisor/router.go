@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sys/unix"
 
+	"github.com/wsgid/wsgid/config"
 	"github.com/wsgid/wsgid/internal/exitreason"
 	"github.com/wsgid/wsgid/internal/status"
 	"github.com/wsgid/wsgid/internal/wire"
@@ -32,6 +33,8 @@ type router struct {
 	feed      *feed
 	pumps     *pumps
 	log       hclog.Logger
+	errorLogs *errorLogs
+	globalLog *config.Log
 	listeners []*os.File  // set before run
 	handover  [2]*os.File // the same: where to send connections, and receive them
 	oom       *oomCounter
@@ -97,9 +100,9 @@ func (r *router) runOnce() (ready bool, err error) {
 		return false, nil
 	}
 	log := r.log.With("pid", s.child.pid)
-	sink := &logSink{log: log, json: r.launcher.jsonLogs}
-	records := &logSink{log: log.With("group", global), json: r.launcher.jsonLogs}
-	pump := startLogPump(s.child.raw, s.child.records, &lineJoiner{emit: sink.logRouterLine}, records.logRecord)
+	events := &childLog{log, r.errorLogs, r.globalLog, r.launcher.jsonLogs}
+	embedded := &childLog{log.With("group", global), r.errorLogs, r.globalLog, r.launcher.jsonLogs}
+	pump := startLogPump(s.child.raw, s.child.records, &lineJoiner{emit: events.sink("").logRouterLine}, embedded.sink(r.globalLog.ErrorLog).logRecord)
 	r.pumps.add(pump)
 	go s.child.wait(r.launcher.reaper)
 

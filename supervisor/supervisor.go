@@ -60,7 +60,7 @@ type Supervisor struct {
 
 	launcher  *launcher
 	pumps     pumps
-	groupLogs groupLogs
+	errorLogs errorLogs
 	oom       *oomCounter
 	cgroups   *cgroups
 	resources resources       // of Run
@@ -313,7 +313,7 @@ func (s *Supervisor) open(g *generation) (err error) {
 	r.add(s.launcher.reaper.close)
 	s.launcher.spawner = newSpawner()
 	r.add(s.launcher.spawner.close)
-	r.add(s.groupLogs.close)
+	r.add(s.errorLogs.close)
 	r.add(s.pumps.close)
 	s.cgroups.sweep()
 	r.add(s.cgroups.close)

@@ -5,6 +5,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -41,34 +42,117 @@ func TestConvertCoversModWSGI(t *testing.T) {
 	}
 }
 
-// TestConvertLog: what applications write goes where the host of their group logs.
+// TestConvertLog: what applications write, and what is wrong with them, goes where
+// mod_wsgi logs it: the ErrorLog of the host of a group, else that of the request,
+// else that of the main server.
 func TestConvertLog(t *testing.T) {
 	w := newWorld(t)
-	w.Write("apps/say.wsgi", sayer)
-	w.Write("logs/here", "")
+	w.Write("apps/say.wsgi", `
+import os, sys, threading
+
+def wrong(text):
+    raise ValueError(text)
+
+def application(environ, start_response):
+    how, _, text = environ["QUERY_STRING"].partition("=")
+    if how == "errors":
+        environ["wsgi.errors"].write(text + "\n")
+    elif how == "print":
+        print(text, file=sys.stderr)
+    elif how == "raise":
+        raise ValueError(text)
+    elif how == "thread":
+        t = threading.Thread(target=lambda: print(text, file=sys.stderr, flush=True))
+        t.start()
+        t.join()
+    start_response("200 OK", [])
+    return [b""]
+`)
+	w.Write("apps/broken.wsgi", "raise ValueError('broken-'+'import')\n")
+	for _, name := range []string{"main", "a", "b", "own"} {
+		w.Write("logs/"+name+".log", "")
+	}
 	p := startPair(t, w, `
+ErrorLog {{.Dir}}/logs/main.log
+WSGIDaemonProcess shared user=daemon group=daemon
+WSGIScriptAlias /broken {{.Dir}}/apps/broken.wsgi
 <VirtualHost *:${PORT}>
 	ServerName a.test
 	ErrorLog {{.Dir}}/logs/a.log
-	WSGIDaemonProcess a user=daemon group=daemon
-	WSGIScriptAlias / {{.Dir}}/apps/say.wsgi process-group=a application-group=%{GLOBAL}
+	WSGIScriptAlias /shared {{.Dir}}/apps/say.wsgi process-group=shared application-group=%{GLOBAL}
+	WSGIScriptAlias /embedded {{.Dir}}/apps/say.wsgi
+</VirtualHost>
+<VirtualHost *:${PORT}>
+	ServerName b.test
+	ErrorLog {{.Dir}}/logs/b.log
+	WSGIScriptAlias /shared {{.Dir}}/apps/say.wsgi process-group=shared application-group=%{GLOBAL}
+	WSGIScriptAlias /embedded {{.Dir}}/apps/say.wsgi
+</VirtualHost>
+<VirtualHost *:${PORT}>
+	ServerName own.test
+	ErrorLog logs/own.log
+	WSGIDaemonProcess own user=daemon group=daemon
+	WSGIScriptAlias /own {{.Dir}}/apps/say.wsgi process-group=own application-group=%{GLOBAL}
+</VirtualHost>
+<VirtualHost *:${PORT}>
+	ServerName plain.test
+	WSGIScriptAlias /embedded {{.Dir}}/apps/say.wsgi
+	WSGIScriptAlias /shared {{.Dir}}/apps/say.wsgi process-group=shared application-group=%{GLOBAL}
 </VirtualHost>
 `)
-	for _, a := range []*harness.Apache{p.before, p.after} {
-		text := "said-before"
-		if a == p.after {
-			text = "said-after"
-		}
-		if got := a.Get("/?" + text); got.Status != 200 {
-			t.Fatalf("%d: %s", got.Status, got.Body)
-		}
-		harness.Eventually(t, text, func() error {
-			if content, err := os.ReadFile(w.Path("logs/a.log")); err != nil || !strings.Contains(string(content), text) {
-				return errors.Join(err, errors.New(string(content)))
+	logs := func() string {
+		var found []string
+		for _, name := range []string{"main", "a", "b", "own"} {
+			content, err := os.ReadFile(w.Path("logs/" + name + ".log"))
+			if err != nil {
+				t.Fatal(err)
 			}
-			return nil
-		})
+			found = append(found, name+":"+string(content))
+		}
+		return strings.Join(found, "\x00")
 	}
+	where := func(text string) string {
+		place := ""
+		harness.Eventually(t, text, func() error {
+			for _, log := range strings.Split(logs(), "\x00") {
+				if strings.Contains(log, text) {
+					place, _, _ = strings.Cut(log, ":")
+					return nil
+				}
+			}
+			return errors.New(logs())
+		})
+		return place
+	}
+	for _, site := range []string{"a.test/shared", "b.test/shared", "a.test/embedded", "b.test/embedded", "own.test/own", "plain.test/embedded", "plain.test/shared"} {
+		for _, how := range []string{"errors", "print", "raise", "thread"} {
+			places := []string{}
+			for n, apache := range []*harness.Apache{p.before, p.after} {
+				host, path, _ := strings.Cut(site, "/")
+				text := strings.NewReplacer("/", "-", ".", "-").Replace(site) + "-" + how + "-" + strconv.Itoa(n)
+				apache.Get("/"+path+"?"+how+"="+text, "Host: "+host)
+				places = append(places, where(text))
+			}
+			if places[0] != places[1] {
+				t.Errorf("%s, %s: mod_wsgi logs it to that of %s, wsgid to that of %s", site, how, places[0], places[1])
+			}
+		}
+	}
+	for _, apache := range []*harness.Apache{p.before, p.after} {
+		for _, host := range []string{"b", "a"} {
+			if err := os.Truncate(w.Path("logs/"+host+".log"), 0); err != nil {
+				t.Fatal(err)
+			}
+			apache.Get("/broken", "Host: "+host+".test")
+			if place := where("broken-import"); place != host {
+				t.Errorf("a script that cannot be loaded is told to %s, not to %s", place, host)
+			}
+			if err := os.Truncate(w.Path("logs/"+host+".log"), 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	p.wsgid.NoteDescriptors() // with the files
 }
 
 // TestConvertStreams: the pieces of a response reach the client one by one.
@@ -136,7 +220,7 @@ func TestConvertCommand(t *testing.T) {
 		t.Errorf("%d: %s%s", code, text, errs)
 	}
 	hcl, err := os.ReadFile(out + "/wsgid.hcl")
-	if err != nil || !strings.Contains(string(hcl), `error_log        = "`+w.Path("logs/e.log")+`"`) {
+	if err != nil || !strings.Contains(string(hcl), `error_log = "`+w.Path("logs/e.log")+`"`) {
 		t.Errorf("%v: %s", err, hcl)
 	}
 	if code, _, errs := run("--in", in, "--out-dir", out); code != 1 || !strings.Contains(errs, "is there already: take another --out-dir, or --force") {

@@ -48,7 +48,7 @@ WSGIScriptAlias /plain {{.Dir}}/apps/newer.wsgi application-group=plain
 	if code != 0 {
 		t.Fatalf("%d: %s%s", code, out, errs)
 	}
-	w.Write("wsgid.hcl", readFile(t, w.Path("converted/wsgid.hcl"))+w.Expand("control {\n  path = \"{{.Control}}\"\n}\nlog {\n  format = \"json\"\n}\n"))
+	w.Write("wsgid.hcl", watched(w, readFile(t, w.Path("converted/wsgid.hcl"))))
 	w.Start(harness.Options{})
 	apache := w.StartHTTPD("after", w.Path("converted/httpd.conf"))
 	for path, want := range map[string]string{"/quiet": "0.01 refused", "/plain": "0.01"} {

@@ -94,11 +94,22 @@ func startPair(t *testing.T, w *harness.World, body string, flags ...string) *pa
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Write("wsgid.hcl", string(hcl)+w.Expand("control {\n  path = \"{{.Control}}\"\n}\nlog {\n  format = \"json\"\n  level = \"debug\"\n}\n"))
+	w.Write("wsgid.hcl", watched(w, string(hcl)))
 	p.wsgid = w.Start(harness.Options{})
 	p.before = w.StartHTTPD("before", file)
 	p.after = w.StartHTTPD("after", w.Path("converted/httpd.conf"))
 	return p
+}
+
+// watched is a converted wsgid.hcl with what the harness needs.
+func watched(w *harness.World, hcl string) string {
+	const options = "\nlog {\n  format = \"json\"\n  level = \"debug\"\n"
+	rest := "}\n"
+	before, after, found := strings.Cut(hcl, "\nlog {\n")
+	if found {
+		rest = after
+	}
+	return before + options + rest + w.Expand("control {\n  path = \"{{.Control}}\"\n}\n")
 }
 
 // probe is a request of both sites.

@@ -23,6 +23,21 @@ func awaitLine(t *testing.T, d *harness.Wsgid, text string) {
 	d.Log.Await(t, text, func(r harness.Record) bool { return strings.Contains(r.Line, text) })
 }
 
+// awaitText waits until a file below the world's directory has the text.
+func awaitText(t *testing.T, w *harness.World, name, text string) {
+	t.Helper()
+	harness.Eventually(t, text+" in "+name, func() error {
+		content, err := os.ReadFile(w.Path(name))
+		if err != nil {
+			return err
+		}
+		if !strings.Contains(string(content), text) {
+			return errors.New(string(content))
+		}
+		return nil
+	})
+}
+
 // TestErrorLog: what a group writes goes to its file, what wsgid says of it does
 // not, and a file that is moved away is made anew.
 func TestErrorLog(t *testing.T) {
@@ -42,19 +57,7 @@ func TestErrorLog(t *testing.T) {
 			t.Fatalf("%d: %s", got.Status, got.Body)
 		}
 	}
-	holds := func(name, text string) {
-		t.Helper()
-		harness.Eventually(t, text+" in "+name, func() error {
-			content, err := os.ReadFile(w.Path("logs/" + name))
-			if err != nil {
-				return err
-			}
-			if !strings.Contains(string(content), text) {
-				return errors.New(string(content))
-			}
-			return nil
-		})
-	}
+	holds := func(name, text string) { t.Helper(); awaitText(t, w, "logs/"+name, text) }
 	for _, group := range []string{"one", "two", "three", "four"} {
 		say(group, "first-of-"+group)
 	}
@@ -103,4 +106,107 @@ func TestErrorLogRefused(t *testing.T) {
 	if code, _, errs := w.CLI("check", "--config", w.Path("wsgid.hcl")); code != 1 || !strings.Contains(errs, "error_log /dev/null is no regular file") {
 		t.Errorf("%d: %s", code, errs)
 	}
+}
+
+// TestErrorLogOfHost: what is written while a request of a virtual host is served
+// goes to its file, unless the group has its own; all else to that of log.
+func TestErrorLogOfHost(t *testing.T) {
+	w := newWorld(t)
+	w.Write("apps/say.py", `
+import os, sys, threading
+
+def application(environ, start_response):
+    how, _, text = environ["QUERY_STRING"].partition("=")
+    if how == "stderr":
+        print(text, file=sys.stderr)
+    elif how == "raise":
+        raise ValueError(text)
+    elif how == "thread":
+        t = threading.Thread(target=lambda: print(text, flush=True))
+        t.start()
+        t.join()
+    elif how == "raw":
+        os.write(2, text.encode() + b"\n")
+    elif how == "key":
+        text = "key:" + environ.get("WSGID_ERROR_LOG", "")
+    start_response("200 OK", [])
+    return [text.encode()]
+`)
+	w.Write("dispatch.py", `
+def process_group(environ):
+    if environ["SCRIPT_NAME"] == "/dispatched":
+        print(environ["QUERY_STRING"], flush=True)
+    return None
+`)
+	w.Write("logs/there", "")
+	file := func(name string) string { return option("error_log", w.Path("logs/"+name)) }
+	configure := func(forA string) {
+		say := func(prefix, group string, options ...string) string {
+			return mount(prefix, "apps/say.py", append(options, option("process_group", group), option("application_group", "%{GLOBAL}"))...)
+		}
+		w.Write("wsgid.hcl", w.Expand(`
+listen "unix" {
+  path = "{{.Socket}}"
+}
+control {
+  path = "{{.Control}}"
+}
+log {
+  format = "json"
+  level  = "debug"
+  `+file("rest.log")+`
+}
+dispatch_script "{{.Dir}}/dispatch.py" {}
+`+group("one", "#64001", 1, 2)+group("own", "#64002", 1, 2, file("own.log"))+
+			say("/one", "one")+say("/own", "own")+say("/embedded", "%{GLOBAL}")+
+			say("/dispatched", "one")+
+			mount("/none", "apps/say.py", option("process_group", "%{ENV:nothing}"))+
+			host("a.test", file(forA))+host("b.test")))
+	}
+	configure("a.log")
+	d := w.Start(harness.Options{})
+	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+	for _, c := range []struct{ url, host, log string }{
+		{"/one?stderr=", "a.test", "a.log"},
+		{"/one?raise=", "a.test", "a.log"},
+		{"/one?thread=", "a.test", "rest.log"},
+		{"/one?raw=", "a.test", "rest.log"},
+		{"/one?stderr=", "b.test", "rest.log"},
+		{"/one?stderr=", "c.test", "rest.log"},
+		{"/own?stderr=", "a.test", "own.log"},
+		{"/own?raise=", "b.test", "own.log"},
+		{"/own?thread=", "a.test", "own.log"},
+		{"/embedded?stderr=", "a.test", "a.log"},
+		{"/embedded?raise=", "a.test", "a.log"},
+		{"/embedded?thread=", "a.test", "rest.log"},
+		{"/embedded?stderr=", "b.test", "rest.log"},
+		{"/dispatched?", "a.test", "a.log"},
+		{"/dispatched?", "b.test", "rest.log"},
+		{"/none?", "a.test", "a.log"},
+	} {
+		text := strings.Trim(strings.NewReplacer("/", "-", ".", "-", "?", "-", "=", "-").Replace(c.url+c.host), "-")
+		apache.Get(c.url+text, "Host: "+c.host)
+		awaitText(t, w, "logs/"+c.log, text)
+		for _, other := range []string{"a.log", "own.log", "rest.log"} {
+			if content, err := os.ReadFile(w.Path("logs/" + other)); err == nil && other != c.log && strings.Contains(string(content), text) {
+				t.Errorf("%s of %s is in %s as well: %s", c.url, c.host, other, content)
+			}
+		}
+	}
+	awaitLine(t, d, "none-a-test") // what wsgid finds stands in its own log, too
+	if got := apache.Get("/one?key", "Host: a.test"); got.Status != 200 || string(got.Body) != "key:" {
+		t.Errorf("the application sees the key: %d %s", got.Status, got.Body)
+	}
+	configure("second.log")
+	if code, _, errs := w.CLI("reload", "--control", w.Control); code != 0 {
+		t.Fatal(errs)
+	}
+	apache.Get("/one?stderr=after-the-reload", "Host: a.test")
+	awaitText(t, w, "logs/second.log", "after-the-reload")
+	for _, r := range d.Log.Records() {
+		if strings.Contains(r.Line, "-a-test") && !strings.Contains(r.Line, "none-a-test") {
+			t.Errorf("the log of wsgid has what belongs into a file: %s", r.Line)
+		}
+	}
+	d.NoteDescriptors()
 }

@@ -182,22 +182,3 @@ func (c *converter) daemonOption(b *block, name, value string, kind optionKind) 
 		b.text(name, "0"+strings.TrimLeft(value, "0"))
 	}
 }
-
-// daemonLog has a group log where Apache's host logs that declares it.
-func (c *converter) daemonLog(b *block, d *apacheconf.Daemon) {
-	for _, s := range c.sites {
-		if s.host != d.Host || s.errorLog == "" {
-			continue
-		}
-		name := s.errorLog
-		if strings.HasPrefix(name, "/dev/") || strings.HasPrefix(name, "/proc/") || strings.HasPrefix(name, "|") || name == "syslog" || strings.HasPrefix(name, "syslog:") || strings.Contains(name, "${") {
-			c.note("What the applications of process group %s write goes to the log of wsgid: its ErrorLog, %s, is none that wsgid can write.", b.label, name)
-			return
-		}
-		if !path.IsAbs(name) {
-			name = path.Join(c.config.ServerRoot, name)
-		}
-		b.text("error_log", name)
-		return
-	}
-}

@@ -20,6 +20,7 @@ func (c *converter) hosts() {
 			h.comment = "From " + s.host.Section.Position().String() + "."
 		}
 		h.text("id", s.id)
+		c.hostLog(h, s)
 		for _, m := range s.everything() {
 			if m.hidden {
 				continue

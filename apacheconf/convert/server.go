@@ -28,6 +28,7 @@ func (c *converter) server() {
 	c.router.number("max_interpreters", 0)
 	c.router.text("max_header_bytes", "1MiB")
 	c.blocks = []*block{listen, c.router}
+	c.mainLog()
 	c.pythonOptions()
 	c.interpreters()
 	for name, items := range c.model.Others {

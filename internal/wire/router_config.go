@@ -111,6 +111,9 @@ type VirtualHost struct {
 	ServerName string `json:"server_name,omitempty"`
 	// Names it answers to: complete ones, "*.x" for those below x, "*" for all.
 	Names []string `json:"names"`
+	// ErrorLog is the key of the file for what is written while requests of the
+	// host are served; empty: none.
+	ErrorLog string `json:"error_log,omitempty"`
 	// Ports that the request must have come to; empty: any.
 	Ports []int `json:"ports,omitempty"`
 	// Mounts of its own come first, then Inherited, the global ones as they
