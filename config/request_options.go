@@ -43,6 +43,7 @@ type RequestOptions struct {
 	// ErrorOverride: what the application says in a response of 400 or more is
 	// not sent, a page with the status is.
 	ErrorOverride bool
+	ErrorDocuments ErrorDocuments
 	// AcceptPathInfo, default true: the URL may go on behind the script; else 404.
 	AcceptPathInfo bool
 	// AllowOverride are the options that the web server's configuration may set
@@ -91,6 +92,7 @@ func (d *decoder) requestOptions(o *RequestOptions) options {
 		"priority":              d.integer(&o.Priority, 0, maxPriority),
 		"ignore_activity":       d.boolean(&o.IgnoreActivity),
 		"error_override":        d.boolean(&o.ErrorOverride),
+		"error_document":        d.errorDocuments(&o.ErrorDocuments),
 		"accept_path_info":      d.boolean(&o.AcceptPathInfo),
 		"allow_override":        d.list(&o.AllowOverride),
 	}.with(d.authOptions(&o.AuthOptions))
@@ -112,6 +114,7 @@ func (v *validator) inheritRequestOptions(block hcl.Range, o, from *RequestOptio
 		"priority":              func() { o.Priority = from.Priority },
 		"ignore_activity":       func() { o.IgnoreActivity = from.IgnoreActivity },
 		"error_override":        func() { o.ErrorOverride = from.ErrorOverride },
+		"error_document":        func() { o.ErrorDocuments = from.ErrorDocuments },
 		"accept_path_info":      func() { o.AcceptPathInfo = from.AcceptPathInfo },
 		"allow_override":        func() { o.AllowOverride = from.AllowOverride },
 	}
@@ -140,6 +143,7 @@ func (v *validator) requestOptions(block hcl.Range, o *RequestOptions) {
 	v.restrictProcess(block, o)
 	v.chosenDispatchScript(block, o)
 	v.allowOverride(block, o)
+	v.errorDocument(block, o.ErrorDocuments)
 	v.authValues(block, &o.AuthOptions)
 	if !v.given(block, "trusted_proxy_headers") {
 		return

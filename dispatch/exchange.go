@@ -366,17 +366,10 @@ func (x *exchange) refuse(r *refusal) outcome {
 		x.trace.refusal = r
 	}
 	x.logRefusal(r)
-	body := r.body(string(x.requestID))
-	if string(x.env.method) == "HEAD" {
-		body = ""
-	}
 	if r.status >= 500 {
 		x.router.errors.Add(1)
 	}
-	if err := x.front.answer(r.header(len(body)), body); err != nil {
-		return broken
-	}
-	return answered
+	return x.sendPage(r)
 }
 
 func (x *exchange) logRefusal(r *refusal) {

@@ -146,7 +146,7 @@ func (x *exchange) try(w *workerConn, wantAccept bool, rest []byte) attempt {
 func (x *exchange) settle(p *reply, end replyEnd, usable, streamed bool) attempt {
 	w, g := p.w, p.w.group
 	killed := x.killedBy()
-	if killed == notKilled && usable && p.clean() && (end == replyWhole || end == replyRefused || end == replyTruncated) {
+	if killed == notKilled && usable && p.clean() && (end == replyWhole || end == replyRefused || end == replyTruncated || end == replyFailed) {
 		if end == replyRefused {
 			g.refused(w.process)
 		}
@@ -162,6 +162,14 @@ func (x *exchange) settle(p *reply, end replyEnd, usable, streamed bool) attempt
 	case replyBlocked:
 		x.router.log.Debug("client gave up while the response was sent, or took nothing of it", "request", string(x.requestID), "error", p.err)
 		return attemptBroken
+	case replyFailed:
+		if killed != notKilled {
+			return x.killedAttempt()
+		}
+		if x.sendPage(refuse(p.failure)) != answered { // the worker has logged it
+			return attemptBroken
+		}
+		return attemptDone
 	case replyRefused:
 		if killed != notKilled {
 			return x.killedAttempt()

@@ -81,12 +81,15 @@ func (r *refusal) body(id string) string {
 		title, title, r.code, html.EscapeString(id))
 }
 
-// header is the CGI header of the answer, for a body of n bytes.
-func (r *refusal) header(n int) string {
-	reason := http.StatusText(r.status)
-	h := fmt.Sprintf("Status: %d %s\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: %d\r\nX-WSGID-Error: %s\r\n",
-		r.status, reason, n, r.code)
-	h += r.more
+// header is the CGI header of the answer with a page.
+func (r *refusal) header(p *page) string {
+	h := fmt.Sprintf("Status: %d %s\r\n", p.status, http.StatusText(p.status))
+	if p.location != "" {
+		h += "Location: " + p.location + "\r\n"
+	} else {
+		h += "Content-Type: " + p.kind + "\r\n"
+	}
+	h += fmt.Sprintf("Content-Length: %d\r\nX-WSGID-Error: %s\r\n%s", len(p.body), r.code, r.more)
 	if r.retryAfter > 0 {
 		h += fmt.Sprintf("Retry-After: %d\r\n", int64((r.retryAfter+time.Second-1)/time.Second))
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/wsgid/wsgid/internal/errcode"
 	"github.com/wsgid/wsgid/protocol"
 )
 
@@ -28,6 +29,7 @@ const (
 	replyTruncated                 // the worker says that the response failed half-way
 	replyLost                      // the connection to the worker ended
 	replyBlocked                   // the front server does not take it
+	replyFailed                    // the router makes the page of the error
 )
 
 var errReply = errors.New("worker broke the protocol")
@@ -50,6 +52,8 @@ type reply struct {
 	// midRecord: what was passed on ends inside a record.
 	midRecord bool
 	err       error
+	// failure is the code of replyFailed.
+	failure errcode.Code
 	// way is how the rest of a large record goes without being read here.
 	way passage
 	// large counts down from the last large record.
@@ -210,6 +214,12 @@ func (p *reply) end(h protocol.Header, whole int, id uint16) (replyEnd, bool) {
 		}
 		p.r += whole
 		return replyTruncated, true
+	}
+	if entry, known := entries[errcode.Code(status)]; known && !p.started && len(p.x.target.mount.ErrorDocuments) > 0 {
+		p.failure = entry.Code
+		p.from = p.r
+		p.r += whole
+		return replyFailed, true
 	}
 	switch {
 	case !p.started:

@@ -44,6 +44,9 @@ func appendRoute(b []byte, r *route, m *mount) []byte {
 	if m.ErrorOverride {
 		b = protocol.AppendPair(b, "WSGID_ERROR_OVERRIDE", "1")
 	}
+	if len(m.ErrorDocuments) > 0 {
+		b = protocol.AppendPair(b, "WSGID_NO_PAGE", "1")
+	}
 	return b
 }
 

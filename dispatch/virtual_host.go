@@ -13,6 +13,8 @@ import (
 type virtualHost struct {
 	serverName []byte // empty: the front server's
 	errorLog   string // key for what its applications write; empty: none
+
+	errorDocuments map[int]string // of URLs that no mount has
 	ports      []int
 	mounts     mountTable // all that can be met here
 	own        int        // how many of them are not the router's
@@ -35,7 +37,7 @@ func newHostTable(hosts []wire.VirtualHost, mounts mountTable) *hostTable {
 	t := &hostTable{byID: map[string]*virtualHost{}, exact: map[string][]*virtualHost{}, below: map[string][]*virtualHost{}}
 	for i := range hosts {
 		c := &hosts[i]
-		h := &virtualHost{serverName: []byte(c.ServerName), errorLog: c.ErrorLog, ports: c.Ports, auth: c.Auth, mounts: newMountTable(c.Mounts)}
+		h := &virtualHost{serverName: []byte(c.ServerName), errorLog: c.ErrorLog, errorDocuments: c.ErrorDocuments, ports: c.Ports, auth: c.Auth, mounts: newMountTable(c.Mounts)}
 		if c.Inherited != nil {
 			h.mounts = append(h.mounts, newMountTable(c.Inherited)...)
 		}

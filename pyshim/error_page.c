@@ -40,6 +40,12 @@ size_t wsgid_override_page(const char *status, size_t length, char *page, size_t
 void wsgid_error_page(struct wsgid_request *r, enum wsgid_errcode code)
 {
 	const struct wsgid_error *e = wsgid_error(code);
+	r->failure = code; /* from now on the application cannot write */
+	r->status = e->status;
+	wsgid_output_discard(r->connection);
+	r->page_left = r->no_page;
+	if (r->no_page)
+		return;
 	char id[256], body[1024], head[512];
 	plain(id, sizeof id, r->id, strlen(r->id));
 	int body_size = snprintf(body, sizeof body,
@@ -52,9 +58,6 @@ void wsgid_error_page(struct wsgid_request *r, enum wsgid_errcode code)
 	                         "X-WSGID-Error: %s\r\nContent-Length: %d\r\n%s\r\n",
 	                         e->status, reason(e->status), e->text, body_size,
 	                         e->status == 503 ? "Retry-After: 60\r\n" : ""); /* as retryInterpreter of dispatch */
-	r->failure = code; /* from now on the application cannot write */
-	r->status = e->status;
-	wsgid_output_discard(r->connection);
 	wsgid_output_stdout(r->connection, head, (size_t)head_size);
 	if (!r->head_request)
 		wsgid_output_stdout(r->connection, body, (size_t)body_size);

@@ -143,6 +143,8 @@ static bool own_parameter(struct wsgid_request *r, const struct fcgi_pair *p)
 		r->handler = (struct wsgid_text){p->value, p->value_length};
 	else if (NAMED(p, "WSGID_ERROR_OVERRIDE"))
 		r->error_override = true;
+	else if (NAMED(p, "WSGID_NO_PAGE"))
+		r->no_page = true;
 	return true;
 }
 
@@ -455,7 +457,7 @@ void wsgid_request_run(struct wsgid_connection *c, const uint8_t *params, size_t
 	c->on_wire = false;
 	switch (run(&r, params, size)) {
 	case SERVED:
-		wsgid_output_end(c, true, 0, FCGI_REQUEST_COMPLETE);
+		wsgid_output_end(c, !r.page_left, r.page_left ? (uint32_t)r.failure : 0, FCGI_REQUEST_COMPLETE);
 		break;
 	case REFUSED:
 		wsgid_scoreboard_refused(c->server);

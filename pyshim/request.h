@@ -79,7 +79,7 @@ struct wsgid_request {
 	struct wsgid_text method, uri, client, server_pid, listener_host, listener_port, mount_point, mapped_name, handler;
 	uint64_t request_start, queue_start, daemon_start; /* microseconds */
 	bool ignore_activity; /* it does not keep the process from idling out */
-	bool check, want_accept, head_request, want_https, scheme_https, scheme_decided, error_override;
+	bool check, want_accept, head_request, want_https, scheme_https, scheme_decided, error_override, no_page;
 	int64_t content_length; /* -1: not given */
 	int64_t body_read;
 
@@ -96,6 +96,7 @@ struct wsgid_request {
 	int64_t announced;  /* its Content-Length, -1 */
 	int64_t written;    /* bytes of body given by the application */
 	int failure;        /* enum wsgid_errcode, 0 none */
+	bool page_left;     /* no_page: the router makes the page of failure */
 
 	/* For events and metrics. Times in microseconds since the epoch. */
 	_Atomic(PyObject *) data; /* request_data(); NULL: nobody has asked. Owned */

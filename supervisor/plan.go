@@ -197,12 +197,13 @@ func (p *plan) routerConfig(cfg *config.Config, version string) *wire.RouterConf
 	}
 	w.Mounts = wireMounts(cfg, cfg.ScriptAliases)
 	w.AuthScripts, w.Auth = authScriptsOf(cfg), authOf(cfg, &cfg.Router.RequestOptions)
+	w.ErrorDocuments = cfg.Router.ErrorDocuments
 	for i := range cfg.VirtualHosts {
 		h := &cfg.VirtualHosts[i]
 		w.VirtualHosts = append(w.VirtualHosts, wire.VirtualHost{
 			ID: h.ID, ServerName: h.ServerName(), Names: append([]string{h.Name}, h.ServerAlias...), Ports: h.Ports,
 			Mounts: wireMounts(cfg, h.ScriptAliases), Inherited: wireMounts(cfg, h.Inherited),
-			Auth: authOf(cfg, &h.RequestOptions),
+			Auth: authOf(cfg, &h.RequestOptions), ErrorDocuments: h.ErrorDocuments,
 		})
 	}
 	for _, d := range cfg.DispatchScripts {
@@ -229,7 +230,7 @@ func wireMounts(cfg *config.Config, mounts []config.ScriptAlias) []wire.Mount {
 			TrustedProxyHeaders: m.TrustedProxyHeaders, TrustedProxies: m.TrustedProxies,
 			RestrictProcess: restricted(m.RestrictProcess), DispatchScript: m.DispatchScript, Priority: m.Priority,
 			IgnoreActivity: m.IgnoreActivity, ErrorOverride: m.ErrorOverride, RefusePathInfo: !m.AcceptPathInfo,
-			AllowOverride: m.Overrides(),
+			AllowOverride: m.Overrides(), ErrorDocuments: m.ErrorDocuments,
 			Auth:          authOf(cfg, &m.RequestOptions),
 		})
 	}

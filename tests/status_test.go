@@ -242,10 +242,12 @@ func TestStatus(t *testing.T) {
 	}
 
 	signal(syscall.SIGSTOP, router)
-	silent := wsgid.Status()
-	if silent.Router.Answered || silent.RouterPID != router || silent.Group("busy").ThreadsBusy != 2 {
-		t.Errorf("with a router that is stopped: %+v", silent.Router)
-	}
+	wsgid.AwaitStatus("the router is silent", func(s harness.Status) error { // a signal takes its time to stop all threads
+		if s.Router.Answered || s.RouterPID != router || s.Group("busy").ThreadsBusy != 2 {
+			return fmt.Errorf("%+v", s.Router)
+		}
+		return nil
+	})
 	if _, out, _ = w.CLI("status", "--config", configuration); !strings.Contains(out, "does not answer") {
 		t.Errorf("the table does not say that the router is silent:\n%s", out)
 	}

@@ -18,6 +18,8 @@ type RouterConfig struct {
 	// mount and no virtual host has.
 	AuthScripts []AuthScript `json:"auth_scripts,omitempty"`
 	Auth        *Auth        `json:"auth,omitempty"`
+	// ErrorDocuments hold for URLs that no mount and no virtual host has.
+	ErrorDocuments map[int]string `json:"error_documents,omitempty"`
 	// HelperSocket is where the dispatch helper evaluates the scripts; empty:
 	// they are evaluated in the router's own Python.
 	HelperSocket string `json:"helper_socket,omitempty"`
@@ -120,6 +122,8 @@ type VirtualHost struct {
 	// hold in this host; nil: RouterConfig.Mounts.
 	Mounts    []Mount `json:"mounts,omitempty"`
 	Inherited []Mount `json:"inherited,omitempty"`
+	// ErrorDocuments hold for URLs that no mount has.
+	ErrorDocuments map[int]string `json:"error_documents,omitempty"`
 	// Auth holds for URLs that no mount has.
 	Auth *Auth `json:"auth,omitempty"`
 }
@@ -175,6 +179,10 @@ type Mount struct {
 	IgnoreActivity bool `json:"ignore_activity,omitempty"`
 	// ErrorOverride: the body of an error response of the application is not sent.
 	ErrorOverride bool `json:"error_override,omitempty"`
+	// ErrorDocuments are what clients get, by status, for errors that wsgid finds:
+	// a file if it begins with a slash, an http URL to go to, or the text; empty:
+	// wsgid's own page.
+	ErrorDocuments map[int]string `json:"error_documents,omitempty"`
 	// RefusePathInfo: 404 for a URL that goes on behind the script.
 	RefusePathInfo bool `json:"refuse_path_info,omitempty"`
 	// AllowOverride are options (of Overrides) that the web server's
