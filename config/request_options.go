@@ -42,7 +42,7 @@ type RequestOptions struct {
 	IgnoreActivity bool
 	// ErrorOverride: what the application says in a response of 400 or more is
 	// not sent, a page with the status is.
-	ErrorOverride bool
+	ErrorOverride  bool
 	ErrorDocuments ErrorDocuments
 	// AcceptPathInfo, default true: the URL may go on behind the script; else 404.
 	AcceptPathInfo bool

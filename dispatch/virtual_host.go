@@ -15,11 +15,11 @@ type virtualHost struct {
 	errorLog   string // key for what its applications write; empty: none
 
 	errorDocuments map[int]string // of URLs that no mount has
-	ports      []int
-	mounts     mountTable // all that can be met here
-	own        int        // how many of them are not the router's
-	guard      *guard     // of URLs that no mount has
-	auth       *wire.Auth // its configuration
+	ports          []int
+	mounts         mountTable // all that can be met here
+	own            int        // how many of them are not the router's
+	guard          *guard     // of URLs that no mount has
+	auth           *wire.Auth // its configuration
 }
 
 // hostTable finds the virtual host of a request. Of several hosts of one name

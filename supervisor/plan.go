@@ -231,7 +231,7 @@ func wireMounts(cfg *config.Config, mounts []config.ScriptAlias) []wire.Mount {
 			RestrictProcess: restricted(m.RestrictProcess), DispatchScript: m.DispatchScript, Priority: m.Priority,
 			IgnoreActivity: m.IgnoreActivity, ErrorOverride: m.ErrorOverride, RefusePathInfo: !m.AcceptPathInfo,
 			AllowOverride: m.Overrides(), ErrorDocuments: m.ErrorDocuments,
-			Auth:          authOf(cfg, &m.RequestOptions),
+			Auth: authOf(cfg, &m.RequestOptions),
 		})
 	}
 	return told

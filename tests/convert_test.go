@@ -117,7 +117,7 @@ type probe struct {
 	method, path string
 	headers      []string
 	body         string
-	// apache: an error is Apache's own, and no page of wsgid.
+	// apache: an error is Apache's own, or has its ErrorDocument, and no page of wsgid.
 	apache bool
 	// differs: what is known to be another after the conversion, a reason.
 	differs string

@@ -177,18 +177,6 @@ func (c *converter) replaced(i placedItem) bool {
 	return false
 }
 
-// errorDocuments: pages for errors that wsgid finds are its own.
-func (c *converter) errorDocuments() {
-	for _, i := range c.all {
-		if !i.Is("ErrorDocument") || len(i.Words) == 0 || !strings.HasPrefix(i.Words[0], "5") {
-			continue
-		}
-		if item := c.hostValue(i.site, "WSGIErrorOverride"); item == nil || !on(item) {
-			c.report(i.Item, Differs, "errors that wsgid finds, such as an application that raises, have wsgid's page; ProxyErrorOverride On in the section of the script has this one stand for all errors, the application's own included")
-		}
-	}
-}
-
 // leftovers reports what no step has taken up: nothing is dropped silently.
 func (c *converter) leftovers() {
 	for _, i := range c.all {

@@ -150,17 +150,41 @@ func TestTwice(t *testing.T) {
 	}
 }
 
-// TestErrorDocument: a page for errors that wsgid finds itself cannot be kept, and it
-// is said, unless Apache replaces all of them.
+// TestErrorDocument: what ErrorDocument says is error_document, too, and what can be
+// none for errors of 500 and above is told, unless Apache replaces all of them.
 func TestErrorDocument(t *testing.T) {
-	for source, differs := range map[string]bool{
-		"ErrorDocument 500 /500.html\nWSGIScriptAlias / /s/a.wsgi\n":                       true,
-		"ErrorDocument 500 /500.html\nWSGIErrorOverride On\nWSGIScriptAlias / /s/a.wsgi\n": false,
-		"ErrorDocument 404 /404.html\nWSGIScriptAlias / /s/a.wsgi\n":                       false,
+	const mounts = "WSGIScriptAlias /a /s/a.wsgi\nWSGIScriptAlias /b /s/b.wsgi\n"
+	for source, want := range map[string]struct {
+		differs bool
+		hcl     []string
+	}{
+		"ErrorDocument 500 /500.html\nErrorDocument 503 \"Back at <b>noon</b>.\"\nErrorDocument 404 https://example.com/none\n" + mounts: {
+			hcl: []string{"  id             = \"main server\"\n  error_document = { 404 = \"https://example.com/none\", 500 = \"/d/500.html\", 503 = \"Back at <b>noon</b>.\" }\n"}},
+		"ErrorDocument 500 /e/a.html\nAlias /e /errors\nAlias /e/a.html /other\n" + mounts:                           {hcl: []string{`{ 500 = "/errors/a.html" }`}},
+		"AliasMatch ^/e/ /errors/a.html\nErrorDocument 500 /e/a.html\n" + mounts:                                     {differs: true},
+		"ErrorDocument 500 /missing.html\n" + mounts:                                                                 {differs: true},
+		"ErrorDocument 404 /missing.html\n" + mounts:                                                                 {hcl: []string{"!error_document"}},
+		"ErrorDocument 500 /500.php\n" + mounts:                                                                      {differs: true},
+		"AddOutputFilter INCLUDES .html\nErrorDocument 500 /500.html\n" + mounts:                                     {differs: true},
+		"ErrorDocument 500 /a/error\n" + mounts:                                                                      {differs: true},
+		"ErrorDocument 500 \"for %{REQUEST_URI}\"\n" + mounts:                                                        {differs: true},
+		"ErrorDocument 500 /500.php\nWSGIErrorOverride On\n" + mounts:                                                {hcl: []string{"!error_document"}},
+		"ErrorDocument 401 https://example.com/\n" + mounts:                                                          {hcl: []string{"!error_document"}},
+		"ErrorDocument 500 x\n<Location /a>\nErrorDocument 500 default\n</Location>\n" + mounts:                      {hcl: []string{"error_document = { 500 = \"x\" }\n", "error_document    = {}\n"}},
+		"ErrorDocument 404 y\n<Location /a>\nErrorDocument 500 x\n</Location>\n" + mounts:                            {hcl: []string{"error_document = { 404 = \"y\" }\n", "error_document    = { 404 = \"y\", 500 = \"x\" }\n"}},
+		"<Location /a/deep>\nErrorDocument 500 x\n</Location>\n" + mounts:                                            {differs: true, hcl: []string{"!error_document"}},
+		"<Location /elsewhere>\nErrorDocument 500 /500.php\n</Location>\n" + mounts:                                  {hcl: []string{"!error_document"}},
+		"ErrorDocument 500 x\n<VirtualHost *>\nServerName v.test\nErrorDocument 500 y\n" + mounts + "</VirtualHost>": {hcl: []string{`error_document = { 500 = "y" }`}},
 	} {
-		result, err := convertFiles(t, map[string]string{"/etc/apache2/apache2.conf": source}, Options{})
-		if err != nil || result.Differs() != differs {
+		result, err := convertFiles(t, map[string]string{"/etc/apache2/apache2.conf": "DocumentRoot /d\n" + source, "/d/500.html": "", "/d/500.php": "", "/errors/a.html": ""}, Options{})
+		if err != nil || result.Differs() != want.differs {
 			t.Errorf("%s: %v %+v", source, err, result.Report)
+			continue
+		}
+		for _, text := range want.hcl {
+			if plain, not := strings.CutPrefix(text, "!"); strings.Contains(string(result.HCL), plain) == not {
+				t.Errorf("%s: %s: %s", source, text, result.HCL)
+			}
 		}
 	}
 }

@@ -21,6 +21,7 @@ func (c *converter) hosts() {
 		}
 		h.text("id", s.id)
 		c.hostLog(h, s)
+		c.hostPages(h, s)
 		for _, m := range s.everything() {
 			if m.hidden {
 				continue
@@ -126,6 +127,7 @@ func (c *converter) mountBlock(m *mount) *block {
 	if script := c.word(m, "WSGIDispatchScript", ""); script != "" {
 		b.text("dispatch_script", script)
 	}
+	c.mountPages(b, m)
 	c.permissions(b, m, group)
 	return b
 }
