@@ -76,6 +76,8 @@ func (v *validator) errorDocument(block hcl.Range, documents ErrorDocuments) {
 			if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
 				v.warn(at, "No file", "error_document: there is no file %s; until there is, wsgid's own page is sent with status %d.", document, status)
 			}
+		case isURL(document) && strings.ContainsFunc(document, func(r rune) bool { return r <= ' ' || r > '~' }):
+			v.add(at, "Wrong value", "error_document: the URL for %d has a character that must be written as %%XX: %q.", status, document)
 		case status == 401 && isURL(document):
 			v.add(at, "Wrong value", "error_document: a client that is sent to another URL is not asked for its password: name a file or a text for 401.")
 		}

@@ -38,7 +38,7 @@ func (x *exchange) errorDocuments() map[int]string {
 func (x *exchange) sendPage(r *refusal) outcome {
 	p := page{status: r.status, kind: "text/html; charset=utf-8"}
 	switch document := x.errorDocuments()[r.status]; {
-	case document == "":
+	case document == "" || r.plain:
 		p.body = r.body(string(x.requestID))
 	case strings.HasPrefix(document, "/"):
 		if err := p.read(document); err != nil {

@@ -21,6 +21,7 @@ type refusal struct {
 	retryAfter time.Duration // 0: no Retry-After
 	more       string        // header lines, each with CR LF
 	quiet      bool          // of interest only when debugging
+	plain      bool          // with wsgid's own page: nobody may wait for a file
 	args       []any         // of the log line
 }
 

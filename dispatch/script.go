@@ -205,7 +205,9 @@ func (s *script) look(now time.Time) (oldest time.Duration, err error) {
 func (x *exchange) abandon(s *script) {
 	x.router.requests.Add(1)
 	x.front.hurry()
-	x.refuse(refuse(s.kind.code(errcode.DispatchTimeout), "script", s.config.Path, "reason", "the call does not come back"))
+	r := refuse(s.kind.code(errcode.DispatchTimeout), "script", s.config.Path, "reason", "the call does not come back")
+	r.plain = true
+	x.refuse(r)
 	x.router.abandoned(x)
 }
 

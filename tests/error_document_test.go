@@ -108,6 +108,7 @@ func TestErrorDocumentRefused(t *testing.T) {
 	for value, want := range map[string]string{
 		`{ 200 = "x" }`:                    `has "200", which is no HTTP status of an error: 400 to 599`,
 		`{ 401 = "https://example.com/" }`: "is not asked for its password",
+		`{ 500 = "https://a.test/x y" }`:   "has a character that must be written as %XX",
 		`"x"`:                              `is a map: write { 500 = "/srv/www/500.html" }`,
 		`{ 500 = ["x"] }`:                  "needs a text as value of 500",
 	} {
