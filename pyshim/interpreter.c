@@ -115,6 +115,11 @@ void wsgid_interpreter_leave(struct wsgid_interpreter *interpreter)
 	py.PyEval_SaveThread();
 }
 
+void *wsgid_interpreter_last_state(void)
+{
+	return states != NULL ? states->state : NULL;
+}
+
 void wsgid_interpreter_probe(void)
 {
 	struct wsgid_interpreter *interpreter = wsgid_interpreter_enter("", 0);

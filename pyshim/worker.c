@@ -31,6 +31,7 @@
 #include "scoreboard.h"
 #include "script_owner.h"
 #include "service.h"
+#include "stacks.h"
 #include "status.h"
 #include "watch.h"
 
@@ -60,6 +61,7 @@ static void *request_thread(void *argument)
 	struct thread_start start = *(struct thread_start *)argument;
 	struct worker *w = start.worker;
 	free(argument);
+	wsgid_stacks_thread(start.number);
 	wsgid_loop_run(w->loop, start.number);
 	pthread_mutex_lock(&w->lock);
 	w->alive--;
@@ -231,15 +233,36 @@ static int failed(struct worker *w, const char *error)
 	return 1;
 }
 
+/* One packet, and the descriptor that comes with it, else -1. */
+static ssize_t receive(int channel, char *packet, size_t size, int *fd)
+{
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec part = {.iov_base = packet, .iov_len = size};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+	ssize_t got = recvmsg(channel, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	const struct cmsghdr *head = got > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+	if (head && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS)
+		memcpy(fd, CMSG_DATA(head), sizeof *fd);
+	return got;
+}
+
 /* Reads what the supervisor says (docs/internals.md section 2). Ends the process
  * when it is gone. */
 static void listen_to_supervisor(struct worker *w)
 {
-	static const char stop[] = "event\0stop\0reason", serve[] = "event\0serve";
+	static const char stop[] = "event\0stop\0reason", serve[] = "event\0serve", stacks[] = "event\0stacks";
 	char packet[256];
+	int fd = -1;
 	if (w->server.status_fd < 0)
 		return;
-	ssize_t got = recv(w->server.status_fd, packet, sizeof packet - 1, MSG_DONTWAIT);
+	ssize_t got = receive(w->server.status_fd, packet, sizeof packet - 1, &fd);
+	if (fd >= 0 && got >= (ssize_t)sizeof stacks && memcmp(packet, stacks, sizeof stacks) == 0)
+		wsgid_stacks_write(fd);
+	else if (fd >= 0)
+		close(fd);
 	if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
 		_exit(0);
 	if (got >= (ssize_t)sizeof serve && memcmp(packet, serve, sizeof serve) == 0)
@@ -418,6 +441,8 @@ int wsgid_worker_main(const struct wsgid_boot *boot)
 		return failed(w, text);
 	if (wsgid_fork_prepare(&w->server, w->loop, w->listen_fd) < 0)
 		return failed(w, "cannot install signal handlers");
+	if (wsgid_stacks_open(&w->server) < 0)
+		return failed(w, "no memory to start");
 	wsgid_scoreboard_python(&w->server, wsgid_python_version());
 	wsgid_status_event(&w->server, "event", "started", "python", wsgid_python_version(), "prefix",
 	                   wsgid_python_prefix(), "library", wsgid_python_library(), NULL);

@@ -35,6 +35,10 @@ type control struct {
 // applications and thus their passwords: not for those who may only look.
 const configPath = "/v1/config"
 
+// stacksPath answers with the stacks of threads, which show the source of
+// applications: not for them either.
+const stacksPath = "/v1/stacks"
+
 // peerKey is where the uid of the peer lies in a request's context.
 type peerKey struct{}
 
@@ -71,6 +75,14 @@ func (s *Supervisor) openControl(g *generation, socket *unixSocket) (*control, e
 	})
 	mux.HandleFunc("GET "+configPath, func(w http.ResponseWriter, _ *http.Request) {
 		c.answer(w, http.StatusOK, s.generation().config.Effective())
+	})
+	mux.HandleFunc("GET "+stacksPath, func(w http.ResponseWriter, r *http.Request) {
+		answer, err := s.Stacks(r.Context(), r.URL.Query().Get("of"))
+		if err != nil {
+			c.answer(w, http.StatusNotFound, status.Error{Error: err.Error()})
+			return
+		}
+		c.answer(w, http.StatusOK, answer)
 	})
 	mux.HandleFunc("POST /v1/reload", func(w http.ResponseWriter, r *http.Request) {
 		// Applications take their time to start. An error means that the peer has gone.
@@ -151,7 +163,7 @@ func (c *control) authorize(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		uid, known := r.Context().Value(peerKey{}).(int)
 		full := known && (uid == 0 || uid == c.uid)
-		looks := (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.URL.Path != configPath
+		looks := (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.URL.Path != configPath && r.URL.Path != stacksPath
 		if !known || !full && !looks {
 			c.log.Warn("control request refused", "uid", uid, "method", r.Method, "path", r.URL.Path)
 			c.answer(w, http.StatusForbidden, status.Error{Error: fmt.Sprintf("uid %d may only look at the status", uid)})

@@ -35,9 +35,12 @@ type process struct {
 	state   *machine
 	board   *scoreboard.Reader
 	channel *os.File // status channel
-	pump    *logPump
-	log     hclog.Logger
-	replace *status.Exit // how the process ended that this one replaces
+
+	stackTurn  sync.Mutex    // of who asks for stacks
+	stacksTold chan struct{} // the process has written them
+	pump       *logPump
+	log        hclog.Logger
+	replace    *status.Exit // how the process ended that this one replaces
 
 	slot     *slot
 	restarts chan chan error // by restart, which waits for the answer
@@ -102,7 +105,8 @@ func (g *group) startProcess(s *slot, replace *status.Exit, t *trial) (*process,
 		slot: s, restarts: make(chan chan error),
 		trial: t, retried: retried, renew: make(chan struct{}, 1),
 		serving: make(chan struct{}), retiring: make(chan struct{}), relief: make(chan struct{}), drained: make(chan struct{}), done: make(chan struct{}),
-		broken: map[scriptKey]bool{}, changed: map[scriptKey]bool{},
+		stacksTold: make(chan struct{}, 1),
+		broken:     map[scriptKey]bool{}, changed: map[scriptKey]bool{},
 	}
 	sink := g.output(c.pid)
 	p.pump = startLogPump(c.raw, c.records, &lineJoiner{emit: sink.logRaw}, sink.logRecord)
@@ -177,6 +181,11 @@ func (p *process) readEvents() {
 			}
 		case "drained":
 			closeOnce(p.drained)
+		case "stacks":
+			select {
+			case p.stacksTold <- struct{}{}:
+			default: // somebody is about to look
+			}
 		default:
 			p.log.Debug("unknown event", "event", escape.Line(event["event"]))
 		}

@@ -194,12 +194,12 @@ func (p *process) snapshot() status.Process {
 		Threads: p.group.config.Threads, ThreadsBusy: board.Busy(),
 		Requests: board.Finished, Errors: board.Failed, Refused: board.Refused, LogDropped: board.Dropped,
 		CPUSeconds: used.cpuSeconds, RSSBytes: used.rssBytes,
-		Running: running(&board), LastExit: p.replace,
+		Running: runningOf(&board), LastExit: p.replace,
 	}
 }
 
-// running lists what the threads work on.
-func running(board *scoreboard.Board) []status.Request {
+// runningOf lists what the threads work on.
+func runningOf(board *scoreboard.Board) []status.Request {
 	var requests []status.Request
 	for i := range board.Slots {
 		slot := &board.Slots[i]

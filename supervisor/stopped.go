@@ -39,6 +39,13 @@ func (c *child) onStop(f func(stopped bool)) {
 	}
 }
 
+// isStopped says whether the child is stopped now.
+func (c *child) isStopped() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stops.stopped
+}
+
 // stopped is the news that the child was stopped or goes on. late is called when
 // it has been stopped for too long.
 func (c *child) stopped(now bool, late func()) {

@@ -1,0 +1,206 @@
+package tests
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/wsgid/wsgid/internal/status"
+	"github.com/wsgid/wsgid/tests/internal/harness"
+)
+
+// waiter has requests wait for a file of their own, each in a function of its name.
+const waiter = `
+import os, threading, time
+
+def wait_for(path):
+    while not os.path.exists(path):
+        time.sleep(0.01)
+
+def in_the_background():
+    wait_for("%[1]s/background")
+
+threading.Thread(target=in_the_background, name="a background thread", daemon=True).start()
+
+def application(environ, start_response):
+    wait_for("%[1]s/" + environ["QUERY_STRING"])
+    start_response("200 OK", [])
+    return [b"done"]
+`
+
+// hang sends a request that does not end by itself, and waits until it runs.
+func hang(t *testing.T, d *harness.Wsgid, client *harness.Client, group, path string) <-chan *harness.Response {
+	t.Helper()
+	done := make(chan *harness.Response, 1)
+	go func() {
+		response, err := client.Try(t.Context(), "GET", path, nil)
+		if err != nil {
+			response = nil
+		}
+		done <- response
+	}()
+	d.AwaitStatus(path+" runs", func(s harness.Status) error {
+		for _, p := range s.Group(group).Processes {
+			for _, r := range p.Running {
+				if r.URI == path && r.State == "application" {
+					return nil
+				}
+			}
+		}
+		return fmt.Errorf("%+v", s.Group(group))
+	})
+	return done
+}
+
+// stacksOf is what wsgid stacks --json says.
+func stacksOf(t *testing.T, w *harness.World, of string) []status.Stacks {
+	t.Helper()
+	code, out, errs := w.CLI("stacks", "--control", w.Control, "--json", of)
+	if code != 0 {
+		t.Fatalf("%d: %s", code, errs)
+	}
+	var answer []status.Stacks
+	fromJSON(t, out, &answer)
+	return answer
+}
+
+// threadOf is the thread that serves a URI.
+func threadOf(t *testing.T, s []status.Stacks, uri string) status.Thread {
+	t.Helper()
+	for _, p := range s {
+		for _, thread := range p.Threads {
+			if thread.Request != nil && thread.Request.URI == uri {
+				return thread
+			}
+		}
+	}
+	t.Fatalf("no thread serves %s: %+v", uri, s)
+	return status.Thread{}
+}
+
+// TestStacks: every thread of a group tells where it is, in whichever interpreter, and
+// requests go on.
+func TestStacks(t *testing.T) {
+	w := newWorld(t)
+	w.Write("open/there", "")
+	source := fmt.Sprintf(waiter, w.Path("open"))
+	w.Write("apps/one.py", source)
+	w.Write("apps/two.py", strings.ReplaceAll(source, "wait_for", "wait_elsewhere"))
+	in := func(application string) string { return option("application_group", application) }
+	w.Configure(group("web", "#64001", 1, 4) + group("other", "#64002", 2, 1) +
+		mount("/one", "apps/one.py", option("process_group", "web"), in("%{GLOBAL}")) + mount("/two", "apps/two.py", option("process_group", "web"), in("two")))
+	d := w.Start(harness.Options{})
+	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+	one, two := hang(t, d, apache.Client, "web", "/one?first"), hang(t, d, apache.Client, "web", "/two?second")
+
+	s := stacksOf(t, w, "web")
+	if len(s) != 1 || !s[0].Answered || s[0].Group != "web" {
+		t.Fatalf("%+v", s)
+	}
+	for uri, want := range map[string][2]string{"/one?first": {"", "in wait_for\n"}, "/two?second": {"two", "in wait_elsewhere\n"}} {
+		thread := threadOf(t, s, uri)
+		if thread.Application != want[0] || !strings.Contains(thread.Stack, want[1]) || !strings.Contains(thread.Stack, "in application\n") || thread.Interrupted || thread.State != "sleeping" {
+			t.Errorf("%s: %+v", uri, thread)
+		}
+	}
+	background := 0
+	for _, thread := range s[0].Threads {
+		if thread.Name == "a background thread" && strings.Contains(thread.Stack, "in in_the_background\n") && thread.TID > 0 {
+			background++
+		}
+	}
+	if background != 2 {
+		t.Errorf("%d background threads: %+v", background, s[0].Threads)
+	}
+	if got := stacksOf(t, w, strconv.Itoa(s[0].PID)); len(got) != 1 || got[0].PID != s[0].PID {
+		t.Errorf("by number: %+v", got)
+	}
+	if got := stacksOf(t, w, "other"); len(got) != 2 || !got[0].Answered {
+		t.Errorf("an idle group: %+v", got)
+	}
+
+	code, out, errs := w.CLI("stacks", "--control", w.Control, "web")
+	for _, text := range []string{fmt.Sprintf("web, process %d\n", s[0].PID), " a background thread: sleeping", "/two?second\n", ", application two\n", "in wait_elsewhere\n"} {
+		if code != 0 || !strings.Contains(out, text) {
+			t.Errorf("%d: no %q in %s%s", code, text, out, errs)
+		}
+	}
+	if code, _, errs := w.CLI("stacks", "--control", w.Control, "nothing"); code != 1 || !strings.Contains(errs, `no process group and no process of one called "nothing"`) {
+		t.Errorf("%d: %s", code, errs)
+	}
+	code, out, errs = w.CLI("requests", "--control", w.Control)
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if code != 0 || len(lines) != 3 || !strings.Contains(lines[1], "GET /one?first") || !strings.Contains(lines[2], "GET /two?second") || !strings.HasPrefix(lines[0], "FOR") {
+		t.Errorf("%d: %s%s", code, out, errs)
+	}
+	if code, out, _ := w.CLI("requests", "--control", w.Control, "other"); code != 0 || out != "no request runs\n" {
+		t.Errorf("%d: %s", code, out)
+	}
+	w.Write("open/first", "")
+	w.Write("open/second", "")
+	w.Write("open/background", "")
+	for _, done := range []<-chan *harness.Response{one, two} {
+		if got := <-done; got == nil || got.Status != 200 {
+			t.Errorf("%+v", got)
+		}
+	}
+}
+
+// TestStacksOfStuck: while an extension holds the GIL the threads are interrupted and
+// tell where they are, also in sub-interpreters; of a process that is stopped there
+// is what the kernel says.
+func TestStacksOfStuck(t *testing.T) {
+	w := newWorld(t)
+	w.Write("open/there", "")
+	w.App("hold_gil.py")
+	w.Write("apps/one.py", fmt.Sprintf(waiter, w.Path("open")))
+	in := func(application string) string { return option("application_group", application) }
+	w.Configure(group("stuck", "#64001", 1, 3) + group("stopped", "#64002", 1, 1) +
+		mount("/hold", "apps/hold_gil.py", option("process_group", "stuck"), in("%{GLOBAL}")) +
+		mount("/sub", "apps/one.py", option("process_group", "stuck"), in("sub")) +
+		mount("/stopped", "apps/one.py", option("process_group", "stopped")))
+	d := w.Start(harness.Options{})
+	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+	hang(t, d, apache.Client, "stuck", "/sub?never")
+	if err := syscall.Mkfifo(w.Path("open/gate"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	openDirectory(t, w, "open")
+	hold := "/hold?started=" + w.Path("open/started") + "&gate=" + w.Path("open/gate")
+	hang(t, d, apache.Client, "stuck", hold)
+	harness.Eventually(t, "the GIL is held", func() error { _, err := os.Stat(w.Path("open/started")); return err })
+	hang(t, d, apache.Client, "stopped", "/stopped?never")
+	defer func() { // what hangs can end
+		w.Write("open/never", "")
+		if gate, err := os.OpenFile(w.Path("open/gate"), os.O_WRONLY|syscall.O_NONBLOCK, 0); err == nil {
+			gate.Close()
+		}
+	}()
+
+	s := stacksOf(t, w, "stuck")
+	holder := threadOf(t, s, hold)
+	if !holder.Interrupted || !strings.Contains(holder.Stack, "in application") {
+		t.Errorf("who holds the GIL: %+v", holder)
+	}
+	other := threadOf(t, s, "/sub?never")
+	if !other.Interrupted || !strings.Contains(other.Stack, "in wait_for") {
+		t.Errorf("who waits in a sub-interpreter: %+v", other)
+	}
+	pid := d.Status().PIDs("stopped")[0]
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = syscall.Kill(pid, syscall.SIGCONT) }()
+	awaitLine(t, d, "process was stopped")
+	s = stacksOf(t, w, "stopped")
+	if s[0].Answered || len(s[0].Threads) == 0 || s[0].Threads[0].State != "stopped" {
+		t.Errorf("a stopped process: %+v", s)
+	}
+	code, out, errs := w.CLI("stacks", "--control", w.Control, strconv.Itoa(pid))
+	if code != 0 || !strings.Contains(out, "does not answer: only what the kernel says") || !strings.Contains(out, ": stopped") {
+		t.Errorf("%d: %s%s", code, out, errs)
+	}
+}
