@@ -32,12 +32,12 @@ static void set_timer(const struct wsgid_deadlines *d, uint64_t at)
 	timerfd_settime(d->timer_fd, TFD_TIMER_ABSTIME, &once, NULL);
 }
 
-/* NULL without request_timeout. */
+/* NULL when embedded. */
 static struct wsgid_deadline *own(const struct wsgid_request *r)
 {
 	const struct wsgid_connection *c = r->connection;
 	const struct wsgid_deadlines *d = c->server->deadlines;
-	return d && d->timeout ? &d->threads[c->thread] : NULL;
+	return d ? &d->threads[c->thread] : NULL;
 }
 
 /* Changes the state of the own request when nobody looks at it. gil: is held,
@@ -68,15 +68,14 @@ void wsgid_deadline_begin(struct wsgid_request *r)
 	if (!d)
 		return;
 	struct wsgid_deadline *t = &d->threads[r->connection->thread];
-	if (d->timeout) {
-		t->request = r;
-		t->injected = false;
-		atomic_store_explicit(&t->overdue, false, memory_order_relaxed);
+	t->request = r;
+	t->injected = false;
+	atomic_store_explicit(&t->overdue, false, memory_order_relaxed);
+	if (d->timeout)
 		atomic_store_explicit(&t->started, monotonic(), memory_order_relaxed);
-	}
 	/* Either the main thread sees the request, or we see that no timer runs. */
 	atomic_store(&t->word, ((atomic_load(&t->word) | (WSGID_DEADLINE_SERIAL - 1)) + 1) | WSGID_DEADLINE_OUTSIDE);
-	if (!atomic_load(&d->armed) && atomic_compare_exchange_strong(&d->armed, &armed, true))
+	if (d->first && !atomic_load(&d->armed) && atomic_compare_exchange_strong(&d->armed, &armed, true))
 		set_timer(d, monotonic() + d->first);
 }
 
@@ -122,7 +121,7 @@ void wsgid_deadline_end(struct wsgid_request *r)
 bool wsgid_deadline_overdue(const struct wsgid_connection *c)
 {
 	const struct wsgid_deadlines *d = c->server->deadlines;
-	return d && d->interrupt && atomic_load_explicit(&d->threads[c->thread].overdue, memory_order_relaxed);
+	return d && atomic_load_explicit(&d->threads[c->thread].overdue, memory_order_relaxed);
 }
 
 void wsgid_deadline_raise(const struct wsgid_request *r)
@@ -175,6 +174,26 @@ static void write_off(struct wsgid_deadlines *d, struct wsgid_deadline *t, uint6
 	                                                  : "request has run for longer than request_timeout, it is written off");
 	if (!d->interrupt)
 		wsgid_deadline_interrupt(d, t, serial);
+}
+
+bool wsgid_deadlines_interrupt(struct wsgid_server *server, const char *id)
+{
+	struct wsgid_deadlines *d = server->deadlines;
+	for (int i = 0; i < server->threads; i++) {
+		struct wsgid_deadline *t = &d->threads[i];
+		uint64_t serial = atomic_load(&t->word) / WSGID_DEADLINE_SERIAL;
+		if (!wsgid_deadline_lock(t, serial))
+			continue; /* it serves nothing, or is being interrupted */
+		bool meant = strcmp(t->request->id, id) == 0;
+		if (meant)
+			atomic_store_explicit(&t->overdue, true, memory_order_relaxed);
+		wsgid_deadline_unlock(t);
+		if (meant) {
+			wsgid_deadline_force(d, t, serial);
+			return true;
+		}
+	}
+	return false;
 }
 
 /* What the main thread sees. */
@@ -300,8 +319,6 @@ int wsgid_deadlines_open(struct wsgid_server *server, const struct wsgid_boot *b
 	long timeout = wsgid_boot_number(boot, "request_timeout", 0);
 	long deadlock = wsgid_boot_number(boot, "deadlock_timeout", 0);
 	size_t size = (size_t)server->threads * sizeof(struct wsgid_deadline);
-	if (timeout <= 0 && deadlock <= 0)
-		return 0;
 	struct wsgid_deadlines *d = calloc(1, sizeof *d);
 	if (!d)
 		return -1;

@@ -7,6 +7,8 @@
  * within that time, and without the option everything overdue, is written off:
  * the process wants to be replaced.
  *
+ * An administrator may have it raised in any request (wsgid interrupt).
+ *
  * deadlock_timeout (deadlock.h) looks after the GIL while requests run.
  *
  * The main thread looks, without any GIL: it does so in time whatever Python
@@ -20,14 +22,19 @@
 
 struct wsgid_deadlines;
 
-/* Sets server->deadlines, NULL without one of the two; lives as long as the
- * process. 0, or -1 without memory or descriptors. */
+/* Sets server->deadlines; lives as long as the process. 0, or -1 without memory or
+ * descriptors. */
 int wsgid_deadlines_open(struct wsgid_server *server, const struct wsgid_boot *boot);
 
 /* Readable when wsgid_deadlines_look is to be called, by the main thread; -1:
  * never. */
 int wsgid_deadlines_fd(const struct wsgid_server *server);
 void wsgid_deadlines_look(struct wsgid_server *server);
+
+/* Has RequestTimeout raised in the request with this id, whatever the time-outs say;
+ * what became of it is told on the status channel. False: it does not run. By the
+ * main thread. */
+bool wsgid_deadlines_interrupt(struct wsgid_server *server, const char *id);
 
 /* Returns when nobody will enter an interpreter any more. All requests have
  * ended. No GIL. */
@@ -36,8 +43,8 @@ void wsgid_deadlines_stop(struct wsgid_server *server);
 /* In a child that the application forked. Async-signal-safe. */
 void wsgid_deadlines_forked(const struct wsgid_server *server);
 
-/* What the thread of a request says about it; nothing without
- * request_timeout. In this order: */
+/* What the thread of a request says about it; nothing when embedded. In this
+ * order: */
 void wsgid_deadline_begin(struct wsgid_request *r);
 void wsgid_deadline_entered(struct wsgid_request *r); /* its interpreter; GIL held */
 /* Between these two the exception may come out of any bytecode, and at no

@@ -36,6 +36,7 @@ struct wsgid_deadline {
 	/* Below the interrupter's lock. */
 	uint64_t wanted; /* serial of the request to be interrupted, 0: none */
 	uint64_t told;   /* serial of the request whose stack was logged */
+	uint64_t forced; /* serial of the request that an administrator interrupts */
 };
 
 struct wsgid_deadlines {
@@ -72,5 +73,8 @@ void wsgid_deadline_describe(const struct wsgid_deadline *t, struct wsgid_deadli
 /* Has the exception raised in a request, or without interrupt_timeout its stack
  * logged. Called by the main thread; does not wait for Python. */
 void wsgid_deadline_interrupt(struct wsgid_deadlines *d, struct wsgid_deadline *t, uint64_t serial);
+
+/* Has it raised in a request that an administrator has chosen. */
+void wsgid_deadline_force(struct wsgid_deadlines *d, struct wsgid_deadline *t, uint64_t serial);
 
 #endif

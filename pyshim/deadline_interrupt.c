@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "deadline_internal.h"
+#include "status.h"
 
 /* The stack of a thread of this interpreter, malloc'ed, NULL when it runs no
  * Python or something fails. frame: where it is, NULL: ask Python. GIL held. */
@@ -60,14 +61,22 @@ static bool inject(const struct wsgid_interpreter *interpreter, struct wsgid_dea
 	return open;
 }
 
-static void tell(const struct wsgid_deadlines *d, const struct wsgid_log_context *context, bool injected,
-                 const char *text, size_t length)
+/* The title of what is logged. */
+static const char *title_of(const struct wsgid_deadlines *d, bool forced, bool injected)
+{
+	if (forced)
+		return injected ? "request is interrupted by an administrator, RequestTimeout is raised in it"
+		                : "request cannot be interrupted there, as an administrator wants";
+	if (!d->interrupt)
+		return "where the request is:";
+	return injected ? "request has run for longer than request_timeout, RequestTimeout is raised in it"
+	                : "request has run for longer than request_timeout and cannot be interrupted there";
+}
+
+static void tell(const struct wsgid_log_context *context, const char *title, const char *text, size_t length)
 {
 	struct wsgid_log_context coded = *context;
 	struct wsgid_buffer message = {0};
-	const char *title = !d->interrupt ? "where the request is:"
-	                    : injected    ? "request has run for longer than request_timeout, RequestTimeout is raised in it"
-	                                  : "request has run for longer than request_timeout and cannot be interrupted there";
 	coded.code = wsgid_error(WSGID_E_REQUEST_TIMEOUT)->text;
 	if (wsgid_buffer_add(&message, title, strlen(title)) == 0 && text && wsgid_buffer_add(&message, "\n", 1) == 0)
 		wsgid_buffer_add(&message, text, length);
@@ -75,14 +84,15 @@ static void tell(const struct wsgid_deadlines *d, const struct wsgid_log_context
 	free(message.data);
 }
 
-static void interrupt(const struct wsgid_deadlines *d, struct wsgid_deadline *t, uint64_t serial, bool told)
+/* told: its stack was logged before. True: the exception will come out. */
+static bool interrupt(const struct wsgid_deadlines *d, struct wsgid_deadline *t, uint64_t serial, bool told, bool forced)
 {
 	struct wsgid_deadline_subject subject;
 	size_t length = 0;
 	char *text = NULL;
 	bool injected = false;
 	if (!wsgid_deadline_lock(t, serial))
-		return;
+		return false;
 	wsgid_deadline_describe(t, &subject);
 	uint64_t state = atomic_load(&t->word) & WSGID_DEADLINE_STATE;
 	wsgid_deadline_unlock(t);
@@ -92,12 +102,13 @@ static void interrupt(const struct wsgid_deadlines *d, struct wsgid_deadline *t,
 	if (interpreter) {
 		if (!told)
 			text = stack(d, t, serial, &length);
-		injected = d->interrupt && inject(interpreter, t, serial);
+		injected = (d->interrupt || forced) && inject(interpreter, t, serial);
 		wsgid_interpreter_leave(interpreter);
 	}
 	if (!told)
-		tell(d, &subject.context, injected, text, length);
+		tell(&subject.context, title_of(d, forced, injected), text, length);
 	free(text);
+	return injected;
 }
 
 /* The thread with something to do; NULL: none. d->lock is held. */
@@ -120,22 +131,27 @@ static void *interrupter(void *argument)
 		while (d->closed || (t = next(d)) == NULL)
 			pthread_cond_wait(&d->changed, &d->lock);
 		uint64_t serial = t->wanted;
-		bool told = t->told == serial;
-		t->wanted = 0;
-		t->told = serial;
+		bool forced = t->forced == serial, told = !forced && t->told == serial;
+		t->wanted = t->forced = 0;
+		if (!forced)
+			t->told = serial;
 		d->busy = true;
 		pthread_mutex_unlock(&d->lock);
-		interrupt(d, t, serial, told);
+		bool injected = interrupt(d, t, serial, told, forced);
+		if (forced)
+			wsgid_status_event(d->server, "event", "interrupted", "raised", injected ? "1" : "0", NULL);
 		pthread_mutex_lock(&d->lock);
 	}
 	return NULL;
 }
 
-void wsgid_deadline_interrupt(struct wsgid_deadlines *d, struct wsgid_deadline *t, uint64_t serial)
+static void want(struct wsgid_deadlines *d, struct wsgid_deadline *t, uint64_t serial, bool forced)
 {
 	pthread_t thread;
 	pthread_mutex_lock(&d->lock);
 	t->wanted = serial;
+	if (forced)
+		t->forced = serial;
 	if (!d->started) {
 		d->started = pthread_create(&thread, NULL, interrupter, d) == 0;
 		if (d->started)
@@ -145,6 +161,16 @@ void wsgid_deadline_interrupt(struct wsgid_deadlines *d, struct wsgid_deadline *
 	}
 	pthread_cond_broadcast(&d->changed);
 	pthread_mutex_unlock(&d->lock);
+}
+
+void wsgid_deadline_interrupt(struct wsgid_deadlines *d, struct wsgid_deadline *t, uint64_t serial)
+{
+	want(d, t, serial, false);
+}
+
+void wsgid_deadline_force(struct wsgid_deadlines *d, struct wsgid_deadline *t, uint64_t serial)
+{
+	want(d, t, serial, true);
 }
 
 void wsgid_deadlines_stop(struct wsgid_server *server)

@@ -253,8 +253,9 @@ static ssize_t receive(int channel, char *packet, size_t size, int *fd)
  * when it is gone. */
 static void listen_to_supervisor(struct worker *w)
 {
-	static const char stop[] = "event\0stop\0reason", serve[] = "event\0serve", stacks[] = "event\0stacks";
-	char packet[256];
+	static const char stop[] = "event\0stop\0reason", serve[] = "event\0serve", stacks[] = "event\0stacks",
+	                  interrupt[] = "event\0interrupt\0request";
+	char packet[512];
 	int fd = -1;
 	if (w->server.status_fd < 0)
 		return;
@@ -267,6 +268,11 @@ static void listen_to_supervisor(struct worker *w)
 		_exit(0);
 	if (got >= (ssize_t)sizeof serve && memcmp(packet, serve, sizeof serve) == 0)
 		w->on_trial = false;
+	if (got > (ssize_t)sizeof interrupt && memcmp(packet, interrupt, sizeof interrupt) == 0) {
+		packet[got] = 0;
+		if (!wsgid_deadlines_interrupt(&w->server, packet + sizeof interrupt))
+			wsgid_status_event(&w->server, "event", "interrupted", NULL);
+	}
 	if (got < (ssize_t)sizeof stop || memcmp(packet, stop, sizeof stop) != 0)
 		return;
 	packet[got] = 0;

@@ -84,6 +84,14 @@ func (s *Supervisor) openControl(g *generation, socket *unixSocket) (*control, e
 		}
 		c.answer(w, http.StatusOK, answer)
 	})
+	mux.HandleFunc("POST /v1/interrupt", func(w http.ResponseWriter, r *http.Request) {
+		answer, err := s.Interrupt(r.Context(), r.URL.Query().Get("request"))
+		if err != nil {
+			c.answer(w, http.StatusConflict, status.Error{Error: err.Error()})
+			return
+		}
+		c.answer(w, http.StatusOK, answer)
+	})
 	mux.HandleFunc("POST /v1/reload", func(w http.ResponseWriter, r *http.Request) {
 		// Applications take their time to start. An error means that the peer has gone.
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})

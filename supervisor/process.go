@@ -38,9 +38,12 @@ type process struct {
 
 	stackTurn  sync.Mutex    // of who asks for stacks
 	stacksTold chan struct{} // the process has written them
-	pump       *logPump
-	log        hclog.Logger
-	replace    *status.Exit // how the process ended that this one replaces
+	// interrupted: what became of an interrupt: "1" it is raised, "0" it cannot be there,
+	// empty: the request does not run.
+	interrupted chan string
+	pump        *logPump
+	log         hclog.Logger
+	replace     *status.Exit // how the process ended that this one replaces
 
 	slot     *slot
 	restarts chan chan error // by restart, which waits for the answer
@@ -105,8 +108,8 @@ func (g *group) startProcess(s *slot, replace *status.Exit, t *trial) (*process,
 		slot: s, restarts: make(chan chan error),
 		trial: t, retried: retried, renew: make(chan struct{}, 1),
 		serving: make(chan struct{}), retiring: make(chan struct{}), relief: make(chan struct{}), drained: make(chan struct{}), done: make(chan struct{}),
-		stacksTold: make(chan struct{}, 1),
-		broken:     map[scriptKey]bool{}, changed: map[scriptKey]bool{},
+		stacksTold: make(chan struct{}, 1), interrupted: make(chan string, 1),
+		broken: map[scriptKey]bool{}, changed: map[scriptKey]bool{},
 	}
 	sink := g.output(c.pid)
 	p.pump = startLogPump(c.raw, c.records, &lineJoiner{emit: sink.logRaw}, sink.logRecord)
@@ -181,6 +184,11 @@ func (p *process) readEvents() {
 			}
 		case "drained":
 			closeOnce(p.drained)
+		case "interrupted":
+			select {
+			case p.interrupted <- event["raised"]:
+			default: // nobody waits for it any more
+			}
 		case "stacks":
 			select {
 			case p.stacksTold <- struct{}{}:

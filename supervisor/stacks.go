@@ -132,7 +132,7 @@ func sealSize(fd int) error {
 	return err //nolint:wrapcheck // the caller says what for
 }
 
-// send sends a packet with a descriptor to the process.
+// send sends a packet to the process, with a descriptor unless that is -1.
 func (p *process) send(packet string, fd int) error {
 	raw, err := p.channel.SyscallConn()
 	if err != nil {
@@ -140,7 +140,7 @@ func (p *process) send(packet string, fd int) error {
 	}
 	var failed error
 	err = raw.Control(func(channel uintptr) {
-		failed = unix.Sendmsg(int(channel), []byte(packet), unix.UnixRights(fd), nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
+		failed = unix.Sendmsg(int(channel), []byte(packet), rights(fd), nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
 	})
 	if err := errors.Join(err, failed); err != nil {
 		return fmt.Errorf("telling the process: %w", err)

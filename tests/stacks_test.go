@@ -204,3 +204,36 @@ func TestStacksOfStuck(t *testing.T) {
 		t.Errorf("%d: %s%s", code, out, errs)
 	}
 }
+
+// TestInterrupt: an administrator ends a request that hangs, in a group without any
+// time-out, and the others go on.
+func TestInterrupt(t *testing.T) {
+	w := newWorld(t)
+	w.Write("open/there", "")
+	w.Write("apps/one.py", fmt.Sprintf(waiter, w.Path("open")))
+	w.Configure(group("web", "#64001", 1, 3, "deadlock_timeout = 0") + mount("/one", "apps/one.py", option("application_group", "one")))
+	d := w.Start(harness.Options{})
+	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+	done, stays := hang(t, d, apache.Client, "web", "/one?never"), hang(t, d, apache.Client, "web", "/one?second")
+	before := d.Status().PIDs("web")
+	id := threadOf(t, stacksOf(t, w, "web"), "/one?never").Request.ID
+	code, out, errs := w.CLI("interrupt", "--control", w.Control, id)
+	if want := fmt.Sprintf("RequestTimeout is raised in GET /one?never of web, process %d\n", before[0]); code != 0 || out != want {
+		t.Errorf("%d: %s%s", code, out, errs)
+	}
+	if got := <-done; got == nil || got.Status != 504 || got.Header.Get("X-Wsgid-Error") != "WSGID-1120" {
+		t.Errorf("%+v", got)
+	}
+	d.Log.Await(t, "who and where", harness.Containing("request is interrupted by an administrator", "in wait_for", `"request":"`+id+`"`))
+	if code, _, errs := w.CLI("interrupt", "--control", w.Control, id); code != 1 || !strings.Contains(errs, "runs in a process group; wsgid requests lists them") {
+		t.Errorf("one that has ended: %d: %s", code, errs)
+	}
+	w.Write("open/second", "")
+	w.Write("open/background", "")
+	if got := <-stays; got == nil || got.Status != 200 {
+		t.Errorf("another request: %+v", got)
+	}
+	if after := d.AwaitReady("web").PIDs("web"); after[0] != before[0] {
+		t.Errorf("the process was replaced: %v, %v", before, after)
+	}
+}

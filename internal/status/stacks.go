@@ -28,3 +28,17 @@ type Thread struct {
 	Stack       string `json:"stack,omitempty"`
 	Interrupted bool   `json:"interrupted,omitempty"`
 }
+
+// Outcomes of an interrupt.
+const (
+	Interrupted      = "interrupted" // RequestTimeout is raised in the request
+	InterruptPending = "pending"     // the process waits for the GIL, to do so then
+)
+
+// Interrupt is what became of wsgid interrupt.
+type Interrupt struct {
+	Group   string  `json:"group"`
+	PID     int     `json:"pid"`
+	Request Request `json:"request"`
+	Outcome string  `json:"outcome"`
+}
