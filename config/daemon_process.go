@@ -43,6 +43,7 @@ func (d *decoder) daemonProcessOptions(p *DaemonProcess) options {
 		"eviction_timeout":        d.duration(&p.EvictionTimeout),
 		"inactivity_timeout":      d.duration(&p.InactivityTimeout),
 		"deadlock_timeout":        d.duration(&p.DeadlockTimeout),
+		"slow_request":            d.duration(&p.SlowRequest),
 		"request_timeout":         d.duration(&p.RequestTimeout),
 		"interrupt_timeout":       d.duration(&p.InterruptTimeout),
 		"shutdown_timeout":        d.duration(&p.ShutdownTimeout),

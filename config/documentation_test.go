@@ -130,7 +130,7 @@ func TestDocumentation(t *testing.T) {
 }
 
 // documentedValue is a default that stands in the table as a value.
-var documentedValue = regexp.MustCompile("^(?:`(\"[^\"]*\")`|([0-9]+)|([0-9]+) s|(0): no limit|(true|false))$")
+var documentedValue = regexp.MustCompile("^(?:`(\"[^\"]*\")`|([0-9]+)|([0-9]+) s|(0): (?:no limit|never)|(true|false))$")
 
 // inWords are the defaults that are said in words: nothing is set, or another
 // option, another block or the machine decides.

@@ -198,6 +198,7 @@ type DaemonProcess struct {
 	MemoryLimit, VirtualMemoryLimit, MemorySoftLimit int64
 	EvictionTimeout                                  time.Duration // GracefulTimeout after SIGUSR1; 0: the same
 	InactivityTimeout                                time.Duration // idle after a request; 0: no limit
+	SlowRequest                                      time.Duration // after which a request is logged, with where it is; 0: never
 	// RequestTimeout × (1 + ln Threads) is how long a request may run; 0: for
 	// ever. Then RequestTimeout is raised in it for InterruptTimeout; if that is
 	// over, or 0, the process is replaced.

@@ -8,7 +8,7 @@ import (
 )
 
 // serviceLess are the options that mean nothing where no request is served.
-var serviceLess = []string{"listen_backlog", "queue_length", "queue_timeout", "graceful_timeout", "socket_timeout", "maximum_requests", "maximum_requests_jitter", "inactivity_timeout", "eviction_timeout", "deadlock_timeout", "request_timeout", "interrupt_timeout", "stack_size"}
+var serviceLess = []string{"listen_backlog", "queue_length", "queue_timeout", "graceful_timeout", "socket_timeout", "maximum_requests", "maximum_requests_jitter", "inactivity_timeout", "eviction_timeout", "deadlock_timeout", "slow_request", "request_timeout", "interrupt_timeout", "stack_size"}
 
 // service validates a group that runs import scripts only. Import scripts are
 // resolved before.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/wsgid/wsgid/internal/errcode"
 	"github.com/wsgid/wsgid/internal/escape"
 )
 
@@ -28,6 +29,9 @@ func (s *logSink) logRecord(packet []byte) {
 			continue
 		}
 		fields = append(fields, f.to, escape.Line(value))
+	}
+	if s.about != nil && values["code"] == errcode.RequestTimeout.String() {
+		fields = append(fields, s.about(values["request"])...)
 	}
 	s.of(values["error_log"]).emit(recordLevel(values["level"]), message, fields...)
 }

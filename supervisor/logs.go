@@ -26,7 +26,9 @@ type logSink struct {
 	json bool         // line ends in messages need no mark
 	// hosts says where goes what is written for requests of virtual hosts that have
 	// an error_log; nil: to log.
-	hosts    *childLog
+	hosts *childLog
+	// about tells more of the request of a time-out; nil: nobody knows.
+	about    func(request string) []any
 	hostLogs map[string]hclog.Logger // by key; nil: it has no file
 }
 
@@ -45,7 +47,7 @@ func (s *logSink) of(key string) *logSink {
 	if log == nil {
 		return s
 	}
-	return &logSink{log: log, json: s.json}
+	return &logSink{log: log, json: s.json, about: s.about}
 }
 
 // emit logs one event of a child. Whatever the text is, it cannot look like an

@@ -36,6 +36,7 @@ type process struct {
 	board   *scoreboard.Reader
 	channel *os.File // status channel
 
+	slowEnded  chan struct{} // nobody looks for slow requests
 	stackTurn  sync.Mutex    // of who asks for stacks
 	stacksTold chan struct{} // the process has written them
 	// interrupted: what became of an interrupt: "1" it is raised, "0" it cannot be there,
@@ -108,10 +109,11 @@ func (g *group) startProcess(s *slot, replace *status.Exit, t *trial) (*process,
 		slot: s, restarts: make(chan chan error),
 		trial: t, retried: retried, renew: make(chan struct{}, 1),
 		serving: make(chan struct{}), retiring: make(chan struct{}), relief: make(chan struct{}), drained: make(chan struct{}), done: make(chan struct{}),
-		stacksTold: make(chan struct{}, 1), interrupted: make(chan string, 1),
+		slowEnded: make(chan struct{}), stacksTold: make(chan struct{}, 1), interrupted: make(chan string, 1),
 		broken: map[scriptKey]bool{}, changed: map[scriptKey]bool{},
 	}
 	sink := g.output(c.pid)
+	sink.about = p.about
 	p.pump = startLogPump(c.raw, c.records, &lineJoiner{emit: sink.logRaw}, sink.logRecord)
 	g.pumps.add(p.pump)
 	g.add(p)
@@ -120,6 +122,11 @@ func (g *group) startProcess(s *slot, replace *status.Exit, t *trial) (*process,
 	go c.wait(g.launcher.reaper)
 	go p.finish(events)
 	c.onStop(p.stopped)
+	if limit := g.config.SlowRequest; limit > 0 {
+		go p.watchSlow(limit)
+	} else {
+		close(p.slowEnded)
+	}
 	p.log.Debug("process started")
 	return p, nil
 }
@@ -316,6 +323,7 @@ func (p *process) finish(events <-chan struct{}) {
 	// channel open.
 	_ = p.channel.SetReadDeadline(time.Now().Add(drainAfterExit))
 	<-events
+	<-p.slowEnded
 	p.pump.drain()
 	wasReady := p.state.was(stateReady)
 	board := p.board.Read()

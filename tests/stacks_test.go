@@ -237,3 +237,43 @@ func TestInterrupt(t *testing.T) {
 		t.Errorf("the process was replaced: %v, %v", before, after)
 	}
 }
+
+// TestSlowRequest: a request that runs for longer than slow_request is told once, with
+// what it is and where it is; one that is over is not.
+func TestSlowRequest(t *testing.T) {
+	w := newWorld(t)
+	w.Write("open/there", "")
+	w.Write("apps/one.py", fmt.Sprintf(waiter, w.Path("open")))
+	w.Configure(group("web", "#64001", 1, 3, option("slow_request", "200ms"), option("request_timeout", "2s"), option("interrupt_timeout", "2s")) +
+		mount("/one", "apps/one.py", option("application_group", "one")))
+	d := w.Start(harness.Options{})
+	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+	wantStatus(t, "one that is fast", apache.Get("/one?there"), 200)
+	done := hang(t, d, apache.Client, "web", "/one?never")
+	isSlow := harness.Containing("request runs for longer than slow_request")
+	slow := d.Log.Await(t, "the slow request", isSlow)
+	for name, want := range map[string]string{"method": "GET", "uri": "/one?never", "client": "127.0.0.1", "application": "one", "group": "web", "state": "sleeping"} {
+		if got := fmt.Sprint(slow.Fields[name]); got != want {
+			t.Errorf("%s is %q, not %q: %s", name, got, want, slow.Line)
+		}
+	}
+	if stack := fmt.Sprint(slow.Fields["stack"]); !strings.Contains(stack, "in application\n") || !strings.Contains(stack, "in wait_for\n") || slow.Fields["elapsed"] == nil || slow.Fields["pid"] == nil {
+		t.Errorf("%s", slow.Line)
+	}
+	late := d.Log.Await(t, "the time-out", harness.Containing("request has run for longer than request_timeout"))
+	if late.Fields["uri"] != "/one?never" || late.Fields["method"] != "GET" || late.Fields["client"] != "127.0.0.1" || late.Fields["elapsed"] == nil {
+		t.Errorf("%s", late.Line)
+	}
+	if got := <-done; got == nil || got.Status != 504 {
+		t.Errorf("%+v", got)
+	}
+	told := 0
+	for _, r := range d.Log.Records() {
+		if isSlow(r) {
+			told++
+		}
+	}
+	if told != 1 {
+		t.Errorf("told %d times", told)
+	}
+}

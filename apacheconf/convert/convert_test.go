@@ -209,7 +209,7 @@ WSGIScriptAlias / /s/a.wsgi process-group=web application-group=quiet
 		t.Fatalf("%v %+v", err, result.Report)
 	}
 	for _, want := range []string{
-		"switch_interval  = 0.02", "per_interpreter_gil = false", "free_threading      = false", "interrupt_timeout = 4", "switch_interval   = 0.01",
+		"switch_interval  = 0.02", "per_interpreter_gil = false", "free_threading      = false", "interrupt_timeout = 4", `slow_request      = "3s"`, "switch_interval   = 0.01",
 		"process_group     = \"web\"\n  application_group = \"quiet\"\n  restrict_stdout   = true\n  python_path       = [\"/lib\"]",
 	} {
 		if !strings.Contains(string(result.HCL), want) {

@@ -84,6 +84,9 @@ func (c *converter) daemonDefaults(b *block) {
 	if i := c.first("WSGIPythonHome"); i != nil {
 		b.text("python_home", i.Words[0])
 	}
+	if i := c.first("WSGISlowRequests"); i != nil {
+		b.text("slow_request", i.Words[0]+"s")
+	}
 	c.commonPython(b)
 	if i := c.first("WSGIDestroyInterpreter"); i != nil && !on(i) {
 		b.truth("destroy_interpreter", false)

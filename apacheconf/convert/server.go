@@ -50,7 +50,6 @@ var notNeeded = map[string]string{
 	"WSGIServerMetrics":    "mod_wsgi.server_metrics() tells of Apache's own processes, and gives None in wsgid",
 	"WSGITelemetryService": "wsgid status and wsgid status --json tell of requests and processes",
 	"WSGITelemetryOptions": "wsgid status and wsgid status --json tell of requests and processes",
-	"WSGISlowRequests":     "wsgid status shows requests that run, and for how long",
 }
 
 // pythonOptions reads the directives about Python that stand at server level.
@@ -74,6 +73,9 @@ func (c *converter) pythonOptions() {
 	if i := c.first("WSGISwitchInterval"); i != nil {
 		c.router.set("switch_interval", i.Words[0])
 		done(i, "router switch_interval")
+	}
+	if i := c.first("WSGISlowRequests"); i != nil {
+		done(i, "slow_request of the groups")
 	}
 	if i := c.first("WSGIPythonOptimize"); i != nil {
 		done(i, "python_optimize of router and groups")
