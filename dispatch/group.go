@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/wsgid/wsgid/internal/errcode"
+	"github.com/wsgid/wsgid/internal/histogram"
 	"github.com/wsgid/wsgid/internal/wire"
 )
 
@@ -55,6 +56,7 @@ type group struct {
 
 	requests    uint64 // given to a thread
 	queuedTotal uint64 // had to wait
+	waits       histogram.Histogram
 	timeouts    uint64 // waited for queue_timeout
 	rejected    uint64 // got 503: the queue was full, or no process was there
 
@@ -435,7 +437,7 @@ func (g *group) status() wire.GroupStatus {
 	defer g.mu.Unlock()
 	s := wire.GroupStatus{
 		Name: g.config.Name, Requests: g.requests, Queued: g.queue.length,
-		QueuedTotal: g.queuedTotal, QueueTimeouts: g.timeouts, Rejected: g.rejected,
+		QueuedTotal: g.queuedTotal, QueueTimeouts: g.timeouts, Rejected: g.rejected, Waits: g.waits.Snapshot(),
 	}
 	if _, oldest := g.queue.heads(); oldest != nil {
 		s.LongestWait = time.Since(oldest.since)

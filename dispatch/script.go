@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/wsgid/wsgid/internal/errcode"
+	"github.com/wsgid/wsgid/internal/histogram"
 	"github.com/wsgid/wsgid/internal/wire"
 )
 
@@ -26,6 +27,8 @@ type script struct {
 	slots  chan struct{} // one element a call inside Python
 
 	calls     atomic.Uint64
+	failed    atomic.Uint64 // calls without an answer
+	latency   histogram.Histogram
 	loadError atomic.Pointer[string]
 
 	mu      sync.Mutex
@@ -74,6 +77,10 @@ func (s *script) evaluate(x *exchange, application string, c *ScriptCall) (Scrip
 	s.mu.Unlock()
 	s.calls.Add(1)
 	a, err := s.host.Evaluate(c)
+	s.latency.Observe(time.Since(call.start))
+	if err != nil {
+		s.failed.Add(1)
+	}
 
 	s.mu.Lock()
 	delete(s.running, call)
@@ -213,7 +220,7 @@ func (x *exchange) abandon(s *script) {
 
 // status is what the router tells of the script.
 func (s *script) status() wire.ScriptStatus {
-	w := wire.ScriptStatus{Kind: s.kind.String(), Path: s.config.Path, Calls: s.calls.Load()}
+	w := wire.ScriptStatus{Kind: s.kind.String(), Path: s.config.Path, Calls: s.calls.Load(), Failed: s.failed.Load(), Latency: s.latency.Snapshot()}
 	if e := s.loadError.Load(); e != nil {
 		w.LoadError = *e
 	}

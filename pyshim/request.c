@@ -436,7 +436,8 @@ static enum verdict run(struct wsgid_request *r, const uint8_t *params, size_t s
 	if (verdict != REFUSED)
 		wsgid_meter_finish(r);
 	wsgid_effort = NULL;
-	uint64_t finished = wsgid_scoreboard_end(c->server, c->thread, r->failure || r->status >= 500);
+	uint64_t now = wsgid_now(), took = now > r->daemon_start ? now - r->daemon_start : 0;
+	uint64_t finished = wsgid_scoreboard_end(c->server, c->thread, r->failure || r->status >= 500, took);
 	if (c->server->maximum_requests && finished >= (uint64_t)c->server->maximum_requests)
 		served_enough(c->server);
 	wsgid_scoreboard_dropped(c->server, wsgid_log_dropped());

@@ -26,7 +26,15 @@ enum {
 	AT_FAILED = 32,
 	AT_DROPPED = 40,
 	AT_PYTHON = 64,
+	AT_BUCKETS = 96,
+	AT_SECONDS = 208, /* microseconds of all requests together */
 };
+
+/* Bounds of the buckets in microseconds, as internal/histogram has them. */
+static const uint64_t bounds[] = {1000,   5000,   10000,   25000,   50000,   100000,  250000,
+                                  500000, 1000000, 2500000, 5000000, 10000000, 30000000};
+enum { BUCKETS = sizeof bounds / sizeof bounds[0] + 1 };
+_Static_assert(AT_BUCKETS + BUCKETS * 8 == AT_SECONDS, "header layout");
 
 /* A slot as it lies in memory (x86-64 and arm64 are little endian). */
 struct slot {
@@ -128,10 +136,20 @@ void wsgid_scoreboard_begin(struct wsgid_server *server, int thread,
 	atomic_fetch_add_explicit(&s->sequence, 1, memory_order_release);
 }
 
-uint64_t wsgid_scoreboard_end(struct wsgid_server *server, int thread, bool failed)
+static void count(struct wsgid_server *server, uint64_t microseconds)
+{
+	size_t bucket = 0;
+	while (bucket < BUCKETS - 1 && microseconds > bounds[bucket])
+		bucket++;
+	atomic_fetch_add_explicit(counter(server, AT_BUCKETS + 8 * bucket), 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(counter(server, AT_SECONDS), microseconds, memory_order_relaxed);
+}
+
+uint64_t wsgid_scoreboard_end(struct wsgid_server *server, int thread, bool failed, uint64_t microseconds)
 {
 	if (!server->scoreboard)
 		return 0;
+	count(server, microseconds);
 	struct slot *s = slot(server, thread);
 	atomic_fetch_add_explicit(&s->sequence, 1, memory_order_acq_rel);
 	s->finished++;

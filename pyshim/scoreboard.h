@@ -41,9 +41,9 @@ void wsgid_scoreboard_exit(struct wsgid_server *server, uint32_t reason);
 void wsgid_scoreboard_state(struct wsgid_server *server, int thread, enum wsgid_slot_state state);
 void wsgid_scoreboard_begin(struct wsgid_server *server, int thread,
                             const struct wsgid_slot_request *request);
-/* The request is over; failed: it ended in an exception or 5xx. Returns how many
- * the process has finished, 0 without a scoreboard. */
-uint64_t wsgid_scoreboard_end(struct wsgid_server *server, int thread, bool failed);
+/* The request is over, which has taken so long; failed: it ended in an exception or
+ * 5xx. Returns how many the process has finished, 0 without a scoreboard. */
+uint64_t wsgid_scoreboard_end(struct wsgid_server *server, int thread, bool failed, uint64_t microseconds);
 void wsgid_scoreboard_refused(struct wsgid_server *server);
 /* Copies the number of dropped log records. */
 void wsgid_scoreboard_dropped(struct wsgid_server *server, uint64_t dropped);

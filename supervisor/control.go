@@ -73,6 +73,7 @@ func (s *Supervisor) openControl(g *generation, socket *unixSocket) (*control, e
 	mux.HandleFunc("GET /v1/version", func(w http.ResponseWriter, _ *http.Request) {
 		c.answer(w, http.StatusOK, status.Version{Version: s.options.Version, PID: s.pid})
 	})
+	s.lookAt(mux, c)
 	mux.HandleFunc("GET "+configPath, func(w http.ResponseWriter, _ *http.Request) {
 		c.answer(w, http.StatusOK, s.generation().config.Effective())
 	})

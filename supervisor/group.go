@@ -10,6 +10,7 @@ import (
 	"github.com/wsgid/wsgid/config"
 	"github.com/wsgid/wsgid/internal/cgroup"
 	"github.com/wsgid/wsgid/internal/exitreason"
+	"github.com/wsgid/wsgid/internal/histogram"
 	"github.com/wsgid/wsgid/internal/status"
 	"github.com/wsgid/wsgid/internal/wire"
 )
@@ -61,7 +62,11 @@ type group struct {
 }
 
 // totals are counters of scoreboards.
-type totals struct{ requests, errors, refused uint64 }
+type totals struct {
+	requests, errors, refused, dropped uint64
+	latency                            histogram.Counts
+	cpu                                float64 // seconds
+}
 
 // run starts the slots. settled is called once for each slot when its first
 // process is ready, which the router then has been told, or has failed.
@@ -304,6 +309,11 @@ func (g *group) gone(p *process, exit status.Exit, planned, wasReady bool) {
 	g.ended.requests += p.final.Finished
 	g.ended.errors += p.final.Failed
 	g.ended.refused += p.final.Refused
+	g.ended.dropped += p.final.Dropped
+	g.ended.latency.Add(&p.final.Latency)
+	if used := p.child.state; used != nil {
+		g.ended.cpu += (used.UserTime() + used.SystemTime()).Seconds()
+	}
 	g.crashed = !planned
 	if !wasReady && p.replaced() {
 		g.startFailed = true

@@ -118,6 +118,7 @@ func queueOf(g wire.GroupStatus, limit int) status.Queue {
 	return status.Queue{
 		Queued: g.Queued, QueueLength: limit, LongestWait: g.LongestWait.Seconds(),
 		QueuedTotal: g.QueuedTotal, QueueTimeouts: g.QueueTimeouts, Rejected: g.Rejected,
+		Waits: g.Waits,
 	}
 }
 
@@ -133,6 +134,7 @@ func (g *group) snapshot(queue wire.GroupStatus) status.Group {
 		Queue: queueOf(queue, g.config.QueueLength), Connections: queue.Connections,
 		Restarts: maps.Clone(g.restarts), LastExit: g.lastExit,
 		Requests: g.ended.requests, Errors: g.ended.errors, Refused: g.ended.refused,
+		Latency: g.ended.latency, CPUSeconds: g.ended.cpu, LogDropped: g.ended.dropped,
 		Processes: []status.Process{},
 	}
 	failing, closing := g.startFailed, g.closing
@@ -147,6 +149,10 @@ func (g *group) snapshot(queue wire.GroupStatus) status.Group {
 		out.Requests += shown.Requests
 		out.Errors += shown.Errors
 		out.Refused += shown.Refused
+		out.LogDropped += shown.LogDropped
+		out.CPUSeconds += shown.CPUSeconds
+		out.RSSBytes += shown.RSSBytes
+		out.Latency.Add(&shown.Latency)
 		if shown.State == stateReady.String() {
 			out.Ready++
 			out.Threads += shown.Threads
@@ -194,6 +200,7 @@ func (p *process) snapshot() status.Process {
 		Threads: p.group.config.Threads, ThreadsBusy: board.Busy(),
 		Requests: board.Finished, Errors: board.Failed, Refused: board.Refused, LogDropped: board.Dropped,
 		CPUSeconds: used.cpuSeconds, RSSBytes: used.rssBytes,
+		Latency: board.Latency,
 		Running: runningOf(&board), LastExit: p.replace,
 	}
 }

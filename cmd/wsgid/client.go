@@ -102,7 +102,7 @@ func (c *client) call(ctx context.Context, method, path string, answer any) erro
 	if response.StatusCode >= 300 {
 		var refused status.Error
 		if json.Unmarshal(body, &refused) != nil || refused.Error == "" {
-			refused.Error = response.Status
+			refused.Error = response.Status + ": " + firstLine(string(body))
 		}
 		return failf("wsgid on %s refused: %s", c.path, escape.Line(refused.Error))
 	}

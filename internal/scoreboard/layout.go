@@ -34,6 +34,8 @@ const (
 	atDropped  = 40
 	atPython   = 64
 	pythonSize = 32
+	atBuckets  = 96
+	atSeconds  = 208
 )
 
 // Offsets in a slot.

@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	"github.com/wsgid/wsgid/internal/escape"
+	"github.com/wsgid/wsgid/internal/histogram"
 )
 
 // attempts to copy a slot between two writes. A writer holds a slot for well
@@ -28,6 +29,7 @@ type Board struct {
 	Failed   uint64
 	Dropped  uint64
 	Python   string
+	Latency  histogram.Counts // of the requests that have ended
 	Slots    []Slot
 }
 
@@ -108,6 +110,10 @@ func (r *Reader) Read() Board {
 	}
 	python, _, _ := bytes.Cut(header[atPython:atPython+pythonSize], []byte{0})
 	board.Python = escape.Line(string(python))
+	for i := range board.Latency.Counts {
+		board.Latency.Counts[i] = binary.LittleEndian.Uint64(header[atBuckets+8*i:])
+	}
+	board.Latency.Seconds = float64(binary.LittleEndian.Uint64(header[atSeconds:])) / 1e6
 	board.Slots = make([]Slot, r.threads)
 	for i := range board.Slots {
 		at := HeaderSize + i*SlotSize

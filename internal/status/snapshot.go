@@ -3,7 +3,11 @@
 // of it. It holds data only and must not know how it is gathered.
 package status
 
-import "time"
+import (
+	"time"
+
+	"github.com/wsgid/wsgid/internal/histogram"
+)
 
 // Snapshot is wsgid at one moment.
 type Snapshot struct {
@@ -122,6 +126,9 @@ type Script struct {
 	Running   int    `json:"running"`              // calls inside Python
 	Lost      int    `json:"lost"`                 // calls that did not come back and were written off
 	LoadError string `json:"load_error,omitempty"` // why the file cannot be loaded, until mended
+	// Failed calls gave no answer. Latency is of all that came back.
+	Failed  uint64           `json:"failed"`
+	Latency histogram.Counts `json:"latency"`
 }
 
 // Queue is what the router knows of the requests of a group that have no
@@ -134,6 +141,8 @@ type Queue struct {
 	QueuedTotal   uint64  `json:"queued_total"`   // had to wait
 	QueueTimeouts uint64  `json:"queue_timeouts"` // waited for queue_timeout: 504
 	Rejected      uint64  `json:"rejected"`       // 503: the queue was full, or no process was there
+	// Waits of the requests that had to wait; the buckets are those of internal/histogram.
+	Waits histogram.Counts `json:"waits"`
 }
 
 // Embedded are the applications in the router's own Python (%{GLOBAL}).
@@ -180,6 +189,11 @@ type Group struct {
 	Requests uint64 `json:"requests"`
 	Errors   uint64 `json:"errors"`
 	Refused  uint64 `json:"refused"`
+	// Latency of these requests in their threads; CPUSeconds, LogDropped: likewise of all processes.
+	Latency    histogram.Counts `json:"latency"`
+	CPUSeconds float64          `json:"cpu_seconds"`
+	LogDropped uint64           `json:"log_dropped"`
+	RSSBytes   uint64           `json:"rss_bytes"` // of those that are
 
 	// Restarts are the processes that ended, or could not even be started, and
 	// that another one took or will take the place of, by the reason of the end.
@@ -221,6 +235,8 @@ type Process struct {
 	CPUSeconds  float64   `json:"cpu_seconds"` // user and system
 	RSSBytes    uint64    `json:"rss_bytes"`
 	Running     []Request `json:"running,omitempty"`
+	// Latency is shown of the group.
+	Latency histogram.Counts `json:"-"`
 	// LastExit is that of the process which this one replaced.
 	LastExit *Exit `json:"last_exit,omitempty"`
 }

@@ -6,7 +6,11 @@
 // encoding. Both supervisor and dispatch import it; it imports neither.
 package wire
 
-import "time"
+import (
+	"time"
+
+	"github.com/wsgid/wsgid/internal/histogram"
+)
 
 // Type names what a Message carries.
 type Type string
@@ -152,6 +156,9 @@ type ScriptStatus struct {
 	Running   int    `json:"running"`              // calls inside Python
 	Lost      int    `json:"lost"`                 // calls that did not come back and were written off
 	LoadError string `json:"load_error,omitempty"` // why the file cannot be loaded, until mended
+	// Failed calls gave no answer. Latency is of all that came back.
+	Failed  uint64           `json:"failed"`
+	Latency histogram.Counts `json:"latency"`
 }
 
 // LoadError is why a script could not be imported the last time.
@@ -175,4 +182,6 @@ type GroupStatus struct {
 	QueuedTotal   uint64        `json:"queued_total"`   // had to wait
 	QueueTimeouts uint64        `json:"queue_timeouts"` // waited for queue_timeout: 504
 	Rejected      uint64        `json:"rejected"`       // queue full, or no process: 503
+	// Waits are those of the requests that had to wait, however it ended.
+	Waits histogram.Counts `json:"waits"`
 }

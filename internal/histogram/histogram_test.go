@@ -1,0 +1,24 @@
+package histogram
+
+import (
+	"testing"
+	"time"
+)
+
+func TestObserve(t *testing.T) {
+	var h Histogram
+	for _, d := range []time.Duration{0, time.Millisecond, time.Millisecond + 1, time.Second, time.Hour} {
+		h.Observe(d)
+	}
+	c := h.Snapshot()
+	if want := [Buckets]uint64{0: 2, 1: 1, 8: 1, Buckets - 1: 1}; c.Counts != want {
+		t.Errorf("%v", c.Counts)
+	}
+	if c.Total() != 5 || c.Seconds < 3601.002 || c.Seconds > 3601.003 {
+		t.Errorf("%d, %v", c.Total(), c.Seconds)
+	}
+	c.Add(&c)
+	if c.Total() != 10 {
+		t.Errorf("%d", c.Total())
+	}
+}
