@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wsgid/wsgid/internal/histogram"
 	"github.com/wsgid/wsgid/internal/wire"
 )
 
@@ -256,6 +257,12 @@ func TestDispatchScriptOfTheMount(t *testing.T) {
 	want := []wire.ScriptStatus{
 		{Kind: "dispatch script", Path: "/etc/d.py", Calls: 1}, {Kind: "dispatch script", Path: "/etc/other.py", Calls: 1},
 		{Kind: "dispatch script", Path: "/etc/broken.py", Calls: 1, LoadError: "SyntaxError"},
+	}
+	for i := range got { // what came back is counted; how long it took is the machine's affair
+		if n, failed := got[i].Latency.Total(), got[i].Failed; n != 1 || failed == 1 != (want[i].LoadError != "") {
+			t.Errorf("%s: %d calls were timed, %d failed", got[i].Path, n, failed)
+		}
+		got[i].Latency, got[i].Failed = histogram.Counts{}, 0
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("status %+v, want %+v", got, want)
