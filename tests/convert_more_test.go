@@ -229,6 +229,13 @@ func TestConvertCommand(t *testing.T) {
 	if code, _, errs := run("--in", in, "--out-dir", out, "--force", "--env", "LOGS="+w.Path("other")); code != 0 {
 		t.Errorf("%d: %s", code, errs)
 	}
+	full := w.Path("full")
+	if err := os.MkdirAll(full+"/wsgid.hcl.unfinished", 0o755); err != nil { // it cannot be written
+		t.Fatal(err)
+	}
+	if code, _, errs := run("--in", in, "--out-dir", full); code != 1 || !strings.Contains(errs, "write the result") || harness.Exists(full+"/httpd.conf") {
+		t.Errorf("half a result: %d: %s", code, errs)
+	}
 	if hcl, err := os.ReadFile(out + "/wsgid.hcl"); err != nil || !strings.Contains(string(hcl), w.Path("other/e.log")) {
 		t.Errorf("%v: %s", err, hcl)
 	}

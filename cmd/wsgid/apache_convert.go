@@ -241,11 +241,27 @@ func writeConverted(f *convertFlags, result *convert.Result) error {
 			}
 		}
 	}
+	return writeAll(files)
+}
+
+// writeAll writes all files or none: they belong together.
+func writeAll(files map[string][]byte) error {
+	const unfinished = ".unfinished"
+	defer func() {
+		for name := range files {
+			_ = os.Remove(name + unfinished) // mostly it has its name by now
+		}
+	}()
 	for name, content := range files {
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 			return fmt.Errorf("make a directory for the result: %w", err)
 		}
-		if err := os.WriteFile(name, content, 0o644); err != nil {
+		if err := os.WriteFile(name+unfinished, content, 0o644); err != nil {
+			return fmt.Errorf("write the result: %w", err)
+		}
+	}
+	for name := range files {
+		if err := os.Rename(name+unfinished, name); err != nil {
 			return fmt.Errorf("write the result: %w", err)
 		}
 	}
