@@ -66,6 +66,8 @@ func (d *decoder) decodeBlocks(blocks []*hclsyntax.Block) {
 			d.decodeDispatchScript(block)
 		case "auth_user_script", "auth_group_script", "access_script":
 			d.decodeAuthScript(block)
+		case "monitor":
+			d.decodeMonitor(block)
 		case "control":
 			d.decodeControl(block)
 		case "log":

@@ -86,6 +86,7 @@ func documentedBlocks() map[string]documentedBlock {
 		"auth_group_script": authScript("auth_group_script"),
 		"access_script":     authScript("access_script"),
 		"control":           {open: "control {", options: sortedKeys(d.controlOptions(&Control{})), defaults: defaultControl(root), derived: 1}, // Path
+		"monitor":           {open: "monitor {", needs: map[string]string{"listen": `"127.0.0.1:9181"`}, options: sortedKeys(d.monitorOptions(&Monitor{})), defaults: Monitor{}},
 		"log":               {open: "log {", options: sortedKeys(d.logOptions(&Log{})), defaults: defaultLog()},
 	}
 }

@@ -162,6 +162,9 @@ func (c *Config) blocks() []modelBlock {
 	}
 	add("router", "", c.Router.Range, d.routerOptions(&c.Router))
 	add("control", "", c.Control.Range, d.controlOptions(&c.Control))
+	if c.Monitor != nil {
+		add("monitor", "", c.Monitor.Range, d.monitorOptions(c.Monitor))
+	}
 	add("log", "", c.Log.Range, d.logOptions(&c.Log))
 	return all
 }

@@ -42,6 +42,7 @@ type Config struct {
 	// context may choose, in file order.
 	AuthUserScripts, AuthGroupScripts, AccessScripts []AuthScript
 	Control                                          Control
+	Monitor                                          *Monitor // nil: nothing listens
 	Log                                              Log
 	// Source says where what stands, for Effective; nil in one that was not read.
 	Source *Source `json:"-"`

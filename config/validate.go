@@ -63,6 +63,9 @@ func (v *validator) validate() {
 	}
 	v.authScripts()
 	v.control(&c.Control)
+	if c.Monitor != nil {
+		v.monitor(c.Monitor)
+	}
 	v.log(&c.Log)
 	v.completeness()
 	v.unusedAuthScripts()

@@ -265,7 +265,8 @@ __attribute__((constructor)) static void take_role(void)
 	if (parse_block(block, length, &boot_block) != 0)
 		refuse(NULL, "malformed boot block");
 	role = wsgid_boot_get(&boot_block, "role", "");
-	if (strcmp(role, "worker") != 0 && strcmp(role, "router") != 0 && strcmp(role, "dispatcher") != 0)
+	if (strcmp(role, "worker") != 0 && strcmp(role, "router") != 0 && strcmp(role, "dispatcher") != 0 &&
+	    strcmp(role, "monitor") != 0)
 		refuse(&boot_block, "unknown role in the boot block");
 	reset_signals();
 	close((int)fd);

@@ -41,7 +41,7 @@ func (s *Supervisor) newGeneration(number int, cfg *config.Config) (*generation,
 	g.router = &router{
 		identity: p.router, eggs: cfg.Router.PythonEggs, launcher: s.launcher, feed: g.feed, pumps: &s.pumps, oom: s.oom,
 		log: s.options.Logger.Named("router"), errorLogs: &s.errorLogs, globalLog: &cfg.Log, grace: p.grace,
-		stop: make(chan struct{}), succeeded: make(chan struct{}), hopeless: make(chan struct{}), ready: make(chan struct{}), done: make(chan struct{}),
+		stop: make(chan struct{}), succeeded: make(chan struct{}), handed: make(chan struct{}), hopeless: make(chan struct{}), ready: make(chan struct{}), done: make(chan struct{}),
 		restarts: map[string]uint64{}, queries: map[uint64]chan *wire.RouterStatus{},
 	}
 	if p.helper != nil {

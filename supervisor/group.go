@@ -68,6 +68,15 @@ type totals struct {
 	cpu                                float64 // seconds
 }
 
+func (t *totals) add(other *totals) {
+	t.requests += other.requests
+	t.errors += other.errors
+	t.refused += other.refused
+	t.dropped += other.dropped
+	t.latency.Add(&other.latency)
+	t.cpu += other.cpu
+}
+
 // run starts the slots. settled is called once for each slot when its first
 // process is ready, which the router then has been told, or has failed.
 func (g *group) run(settled func()) {
@@ -306,14 +315,11 @@ func (g *group) gone(p *process, exit status.Exit, planned, wasReady bool) {
 		g.restarts[exit.Reason]++
 	}
 	g.lastExit = &exit
-	g.ended.requests += p.final.Finished
-	g.ended.errors += p.final.Failed
-	g.ended.refused += p.final.Refused
-	g.ended.dropped += p.final.Dropped
-	g.ended.latency.Add(&p.final.Latency)
-	if used := p.child.state; used != nil {
-		g.ended.cpu += (used.UserTime() + used.SystemTime()).Seconds()
+	used := 0.0
+	if state := p.child.state; state != nil {
+		used = (state.UserTime() + state.SystemTime()).Seconds()
 	}
+	g.ended.add(&totals{p.final.Finished, p.final.Failed, p.final.Refused, p.final.Dropped, p.final.Latency, used})
 	g.crashed = !planned
 	if !wasReady && p.replaced() {
 		g.startFailed = true

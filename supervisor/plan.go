@@ -16,6 +16,7 @@ type plan struct {
 	powers    powers
 	router    identity
 	helper    *identity // nil: no dispatch helper
+	monitor   *identity // nil: no monitor
 	groups    []groupPlan
 	listeners []listenerPlan
 	control   ownership
@@ -56,6 +57,9 @@ func makePlan(cfg *config.Config, version string, u users) (*plan, error) {
 	if err := p.addHelper(cfg); err != nil {
 		return nil, err
 	}
+	if err := p.addMonitor(cfg.Monitor); err != nil {
+		return nil, err
+	}
 	for i := range cfg.DaemonProcesses {
 		p.addGroup(cfg, i, routerUser)
 	}
@@ -91,6 +95,23 @@ func (p *plan) addHelper(cfg *config.Config) error {
 			id.User, id.GID, p.router.User, p.router.GID)
 	}
 	p.helper = &id
+	return nil
+}
+
+// addMonitor looks the user of the monitor up.
+func (p *plan) addMonitor(c *config.Monitor) error {
+	if c == nil {
+		return nil
+	}
+	name := wanted{user: c.User, group: c.Group}
+	if name.user == "" && p.users.root() {
+		name.user = "nobody"
+	}
+	id, err := p.users.resolve(name)
+	if err != nil {
+		return fmt.Errorf("monitor: %w", err)
+	}
+	p.monitor = &id
 	return nil
 }
 

@@ -105,10 +105,20 @@ func (g *generation) fixed(cfg *config.Config) error {
 	if !reflect.DeepEqual(was, is) {
 		return fmt.Errorf("%s: the control block has changed: restart wsgid, a reload cannot move its control socket", cfg.File)
 	}
+	if !sameMonitor(g.config.Monitor, cfg.Monitor) {
+		return fmt.Errorf("%s: the monitor block has changed: restart wsgid, a reload cannot move its listener", cfg.File)
+	}
 	if g.config.Log.Format != cfg.Log.Format || g.config.Log.Destination != cfg.Log.Destination {
 		return fmt.Errorf("%s: format or destination of the log has changed: restart wsgid, a reload cannot", cfg.File)
 	}
 	return nil
+}
+
+func sameMonitor(a, b *config.Monitor) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Listen == b.Listen && a.User == b.User && a.Group == b.Group
 }
 
 // carryOver takes the groups of the old generation that are not named. With no
@@ -352,6 +362,11 @@ func (t *transition) switchOver() {
 	endGroups(services, exitreason.Reload)
 	next.startGroups(t.services)
 	s.drains.Go(func() { s.drain(old) })
+	select { // who has waited for the reload finds no idle connection at the old router
+	case <-old.router.handed:
+		old.router.told()
+	case <-old.router.done:
+	}
 }
 
 // patience is how long requests of the generation may take to end.

@@ -47,6 +47,7 @@ type router struct {
 	// succeeded is closed when the router of the next generation serves: this one
 	// gives its connections away, within patience, and none is started any more.
 	succeeded chan struct{}
+	handed    chan struct{} // closed when a router was told so
 	patience  time.Duration // set before succeeded is closed
 	ready     chan struct{} // closed when a router is ready for the first time
 	done      chan struct{}
@@ -232,6 +233,7 @@ func (r *router) isSucceeded() bool {
 // succeed has the router hand over to that of the next generation.
 func (r *router) succeed(s *session, out *outbox) exitreason.Reason {
 	out.put(&wire.Message{Type: wire.TypeHandover, Handover: &wire.Handover{Grace: r.patience}})
+	close(r.handed)
 	timer := time.NewTimer(r.patience + routerMargin)
 	defer timer.Stop()
 	select {

@@ -53,9 +53,7 @@ func (g *group) inherit(from *group) {
 	from.mu.Unlock()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.ended.requests += ended.requests
-	g.ended.errors += ended.errors
-	g.ended.refused += ended.refused
+	g.ended.add(&ended)
 	for reason, n := range restarts {
 		g.restarts[reason] += n
 	}

@@ -17,7 +17,7 @@ import (
 // a second.
 func (s *Supervisor) Snapshot(ctx context.Context) *status.Snapshot {
 	s.mu.Lock()
-	g, draining, lastReload := s.current, slices.Clone(s.draining), s.lastReload
+	g, lastReload := s.current, s.lastReload
 	s.mu.Unlock()
 	answer := g.router.query(ctx)
 	snapshot := &status.Snapshot{
@@ -31,10 +31,12 @@ func (s *Supervisor) Snapshot(ctx context.Context) *status.Snapshot {
 		Loaded:     g.loaded,
 		LastReload: lastReload,
 		Router:     g.router.snapshot(answer),
-		Groups:     []status.Group{},
 	}
 	if g.helper != nil {
 		snapshot.DispatchHelper = g.helper.snapshot(answer)
+	}
+	if s.monitor != nil {
+		snapshot.Monitor = s.monitor.snapshot()
 	}
 	queues := map[string]wire.GroupStatus{}
 	if answer != nil {
@@ -42,17 +44,36 @@ func (s *Supervisor) Snapshot(ctx context.Context) *status.Snapshot {
 			queues[group.Name] = group
 		}
 	}
-	for _, group := range g.groups {
-		snapshot.Groups = append(snapshot.Groups, group.snapshot(queues[group.config.Name]))
-	}
-	for _, other := range draining {
-		snapshot.Draining = append(snapshot.Draining, other.draining(ctx, g))
+	// Figures pass from a group that has drained to its successor: never are they
+	// in none, or in both.
+	for range maxSnapshots {
+		s.mu.Lock()
+		draining := slices.Clone(s.draining)
+		s.mu.Unlock()
+		snapshot.Groups, snapshot.Draining = []status.Group{}, nil
+		for _, group := range g.groups {
+			snapshot.Groups = append(snapshot.Groups, group.snapshot(queues[group.config.Name]))
+		}
+		for _, other := range draining {
+			snapshot.Draining = append(snapshot.Draining, other.draining(ctx, g, snapshot.Groups))
+		}
+		s.mu.Lock()
+		settled := slices.Equal(draining, s.draining)
+		s.mu.Unlock()
+		if settled {
+			break
+		}
 	}
 	return snapshot
 }
 
-// draining is a generation that another one has succeeded.
-func (g *generation) draining(ctx context.Context, current *generation) status.Draining {
+// maxSnapshots is how often one is begun again because a generation has ended
+// meanwhile.
+const maxSnapshots = 5
+
+// draining is a generation that another one has succeeded. What its groups have
+// counted is added to their successors.
+func (g *generation) draining(ctx context.Context, current *generation, successors []status.Group) status.Draining {
 	shown := status.Draining{Generation: g.number, Processes: []status.Process{}}
 	g.router.mu.Lock()
 	if s := g.router.session; s != nil {
@@ -63,7 +84,13 @@ func (g *generation) draining(ctx context.Context, current *generation) status.D
 		shown.Connections = answer.Connections
 	}
 	for _, group := range g.without([]*generation{current}) {
-		for _, p := range group.snapshot(wire.GroupStatus{}).Processes {
+		own := group.snapshot(wire.GroupStatus{})
+		for i := range successors {
+			if successors[i].Name == own.Name {
+				successors[i].Inherit(&own)
+			}
+		}
+		for _, p := range own.Processes {
 			if p.State == stateReady.String() {
 				p.State = stateDraining.String()
 			}

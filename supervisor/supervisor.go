@@ -68,6 +68,7 @@ type Supervisor struct {
 	fronts    *listeners      // the same
 	handover  [2]*os.File     // ends of the handover pair: where routers send, and receive
 	control   *control        // nil: none
+	monitor   *monitor        // nil: none
 	estate    *estate         // of the supervisor before, after an upgrade; else nil
 	kin       *json.Decoder   // what that one says
 	embedded  closing         // of applications in the router; who has the turn may change it
@@ -315,6 +316,12 @@ func (s *Supervisor) open(g *generation) (err error) {
 	r.add(s.launcher.spawner.close)
 	r.add(s.errorLogs.close)
 	r.add(s.pumps.close)
+	if g.plan.monitor != nil {
+		if err := s.openMonitor(g.config.Monitor, *g.plan.monitor); err != nil {
+			return err
+		}
+		r.add(s.monitor.close)
+	}
 	s.cgroups.sweep()
 	r.add(s.cgroups.close)
 	g.router.handover = s.handover

@@ -201,8 +201,14 @@ dispatch_script "{{.Dir}}/dispatch.py" {}
 	if code, _, errs := w.CLI("reload", "--control", w.Control); code != 0 {
 		t.Fatal(errs)
 	}
-	apache.Get("/one?stderr=after-the-reload", "Host: a.test")
-	awaitText(t, w, "logs/second.log", "after-the-reload")
+	harness.Eventually(t, "the new file", func() error { // a kept connection is handed over a moment after the command
+		apache.Get("/one?stderr=after-the-reload", "Host: a.test")
+		content, err := os.ReadFile(w.Path("logs/second.log"))
+		if err == nil && !strings.Contains(string(content), "after-the-reload") {
+			return errors.New(string(content))
+		}
+		return err
+	})
 	for _, r := range d.Log.Records() {
 		if strings.Contains(r.Line, "-a-test") && !strings.Contains(r.Line, "none-a-test") {
 			t.Errorf("the log of wsgid has what belongs into a file: %s", r.Line)

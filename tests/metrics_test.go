@@ -196,3 +196,70 @@ func TestReadiness(t *testing.T) {
 		t.Errorf("%d: %s", code, errs)
 	}
 }
+
+// TestMetricsOverReload: counters of a group only grow, whatever processes and
+// generations end, and at the end they say how many requests there were.
+func TestMetricsOverReload(t *testing.T) {
+	w := newWorld(t)
+	w.App("hello.py")
+	w.Write("open/there", "")
+	w.Write("apps/one.py", fmt.Sprintf(waiter, w.Path("open")))
+	w.Configure(group("web", "#64001", 2, 3) + mount("/hello", "apps/hello.py") + mount("/one", "apps/one.py"))
+	d := w.Start(harness.Options{})
+	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+	ask := controlClient(t, w)
+	counters := []string{`wsgid_group_requests_total{group="web"}`, `wsgid_group_request_seconds_count{group="web"}`, `wsgid_group_cpu_seconds_total{group="web"}`}
+	last := map[string]float64{}
+	look := func() map[string]float64 {
+		t.Helper()
+		_, text := ask("/metrics")
+		got := samples(t, text)
+		for _, name := range counters {
+			if got[name] < last[name] {
+				t.Errorf("%s was %v and is %v", name, last[name], got[name])
+			}
+			last[name] = got[name]
+		}
+		return got
+	}
+	sent := 0
+	for range 3 { // each reload leaves a generation that drains
+		name := fmt.Sprint("until", sent)
+		running := hang(t, d, apache.Client, "web", "/one?"+name)
+		sent++
+		for range 10 {
+			wantStatus(t, "hello", apache.Get("/hello"), 200)
+			sent++
+			look()
+		}
+		reloaded := make(chan string, 1)
+		go func() {
+			_, _, errs := w.CLI("reload", "--control", w.Control)
+			reloaded <- errs
+		}()
+		for waiting := true; waiting; {
+			select {
+			case errs := <-reloaded:
+				if errs != "" {
+					t.Fatal(errs)
+				}
+				waiting = false
+			default:
+				wantStatus(t, "hello", apache.Get("/hello"), 200)
+				sent++
+				look()
+			}
+		}
+		w.Write("open/"+name, "")
+		if got := <-running; got == nil || got.Status != 200 {
+			t.Errorf("%+v", got)
+		}
+	}
+	harness.Eventually(t, "all requests are counted, and nothing drains", func() error {
+		got := look()
+		if got[counters[0]] != float64(sent) || got[counters[1]] != float64(sent) || got["wsgid_draining_processes"] != 0 || got[`wsgid_group_threads_busy{group="web"}`] != 0 {
+			return fmt.Errorf("%v of %d, %v drain", got[counters[0]], sent, got["wsgid_draining_processes"])
+		}
+		return nil
+	})
+}

@@ -90,6 +90,13 @@ func writeStatus(w io.Writer, s *status.Snapshot, now time.Time) error {
 	if err := writeDispatchHelper(w, s.DispatchHelper, now); err != nil {
 		return err
 	}
+	if m := s.Monitor; m != nil {
+		fmt.Fprintf(w, "monitor %s  pid %d  user %s", escape.Line(m.Address), m.PID, escape.Line(m.User))
+		if n := sum(m.Restarts); n > 0 {
+			fmt.Fprintf(w, "  %s, last: %s", count(int(n), "restart"), escape.Line(exit(m.LastExit, now)))
+		}
+		fmt.Fprintln(w)
+	}
 	groups, processes, running, broken := newTable(), newTable(), newTable(), newTable()
 	groups.row("GROUP", "STATE", "USER", "PROCESSES", "THREADS", "QUEUE", "WAITED", "TIMEOUTS", "REJECTED", "REQUESTS", "ERRORS", "RESTARTS", "LAST EXIT")
 	processes.row("GROUP", "PID", "STATE", "USER", "PYTHON", "THREADS", "REQUESTS", "ERRORS", "CPU", "MEMORY", "UP", "REPLACED")

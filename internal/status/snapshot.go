@@ -28,6 +28,18 @@ type Snapshot struct {
 	// DispatchHelper evaluates the router's scripts; nil: the router does it itself.
 	DispatchHelper *DispatchHelper `json:"dispatch_helper,omitempty"`
 	Groups         []Group         `json:"groups"`
+	// Monitor serves metrics and health on TCP; nil: there is none.
+	Monitor *Monitor `json:"monitor,omitempty"`
+}
+
+// Monitor is the process that serves metrics and health on TCP.
+type Monitor struct {
+	Address  string            `json:"address"`
+	PID      int               `json:"pid"` // 0 while there is none
+	User     string            `json:"user"`
+	UID      int               `json:"uid"`
+	Restarts map[string]uint64 `json:"restarts"`
+	LastExit *Exit             `json:"last_exit,omitempty"`
 }
 
 // Reload is how a reload has ended.
@@ -202,6 +214,22 @@ type Group struct {
 	Processes []Process         `json:"processes"`
 	// LoadErrors are the scripts that cannot be imported, until they can.
 	LoadErrors []LoadError `json:"load_errors,omitempty"`
+}
+
+// Inherit adds the counters of a group of the same name that this one succeeds.
+func (g *Group) Inherit(from *Group) {
+	g.Requests += from.Requests
+	g.Errors += from.Errors
+	g.Refused += from.Refused
+	g.LogDropped += from.LogDropped
+	g.CPUSeconds += from.CPUSeconds
+	g.Latency.Add(&from.Latency)
+	for reason, n := range from.Restarts {
+		if g.Restarts == nil {
+			g.Restarts = map[string]uint64{}
+		}
+		g.Restarts[reason] += n
+	}
 }
 
 // LoadError is why a script could not be imported the last time.
