@@ -55,7 +55,7 @@ test-asan: ## the C code under AddressSanitizer: worker and embedded Python
 
 .PHONY: test-e2e
 test-e2e: ## end to end behind the real Apache, binary built with the race detector
-	WSGID_TEST_RACE=1 $(GO) test -short -count=1 -timeout 15m -parallel 6 ./tests/...
+	WSGID_TEST_RACE=1 $(GO) test -short -count=1 -timeout 15m -parallel 8 ./tests/...
 
 .PHONY: test-bare
 test-bare: ## the README's commands on a fresh bare Debian 12 made for it, as root
