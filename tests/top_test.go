@@ -143,6 +143,22 @@ func TestTopOnTerminal(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
+	looks := len(drawn())
+	cmd = exec.Command(w.Binary, "status", "--control", w.Control, "--watch", "--interval", "100ms")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	awaitLook(looks + 2)
+	if look := drawn()[looks+1]; !strings.HasPrefix(look, "wsgid ") || !strings.Contains(look, "router ") {
+		t.Errorf("%q", look)
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
 	if after, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS); err != nil || *after != *before {
 		t.Errorf("%v: the terminal is not as it was: %+v, %+v", err, before, after)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -116,49 +115,28 @@ type topView struct {
 }
 
 func (v *topView) run(ctx context.Context) error {
-	screen, err := openScreen(v.out)
-	if err != nil {
-		return err
-	}
-	defer screen.close()
-	ticker := time.NewTicker(v.interval)
-	defer ticker.Stop()
-	for round := 1; ; round++ {
-		var s status.Snapshot
-		if err := v.client.call(ctx, http.MethodGet, "/v1/status", &s); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return err
-		}
-		now := time.Now()
-		rows := topRows(v.last, &s, now.Sub(v.lastAt), now)
-		v.last, v.lastAt = &s, now
-		for shown := false; !shown; {
-			if err := screen.show(topLines(&s, rows, v.by, now)); err != nil {
+	var rows []topRow
+	return watch(ctx, watching{
+		out: v.out, interval: v.interval, rounds: v.rounds,
+		look: func(ctx context.Context) error {
+			var s status.Snapshot
+			if err := v.client.call(ctx, http.MethodGet, "/v1/status", &s); err != nil {
 				return err
 			}
-			if round == v.rounds {
-				return nil
-			}
-			shown = true
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-ticker.C:
-			case key := <-screen.keys:
-				if key == 'q' || key == 3 { // Ctrl-C, which a raw terminal does not turn into a signal
-					return nil
+			now := time.Now()
+			rows = topRows(v.last, &s, now.Sub(v.lastAt), now)
+			v.last, v.lastAt = &s, now
+			return nil
+		},
+		draw: func() ([]string, error) { return topLines(v.last, rows, v.by, v.lastAt), nil },
+		key: func(key byte) {
+			for _, s := range sortings {
+				if s.key == key {
+					v.by = s
 				}
-				for _, s := range sortings {
-					if s.key == key {
-						v.by = s
-					}
-				}
-				shown = false // the same look in another order
 			}
-		}
-	}
+		},
+	})
 }
 
 // topRows are the processes, with what they have done since the look before; before is
@@ -240,6 +218,3 @@ func shortBytes(n uint64) string {
 	}
 	return fmt.Sprintf("%dMiB", n>>20)
 }
-
-// errNoTerminal: what is written to is none.
-var errNoTerminal = errors.New("no terminal")
