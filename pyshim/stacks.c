@@ -37,6 +37,7 @@ static struct {
 	const struct wsgid_server *server;
 	struct server_thread *threads;
 	pthread_mutex_t turn; /* of who collects: one at a time */
+	bool closed;          /* nobody collects any more; turn is held */
 
 	/* Between the one who collects and the one who asks Python. */
 	pthread_mutex_t lock;
@@ -292,13 +293,24 @@ static void *collect(void *argument)
 	int fd = (int)(intptr_t)argument;
 	pthread_mutex_lock(&state.turn);
 	write_numbers(fd);
-	if (!from_python(fd))
+	if (!state.closed && !from_python(fd))
 		from_threads(fd);
 	write_all(fd, end, sizeof end - 1);
 	close(fd);
 	wsgid_status_event(state.server, "event", "stacks", NULL);
 	pthread_mutex_unlock(&state.turn);
 	return NULL;
+}
+
+void wsgid_stacks_stop(void)
+{
+	pthread_mutex_lock(&state.turn);
+	state.closed = true;
+	pthread_mutex_unlock(&state.turn);
+	pthread_mutex_lock(&state.lock);
+	while (state.started && state.given != state.wanted)
+		pthread_cond_wait(&state.changed, &state.lock);
+	pthread_mutex_unlock(&state.lock);
 }
 
 void wsgid_stacks_write(int fd)

@@ -22,6 +22,10 @@ int wsgid_stacks_open(const struct wsgid_server *server);
 /* The calling thread serves requests under this number. */
 void wsgid_stacks_thread(int number);
 
+/* Returns when nobody will enter an interpreter or interrupt a thread any more: before
+ * Python ends. No GIL. */
+void wsgid_stacks_stop(void);
+
 /* Writes the stacks to fd, a file in memory that the supervisor has made and can
  * only be so large, closes it, and says so on the status channel. Returns at once. */
 void wsgid_stacks_write(int fd);

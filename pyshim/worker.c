@@ -386,6 +386,7 @@ static void stop(struct worker *w)
 		pthread_cond_wait(&w->ended, &w->lock);
 	pthread_mutex_unlock(&w->lock);
 	wsgid_deadlines_stop(&w->server);
+	wsgid_stacks_stop();
 	if (wsgid_boot_number(w->boot, "destroy_interpreter", 1))
 		wsgid_python_finish();
 	wsgid_streams_flush_thread();

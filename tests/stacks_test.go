@@ -142,6 +142,23 @@ func TestStacks(t *testing.T) {
 	w.Write("open/first", "")
 	w.Write("open/second", "")
 	w.Write("open/background", "")
+	// Processes that end are no place to look at, and are not hurt by it.
+	asked := make(chan struct{})
+	go func() {
+		defer close(asked)
+		for range 30 {
+			_, _, _ = w.CLI("stacks", "--control", w.Control, "other") // between two processes there is none
+		}
+	}()
+	for range 3 {
+		if code, _, errs := w.CLI("restart", "--control", w.Control, "other"); code != 0 {
+			t.Error(errs)
+		}
+	}
+	<-asked
+	if restarts := d.AwaitReady("web", "other").Group("other").Restarts; len(restarts) != 1 || restarts["restart"] != 6 {
+		t.Errorf("%v", restarts)
+	}
 	for _, done := range []<-chan *harness.Response{one, two} {
 		if got := <-done; got == nil || got.Status != 200 {
 			t.Errorf("%+v", got)
