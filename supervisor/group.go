@@ -315,9 +315,11 @@ func (g *group) gone(p *process, exit status.Exit, planned, wasReady bool) {
 		g.restarts[exit.Reason]++
 	}
 	g.lastExit = &exit
-	used := 0.0
+	p.mu.Lock()
+	used := p.usedCPU
+	p.mu.Unlock()
 	if state := p.child.state; state != nil {
-		used = (state.UserTime() + state.SystemTime()).Seconds()
+		used = max(used, (state.UserTime() + state.SystemTime()).Seconds())
 	}
 	g.ended.add(&totals{p.final.Finished, p.final.Failed, p.final.Refused, p.final.Dropped, p.final.Latency, used})
 	g.crashed = !planned

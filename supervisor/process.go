@@ -70,6 +70,8 @@ type process struct {
 	watched      bool               // the same
 	exit         *status.Exit       // set before done is closed
 	final        scoreboard.Board   // last reading
+	isFinal      bool
+	usedCPU      float64 // seconds, as far as they were seen
 }
 
 // startProcess starts one process of the group for a slot; t is nil unless it is on trial.
@@ -327,6 +329,9 @@ func (p *process) finish(events <-chan struct{}) {
 	p.pump.drain()
 	wasReady := p.state.was(stateReady)
 	board := p.board.Read()
+	p.mu.Lock() // whoever looks from now on sees the last of it
+	p.final, p.isFinal = board, true
+	p.mu.Unlock()
 	if err := p.board.Close(); err != nil {
 		p.log.Warn("scoreboard not unmapped", "error", err)
 	}
@@ -337,7 +342,6 @@ func (p *process) finish(events <-chan struct{}) {
 		killed: p.child.wasKilled(), stopped: p.child.wasUnresponsive(), oom: oom,
 	})
 	p.exit = exitRecord(p.child, reason, p.failure)
-	p.final = board
 	exit, planned := *p.exit, p.intent != exitreason.None
 	p.mu.Unlock()
 	if err := p.state.to(stateGone); err != nil {

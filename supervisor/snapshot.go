@@ -213,14 +213,18 @@ func (g *group) snapshot(queue wire.GroupStatus) status.Group {
 }
 
 func (p *process) snapshot() status.Process {
-	board := p.board.Read()
+	board, used := p.board.Read(), usageOf(p.child.pid)
 	p.mu.Lock()
 	python := p.python
+	if p.isFinal {
+		board = p.final
+	}
+	p.usedCPU = max(p.usedCPU, used.cpuSeconds) // of one that has just ended there is none
+	used.cpuSeconds = p.usedCPU
 	p.mu.Unlock()
 	if python == "" {
 		python = board.Python
 	}
-	used := usageOf(p.child.pid)
 	return status.Process{
 		PID: p.child.pid, User: p.group.identity.User, UID: p.group.identity.UID, Python: python,
 		State: p.state.get().String(), Started: p.child.started,
