@@ -13,7 +13,7 @@ import (
 // TestDashboard: the dashboard is JSON, its panels do not lie over each other, and it
 // asks for metrics and labels that there are.
 func TestDashboard(t *testing.T) {
-	content, err := os.ReadFile("../../examples/grafana/wsgid.json")
+	content, err := os.ReadFile("../../examples/grafana.json")
 	if err != nil {
 		t.Fatal(err)
 	}
