@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/wsgid/wsgid/internal/exitreason"
 )
 
 // child is a running process with the supervisor's ends of its log channels.
@@ -53,6 +55,28 @@ func (c *child) wait(r *reaper) {
 
 // signal sends a signal to the process alone.
 func (c *child) signal(s syscall.Signal) { _ = c.process.Signal(s) }
+
+// end ends the process: SIGTERM, after grace SIGKILL. It says which it took.
+func (c *child) end(grace time.Duration) exitreason.Reason {
+	c.signal(syscall.SIGTERM)
+	if exitedWithin(c, grace) {
+		return exitreason.ShutdownSignal
+	}
+	c.kill()
+	<-c.exited
+	return exitreason.ShutdownTimeout
+}
+
+func exitedWithin(c *child, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-c.exited:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
 
 // kill kills the process and its process group; nothing once it is reaped.
 func (c *child) kill() {

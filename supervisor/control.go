@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -73,7 +72,7 @@ func (s *Supervisor) openControl(g *generation, socket *unixSocket) (*control, e
 	mux.HandleFunc("GET /v1/version", func(w http.ResponseWriter, _ *http.Request) {
 		c.answer(w, http.StatusOK, status.Version{Version: s.options.Version, PID: s.pid})
 	})
-	s.lookAt(mux, c)
+	s.addMonitoring(mux, c.log)
 	mux.HandleFunc("GET "+configPath, func(w http.ResponseWriter, _ *http.Request) {
 		c.answer(w, http.StatusOK, s.generation().config.Effective())
 	})
@@ -182,19 +181,7 @@ func (c *control) authorize(next http.Handler) http.Handler {
 	})
 }
 
-func (c *control) answer(w http.ResponseWriter, code int, body any) {
-	data, err := json.MarshalIndent(body, "", "  ")
-	if err != nil {
-		c.log.Error("control answer not encoded", "error", err)
-		http.Error(w, "internal error", http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(code)
-	if _, err := w.Write(append(data, '\n')); err != nil {
-		c.log.Debug("control answer not written", "error", err)
-	}
-}
+func (c *control) answer(w http.ResponseWriter, code int, body any) { writeJSON(w, c.log, code, body) }
 
 // groupCommand does what POST /v1/groups/ACTION?group=NAME… asks for.
 func (s *Supervisor) groupCommand(action string, query url.Values) (any, error) {

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -245,20 +244,9 @@ func (d *dispatchHelper) await(s *helperSession, log hclog.Logger) (intent exitr
 			s.child.kill()
 		case <-d.stop:
 			d.setState(s, stateStopping.String())
-			return d.end(s)
+			return s.child.end(helperGrace)
 		}
 	}
-}
-
-// end stops the helper: SIGTERM, SIGKILL.
-func (d *dispatchHelper) end(s *helperSession) exitreason.Reason {
-	s.child.signal(syscall.SIGTERM)
-	if exitedWithin(s.child, helperGrace) {
-		return exitreason.ShutdownSignal
-	}
-	s.child.kill()
-	<-s.child.exited
-	return exitreason.ShutdownTimeout
 }
 
 // replace is the router's word that a helper is unfit; one that has been

@@ -16,24 +16,24 @@ const interruptPatience = 3 * time.Second
 
 // Interrupt raises RequestTimeout in the request with this id.
 func (s *Supervisor) Interrupt(ctx context.Context, id string) (status.Interrupt, error) {
-	for _, g := range s.allGroups() {
-		g.mu.Lock()
-		processes := make([]*process, 0, len(g.processes))
-		for p := range g.processes {
-			processes = append(processes, p)
-		}
-		g.mu.Unlock()
-		for _, p := range processes {
-			board := p.board.Read()
-			for _, r := range runningOf(&board) {
-				if r.ID == id && id != "" {
-					outcome, err := p.interrupt(ctx, id)
-					return status.Interrupt{Group: g.config.Name, PID: p.child.pid, Request: r, Outcome: outcome}, err
-				}
-			}
+	for _, p := range s.processes() {
+		if r := p.running(id); r != nil {
+			outcome, err := p.interrupt(ctx, id)
+			return status.Interrupt{Group: p.group.config.Name, PID: p.child.pid, Request: *r, Outcome: outcome}, err
 		}
 	}
 	return status.Interrupt{}, fmt.Errorf("no request %q runs in a process group; wsgid requests lists them", id)
+}
+
+// running is the request with this id, nil: the process does not run it.
+func (p *process) running(id string) *status.Request {
+	board := p.board.Read()
+	for _, r := range runningOf(&board) {
+		if r.ID == id && id != "" {
+			return &r
+		}
+	}
+	return nil
 }
 
 // interrupt asks the process to do it, and says what became of it.

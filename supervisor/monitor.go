@@ -53,7 +53,7 @@ func (s *Supervisor) openMonitor(c *config.Monitor, id identity) error {
 	}
 	mux := http.NewServeMux()
 	log := s.options.Logger.Named("monitor")
-	s.lookAt(mux, &control{log: log})
+	s.addMonitoring(mux, log)
 	s.monitor = &monitor{
 		identity: id, launcher: s.launcher, pumps: &s.pumps, oom: s.oom, log: log, listener: listener, address: address, handler: mux,
 		stop: make(chan struct{}), done: make(chan struct{}), restarts: map[string]uint64{},
@@ -101,13 +101,7 @@ func (m *monitor) runOnce() {
 	select {
 	case <-c.exited:
 	case <-m.stop:
-		intent = exitreason.ShutdownSignal
-		c.signal(syscall.SIGTERM)
-		if !exitedWithin(c, monitorGrace) {
-			intent = exitreason.ShutdownTimeout
-			c.kill()
-			<-c.exited
-		}
+		intent = c.end(monitorGrace)
 	}
 	server.Close()
 	<-asked

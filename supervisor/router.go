@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -258,24 +257,7 @@ func (r *router) end(s *session, out *outbox) exitreason.Reason {
 	if exitedWithin(s.child, r.grace+routerMargin) {
 		return exitreason.ShutdownSignal
 	}
-	s.child.signal(syscall.SIGTERM)
-	if exitedWithin(s.child, routerMargin) {
-		return exitreason.ShutdownSignal
-	}
-	s.child.kill()
-	<-s.child.exited
-	return exitreason.ShutdownTimeout
-}
-
-func exitedWithin(c *child, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-c.exited:
-		return true
-	case <-timer.C:
-		return false
-	}
+	return s.child.end(routerMargin)
 }
 
 // receive handles what the router says until the connection ends. The error

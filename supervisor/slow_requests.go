@@ -81,11 +81,9 @@ func requestFields(r *status.Request) []any {
 // about is what else a record of a time-out says: what the request is, and how long
 // it has run for. Nil if it does not run any more.
 func (p *process) about(id string) []any {
-	board := p.board.Read()
-	for _, r := range runningOf(&board) {
-		if r.ID == id {
-			return []any{"method", r.Method, "uri", r.URI, "client", r.Client, "elapsed", time.Since(r.Started).Round(time.Millisecond).String()}
-		}
+	r := p.running(id)
+	if r == nil {
+		return nil
 	}
-	return nil
+	return []any{"method", r.Method, "uri", r.URI, "client", r.Client, "elapsed", time.Since(r.Started).Round(time.Millisecond).String()}
 }

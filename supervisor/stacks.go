@@ -2,10 +2,12 @@ package supervisor
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -30,21 +32,11 @@ var stacksEnd = []byte("\x01end\n")
 
 // Stacks tells where the threads of a process, or of those of a group, are.
 func (s *Supervisor) Stacks(ctx context.Context, of string) ([]status.Stacks, error) {
-	var chosen []*process
 	pid, _ := strconv.Atoi(of)
-	for _, g := range s.allGroups() {
-		g.mu.Lock()
-		for p := range g.processes {
-			if g.config.Name == of || p.child.pid == pid {
-				chosen = append(chosen, p)
-			}
-		}
-		g.mu.Unlock()
-	}
+	chosen := slices.DeleteFunc(s.processes(), func(p *process) bool { return p.group.config.Name != of && p.child.pid != pid })
 	if len(chosen) == 0 {
 		return nil, fmt.Errorf("there is no process group and no process of one called %q; wsgid status lists them", of)
 	}
-	slices.SortFunc(chosen, func(a, b *process) int { return a.child.started.Compare(b.child.started) })
 	answers := make([]status.Stacks, len(chosen))
 	done := make(chan struct{})
 	for i, p := range chosen {
@@ -56,15 +48,24 @@ func (s *Supervisor) Stacks(ctx context.Context, of string) ([]status.Stacks, er
 	return answers, nil
 }
 
-// allGroups are those of all generations, each once.
-func (s *Supervisor) allGroups() []*group {
+// processes are those of the groups of all generations, the oldest first.
+func (s *Supervisor) processes() []*process {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	groups := slices.Clone(s.current.groups)
 	for _, g := range s.draining {
 		groups = append(groups, g.without([]*generation{s.current})...)
 	}
-	return groups
+	s.mu.Unlock()
+	var all []*process
+	for _, g := range groups {
+		g.mu.Lock()
+		all = slices.AppendSeq(all, maps.Keys(g.processes))
+		g.mu.Unlock()
+	}
+	slices.SortFunc(all, func(a, b *process) int {
+		return cmp.Or(a.child.started.Compare(b.child.started), cmp.Compare(a.child.pid, b.child.pid))
+	})
+	return all
 }
 
 // stacks is what the process says of its threads, and the kernel.

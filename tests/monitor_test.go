@@ -3,6 +3,7 @@ package tests
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"strings"
 	"syscall"
 	"testing"
@@ -120,6 +121,21 @@ func TestMonitor(t *testing.T) {
 		t.Errorf("%d: %s", code, errs)
 	}
 	d.NoteDescriptors()
+}
+
+// TestMonitorPortTaken: wsgid does not start without what it was told to listen on.
+func TestMonitorPortTaken(t *testing.T) {
+	w := newWorld(t)
+	w.App("hello.py")
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	w.Configure("monitor {\n  listen = \"" + taken.Addr().String() + "\"\n}\n" + group("web", "#64001", 1, 1) + mount("/hello", "apps/hello.py"))
+	if code, _, errs := w.CLI("run", "--config", w.Path("wsgid.hcl")); code != 1 || !strings.Contains(errs, "monitor: listen on "+taken.Addr().String()) {
+		t.Errorf("%d: %s", code, errs)
+	}
 }
 
 // TestMonitorRefused: what cannot be a monitor is told with what to do.

@@ -142,7 +142,7 @@ func (c *converter) fileSections(m *mount) [][]string {
 	if c.isOn(m, "WSGIPassAuthorization", false) {
 		inner = append(inner, "CGIPassAuth On")
 	}
-	if item := c.hostValue(m.site, "WSGIErrorOverride"); item != nil && on(item) {
+	if c.overridesErrors(m.site) {
 		inner = append(inner, "ProxyErrorOverride On")
 	} else if c.has("ProxyErrorOverride") {
 		inner = append(inner, "ProxyErrorOverride Off")

@@ -162,8 +162,9 @@ type converter struct {
 	refused []*apacheconf.SyntaxError
 	told    map[*apacheconf.Item]bool // directives that are in the report
 
-	sites []*site
-	all   []placedItem // every item of the configuration, in order
+	sites     []*site
+	all       []placedItem // every item of the configuration, in order
+	documents []placedItem // of them, ErrorDocument
 	// access are the .htaccess files that have something of mod_wsgi.
 	access []*accessFile
 	// user and group that Apache runs as; empty: unknown.
@@ -276,6 +277,9 @@ func (c *converter) prepare() {
 		}
 	}
 	for _, i := range c.all {
+		if i.Is("ErrorDocument") && len(i.Words) > 1 {
+			c.documents = append(c.documents, i)
+		}
 		s := i.site
 		if i.Parent != s.host.Section || len(i.Words) == 0 {
 			continue

@@ -38,8 +38,8 @@ func (c *converter) mountPages(b *block, m *mount) {
 // for all requests of a mount.
 func (c *converter) pages(s *site, m *mount) map[int]string {
 	pages := map[int]string{}
-	if item := c.hostValue(s, "WSGIErrorOverride"); item != nil && on(item) {
-		return pages // Apache's own stand for all errors
+	if c.overridesErrors(s) {
+		return pages
 	}
 	take := func(i placedItem) {
 		switch p := c.errorPage(s, i.Item); {
@@ -51,8 +51,8 @@ func (c *converter) pages(s *site, m *mount) map[int]string {
 		}
 	}
 	for _, of := range []*site{c.main(), s} {
-		for _, i := range c.all {
-			if i.Is("ErrorDocument") && i.site == of && i.Parent == of.host.Section {
+		for _, i := range c.documents {
+			if i.site == of && i.Parent == of.host.Section {
 				take(i)
 			}
 		}
@@ -61,8 +61,8 @@ func (c *converter) pages(s *site, m *mount) map[int]string {
 		return pages
 	}
 	var inside []placedItem
-	for _, i := range c.all {
-		if i.Is("ErrorDocument") && (i.site == s || i.site == c.main()) && i.Parent != i.site.host.Section && c.reaches(i.Parent, m) == always {
+	for _, i := range c.documents {
+		if (i.site == s || i.site == c.main()) && i.Parent != i.site.host.Section && c.reaches(i.Parent, m) == always {
 			inside = append(inside, i)
 		}
 	}
@@ -90,9 +90,6 @@ func pagesText(pages map[int]string) string {
 
 // errorPage says what an ErrorDocument is for a site.
 func (c *converter) errorPage(s *site, i *apacheconf.Item) errorPage {
-	if len(i.Words) < 2 {
-		return errorPage{}
-	}
 	status, err := strconv.Atoi(i.Words[0])
 	if err != nil || status < 400 || status > 599 {
 		return errorPage{}
@@ -180,14 +177,11 @@ func (c *converter) filtered() bool {
 // finds. One for what is 500 and above is wanted for them; what is below is
 // mostly found by Apache, or said by an application.
 func (c *converter) errorDocuments() {
-	for _, i := range c.all {
-		if !i.Is("ErrorDocument") || len(i.Words) < 2 {
-			continue
-		}
+	for _, i := range c.documents {
 		var page errorPage
 		concerned := false
 		for _, s := range c.concernedBy(i.site) {
-			if item := c.hostValue(s, "WSGIErrorOverride"); item != nil && on(item) || !s.concerned() {
+			if c.overridesErrors(s) || !s.concerned() {
 				continue
 			}
 			reached := i.Parent == i.site.host.Section

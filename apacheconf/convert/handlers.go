@@ -118,8 +118,8 @@ func (c *converter) besides(i placedItem, pass bool) []string {
 	if pass {
 		inDirectory = append(inDirectory, "CGIPassAuth On")
 	}
-	switch item := c.hostValue(i.site, "WSGIErrorOverride"); {
-	case item != nil && on(item):
+	switch {
+	case c.overridesErrors(i.site):
 		inDirectory = append(inDirectory, "ProxyErrorOverride On")
 	case c.has("ProxyErrorOverride"):
 		inDirectory = append(inDirectory, "ProxyErrorOverride Off")

@@ -61,6 +61,12 @@ func (c *converter) hostValue(s *site, directive string) *apacheconf.Item {
 	return c.main().host.Settings[directive]
 }
 
+// overridesErrors says whether Apache makes all pages of errors of a site.
+func (c *converter) overridesErrors(s *site) bool {
+	item := c.hostValue(s, "WSGIErrorOverride")
+	return item != nil && on(item)
+}
+
 // scopes are the sections that say something about a directive for a site, as
 // Apache merges them.
 func (c *converter) scopes(s *site, directive string) []*apacheconf.Scope {

@@ -122,7 +122,8 @@ func (p *Place) create(t testing.TB, name string) {
 	case ext == ".py" || ext == ".wsgi" || filepath.Base(filepath.Dir(name)) == "bin":
 		content = []byte(application)
 	case ext == ".pem" || ext == ".crt" || ext == ".key":
-		content = selfSigned(t)
+		certificate, key := SelfSigned(t, "example.org", "*.example.org")
+		content = append(certificate, key...) // a configuration may name it as either
 	case ext == ".html" || ext == ".txt" || ext == ".ico" || ext == ".htpasswd" || ext == ".groups":
 		content = []byte("\n")
 	case ext == ".log" || ext == ".pid":
