@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 )
 
 // migratedPort is the variable for the port of the converted configuration, which
@@ -38,12 +39,11 @@ func convertSite(s *site) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read what was converted: %w", err)
 	}
-	return s.write(migrated+".hcl", string(hcl)+s.expand(`
+	log := "\nlog {\n"
+	quiet := strings.Replace(string(hcl), log, log+"  level = \"warn\"\n", 1) // it says where Apache logs
+	return s.write(migrated+".hcl", quiet+s.expand(`
 control {
   path = "${run}/${name}-control.sock"
-}
-log {
-  level = "warn"
 }
 `, "${name}", migrated))
 }
