@@ -25,6 +25,8 @@ type generation struct {
 	router *router
 	helper *dispatchHelper // nil: scripts are evaluated in the router
 	groups []*group        // in file order; those carried over are in two generations
+	// gone: it has let go of groups that others have. Of the mutex of Supervisor.
+	gone bool
 }
 
 // newGeneration plans one. It has no effect outside the process.

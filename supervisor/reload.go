@@ -381,6 +381,28 @@ func (g *generation) patience() time.Duration {
 	return longest
 }
 
+// letGo has a generation that has drained leave its groups to the others that have
+// them. Those that no other has are its own to end. Of several generations that drain
+// at the same time the last one to come here ends what they share.
+func (s *Supervisor) letGo(g *generation) (own []*group, others []*generation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g.gone = true
+	others = []*generation{s.current}
+	for _, other := range s.draining {
+		if !other.gone {
+			others = append(others, other)
+		}
+	}
+	own = g.without(others)
+	for _, group := range g.groups {
+		if !slices.Contains(own, group) {
+			group.feed.leave(g.feed)
+		}
+	}
+	return own, others
+}
+
 // drain waits until no request of the generation runs, and ends it.
 func (s *Supervisor) drain(g *generation) {
 	select {
@@ -389,20 +411,7 @@ func (s *Supervisor) drain(g *generation) {
 		close(g.router.stop)
 		<-g.router.done
 	}
-	s.mu.Lock()
-	others := []*generation{s.current}
-	for _, other := range s.draining {
-		if other != g {
-			others = append(others, other)
-		}
-	}
-	own := g.without(others)
-	for _, group := range g.groups {
-		if !slices.Contains(own, group) {
-			group.feed.leave(g.feed)
-		}
-	}
-	s.mu.Unlock()
+	own, others := s.letGo(g)
 	stopGroups(own)
 	g.stopHelper()
 	endGroups(own, exitreason.Reload)

@@ -234,3 +234,30 @@ func TestStopDuringCommands(t *testing.T) {
 		})
 	}
 }
+
+// TestLetGo: a group that two generations share which have drained at the same time is
+// ended by the second of them, whichever it is, and by nobody while a third has it.
+func TestLetGo(t *testing.T) {
+	groupOf := func(name string) *group {
+		return &group{groupPlan: groupPlan{config: &config.DaemonProcess{Name: name}}, feed: newGroupFeed(name)}
+	}
+	names := func(groups []*group) (all string) {
+		for _, g := range groups {
+			all += g.config.Name + " "
+		}
+		return all
+	}
+	for _, order := range [][2]int{{0, 1}, {1, 0}} {
+		kept, shared := groupOf("kept"), groupOf("shared")
+		old := []*generation{
+			{number: 1, groups: []*group{groupOf("a1"), shared, kept}, feed: newFeed()},
+			{number: 2, groups: []*group{groupOf("a2"), shared, kept}, feed: newFeed()},
+		}
+		s := &Supervisor{current: &generation{number: 3, groups: []*group{groupOf("a3"), kept}, feed: newFeed()}, draining: old}
+		first, _ := s.letGo(old[order[0]])
+		second, _ := s.letGo(old[order[1]]) // the first one is not forgotten yet
+		if got, want := names(first)+"| "+names(second), fmt.Sprintf("a%d | a%d shared ", order[0]+1, order[1]+1); got != want {
+			t.Errorf("%v: %q, want %q", order, got, want)
+		}
+	}
+}

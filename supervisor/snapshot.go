@@ -54,8 +54,9 @@ func (s *Supervisor) Snapshot(ctx context.Context) *status.Snapshot {
 		for _, group := range g.groups {
 			snapshot.Groups = append(snapshot.Groups, group.snapshot(queues[group.config.Name]))
 		}
-		for _, other := range draining {
-			snapshot.Draining = append(snapshot.Draining, other.draining(ctx, g, snapshot.Groups))
+		for i, other := range draining { // what two of them share counts once
+			shown := append([]*generation{g}, draining[:i]...)
+			snapshot.Draining = append(snapshot.Draining, other.draining(ctx, shown, snapshot.Groups))
 		}
 		s.mu.Lock()
 		settled := slices.Equal(draining, s.draining)
@@ -71,9 +72,9 @@ func (s *Supervisor) Snapshot(ctx context.Context) *status.Snapshot {
 // meanwhile.
 const maxSnapshots = 5
 
-// draining is a generation that another one has succeeded. What its groups have
-// counted is added to their successors.
-func (g *generation) draining(ctx context.Context, current *generation, successors []status.Group) status.Draining {
+// draining is a generation that another one has succeeded, without the groups of those
+// that are shown already. What its groups have counted is added to their successors.
+func (g *generation) draining(ctx context.Context, before []*generation, successors []status.Group) status.Draining {
 	shown := status.Draining{Generation: g.number, Processes: []status.Process{}}
 	g.router.mu.Lock()
 	if s := g.router.session; s != nil {
@@ -83,7 +84,7 @@ func (g *generation) draining(ctx context.Context, current *generation, successo
 	if answer := g.router.query(ctx); answer != nil {
 		shown.Connections = answer.Connections
 	}
-	for _, group := range g.without([]*generation{current}) {
+	for _, group := range g.without(before) {
 		own := group.snapshot(wire.GroupStatus{})
 		for i := range successors {
 			if successors[i].Name == own.Name {

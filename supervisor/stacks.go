@@ -52,8 +52,8 @@ func (s *Supervisor) Stacks(ctx context.Context, of string) ([]status.Stacks, er
 func (s *Supervisor) processes() []*process {
 	s.mu.Lock()
 	groups := slices.Clone(s.current.groups)
-	for _, g := range s.draining {
-		groups = append(groups, g.without([]*generation{s.current})...)
+	for i, g := range s.draining {
+		groups = append(groups, g.without(append([]*generation{s.current}, s.draining[:i]...))...)
 	}
 	s.mu.Unlock()
 	var all []*process
