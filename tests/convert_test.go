@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/wsgid/wsgid/tests/internal/harness"
 )
@@ -69,6 +70,7 @@ func startPair(t *testing.T, w *harness.World, body string, flags ...string) *pa
 			t.Fatal(err)
 		}
 	}
+	makeOld(t, w.Path("docs"))
 	file := w.Write("site/httpd.conf", w.Expand(conf.String()))
 	p := &pair{w: w}
 	args := append([]string{"apache", "convert", "--in", file, "--out-dir", w.Path("converted"), "--socket", w.Socket, "--report",
@@ -99,6 +101,22 @@ func startPair(t *testing.T, w *harness.World, body string, flags ...string) *pa
 	p.before = w.StartHTTPD("before", file)
 	p.after = w.StartHTTPD("after", w.Path("converted/httpd.conf"))
 	return p
+}
+
+// makeOld dates the files below dir back: while one is of this second Apache's ETag for
+// it is a weak one.
+func makeOld(t *testing.T, dir string) {
+	t.Helper()
+	old := time.Now().Add(-time.Hour)
+	err := filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Chtimes(path, old, old)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // watched is a converted wsgid.hcl with what the harness needs.
