@@ -72,6 +72,8 @@ func (d *decoder) decodeBlocks(blocks []*hclsyntax.Block) {
 			d.decodeControl(block)
 		case "log":
 			d.decodeLog(block)
+		case accessLog:
+			d.decodeAccessLog(block, &d.config.AccessLogs)
 		default:
 			d.add(block.TypeRange, "Unknown block", "%s", unknownBlock(block.Type))
 		}

@@ -78,7 +78,7 @@ func documentedBlocks() map[string]documentedBlock {
 			defaults: defaultScriptAlias()},
 		"handler_script": {open: `handler_script "x" {`, needs: map[string]string{"target": `"/srv/x.wsgi"`},
 			options: sortedKeys(d.scriptAliasOptions(&ScriptAlias{}).without("callable_object")), defaults: defaultScriptAlias(), derived: 1}, // CallableObject
-		"virtual_host":      {open: `virtual_host "h" {`, options: append(sortedKeys(d.virtualHostOptions(&VirtualHost{})), mountBlocks...), defaults: VirtualHost{}},
+		"virtual_host":      {open: `virtual_host "h" {`, options: append(sortedKeys(d.virtualHostOptions(&VirtualHost{})), hostBlocks...), defaults: VirtualHost{}},
 		"import_script":     {open: `import_script "/srv/i.py" {`, options: sortedKeys(d.importScriptOptions(&ImportScript{})), defaults: defaultImportScript()},
 		"dispatch_script":   {open: `dispatch_script "/etc/d.py" {`, options: sortedKeys(d.dispatchScriptOptions(&DispatchScript{})), defaults: defaultDispatchScript()},
 		"dispatch":          {open: "dispatch {", options: sortedKeys(d.dispatchOptions(&Dispatch{})), defaults: defaultDispatch()},
@@ -88,6 +88,7 @@ func documentedBlocks() map[string]documentedBlock {
 		"control":           {open: "control {", options: sortedKeys(d.controlOptions(&Control{})), defaults: defaultControl(root), derived: 1}, // Path
 		"monitor":           {open: "monitor {", needs: map[string]string{"listen": `"127.0.0.1:9181"`}, options: sortedKeys(d.monitorOptions(&Monitor{})), defaults: Monitor{}},
 		"log":               {open: "log {", options: sortedKeys(d.logOptions(&Log{})), defaults: defaultLog()},
+		"access_log":        {open: "access_log {", needs: map[string]string{"path": `"/var/log/a"`}, options: sortedKeys(d.accessLogOptions(&AccessLog{})), defaults: defaultAccessLog()},
 	}
 }
 

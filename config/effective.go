@@ -141,7 +141,7 @@ func (c *Config) blocks() []modelBlock {
 	all = append(all, mountModels(d, c.ScriptAliases)...)
 	for i := range c.VirtualHosts {
 		h := &c.VirtualHosts[i]
-		add("virtual_host", h.Name, h.Range, d.virtualHostOptions(h), mountModels(d, h.ScriptAliases)...)
+		add("virtual_host", h.Name, h.Range, d.virtualHostOptions(h), append(mountModels(d, h.ScriptAliases), accessLogModels(d, h.AccessLogs)...)...)
 	}
 	for i := range c.ImportScripts {
 		s := &c.ImportScripts[i]
@@ -166,7 +166,7 @@ func (c *Config) blocks() []modelBlock {
 		add("monitor", "", c.Monitor.Range, d.monitorOptions(c.Monitor))
 	}
 	add("log", "", c.Log.Range, d.logOptions(&c.Log))
-	return all
+	return append(all, accessLogModels(d, c.AccessLogs)...)
 }
 
 func mountModels(d *decoder, mounts []ScriptAlias) []modelBlock {

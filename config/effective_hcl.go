@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -53,7 +52,7 @@ func (b *EffectiveBlock) write(out *strings.Builder, indent string) {
 }
 
 // unlabelled are the blocks that have no label.
-var unlabelled = map[string]bool{"router": true, "control": true, "monitor": true, "log": true, "dispatch": true, "interpreter_options": true, "landlock": true}
+var unlabelled = map[string]bool{"router": true, "control": true, "monitor": true, "log": true, "dispatch": true, "interpreter_options": true, "landlock": true, accessLog: true}
 
 // origin is what stands behind the value.
 func (o *EffectiveOption) origin() string {
@@ -105,11 +104,12 @@ func literal(value any) string {
 	return "null"
 }
 
-// escapedExpansion is an expansion in the way that HCL would have it, which
-// wsgid does not need (protectExpansions).
-var escapedExpansion = regexp.MustCompile(`(^|[^%])%(%\{[A-Z_]+(?::[^}"\n]*)?\})`)
-
 func quote(text string) string {
-	quoted := string(hclwrite.TokensForValue(cty.StringVal(text)).Bytes())
-	return escapedExpansion.ReplaceAllString(quoted, "$1$2")
+	quoted := hclwrite.TokensForValue(cty.StringVal(text)).Bytes()
+	return string(expansionSource.ReplaceAllFunc(quoted, func(found []byte) []byte {
+		if found[1] != '%' || found[2] != '{' || templateSource.Match(found[1:]) {
+			return found
+		}
+		return found[1:] // wsgid does not need HCL's own spelling (protectExpansions)
+	}))
 }

@@ -140,7 +140,7 @@ func TestEffectiveOptions(t *testing.T) {
 			}
 		}
 		for _, name := range block.options {
-			if name != "static" && !slices.Contains(mountBlocks, name) && !slices.Contains(names, name) {
+			if name != "static" && !slices.Contains(hostBlocks, name) && !slices.Contains(names, name) {
 				t.Errorf("%s: %s is missing among %v", title, name, names)
 			}
 		}

@@ -18,6 +18,8 @@ func (d *decoder) listenOptions(l *Listener) options {
 		"backlog":        d.integer(&l.Backlog, 1, 65535),
 		"header_timeout": d.duration(&l.HeaderTimeout),
 		"body_timeout":   d.duration(&l.BodyTimeout),
+
+		"request_id_header": d.str(&l.RequestIDHeader),
 	}
 	if l.Kind != ListenHTTP {
 		known["trust_front_server"] = d.boolean(&l.TrustFrontServer)

@@ -44,6 +44,8 @@ type Config struct {
 	Control                                          Control
 	Monitor                                          *Monitor // nil: nothing listens
 	Log                                              Log
+	// AccessLogs are the global access_log blocks, in file order.
+	AccessLogs []AccessLog
 	// Source says where what stands, for Effective; nil in one that was not read.
 	Source *Source `json:"-"`
 }
@@ -78,6 +80,8 @@ type Listener struct {
 	// TrustFrontServer (unix, tcp): WSGID_ parameters, which the web server's
 	// configuration sets, count; default false.
 	TrustFrontServer bool
+	// RequestIDHeader is a header of requests that has their id; empty: none.
+	RequestIDHeader string
 	// Authorizer (unix, tcp): the web server may ask who is let in.
 	Authorizer bool
 	// NoResponder (responder = false; unix, tcp): that is all it may do.

@@ -35,13 +35,17 @@ func newParser() *parser {
 // a value is read.
 const markers = "\x01\x02"
 
-var expansionSource = regexp.MustCompile(`%+\{[A-Z_]+(?::[^}"\n]*)?\}`)
+var expansionSource = regexp.MustCompile(`%+\{(?:[A-Z_]+(?::[^}"\n]*)?\}|[^}"\n]*\}[A-Za-z])`)
 
-// protectExpansions hides %{NAME} and %{NAME:x} from HCL. "%%{", HCL's own way
-// to write it, is left alone.
+// templateSource is what HCL's own directives begin with.
+var templateSource = regexp.MustCompile(`^%\{~? *(?:if|else|endif|for|endfor)\b[^-]`)
+
+// protectExpansions hides %{NAME} and %{NAME:x}, and with a letter behind it, as in
+// formats of access logs, %{anything}, from HCL. "%%{", HCL's own way to write it, is
+// left alone.
 func protectExpansions(source []byte) []byte {
 	return expansionSource.ReplaceAllFunc(source, func(found []byte) []byte {
-		if found[1] == '%' {
+		if found[1] == '%' || templateSource.Match(found) {
 			return found
 		}
 		return append([]byte(markers), found[2:]...)

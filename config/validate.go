@@ -67,6 +67,7 @@ func (v *validator) validate() {
 		v.monitor(c.Monitor)
 	}
 	v.log(&c.Log)
+	v.accessLogs(c.AccessLogs)
 	v.completeness()
 	v.unusedAuthScripts()
 }

@@ -10,6 +10,7 @@ import (
 // listener validates a listen block.
 func (v *validator) listener(l *Listener) {
 	v.responder(l)
+	v.requestIDHeader(l)
 	v.positive(l.Range, "header_timeout", l.HeaderTimeout, "a silent client would hold a connection for ever")
 	v.positive(l.Range, "body_timeout", l.BodyTimeout, "a silent client would hold a connection for ever")
 	if l.Kind == ListenHTTP {
@@ -29,6 +30,16 @@ func (v *validator) listener(l *Listener) {
 	v.address(l)
 	for i := range l.Static {
 		v.static(l, i)
+	}
+}
+
+// requestIDHeader checks the name of a header. Underscores get to no variable.
+func (v *validator) requestIDHeader(l *Listener) {
+	if !v.given(l.Range, "request_id_header") {
+		return
+	}
+	if name := l.RequestIDHeader; name == "" || strings.Trim(strings.ToLower(name), "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+		v.add(v.place(l.Range, "request_id_header"), "Wrong header", "request_id_header is the name of a header, of letters, digits and hyphens, such as \"X-Request-Id\"; %q is none.", name)
 	}
 }
 

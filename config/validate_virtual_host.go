@@ -26,6 +26,7 @@ func (v *validator) mounts(list []ScriptAlias, from *RequestOptions) {
 func (v *validator) virtualHost(h *VirtualHost) {
 	v.hostID(h)
 	v.errorLog(h.Range, h.ErrorLog)
+	v.accessLogs(h.AccessLogs)
 	v.hostName(h, "name", h.Name)
 	for _, alias := range h.ServerAlias {
 		v.hostName(h, "server_alias", alias)

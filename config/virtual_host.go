@@ -27,6 +27,8 @@ type VirtualHost struct {
 	// ErrorLog is a file for what is written while requests of the host are served;
 	// empty: Log.ErrorLog. That of a process group goes first.
 	ErrorLog string
+	// AccessLogs of its own; none: those of the configuration.
+	AccessLogs []AccessLog
 	// RequestOptions: default those of Router.
 	RequestOptions
 	// ScriptAliases of its own, which are tried before the global ones.
@@ -75,6 +77,9 @@ func (c *Config) Mounts() iter.Seq2[*VirtualHost, *ScriptAlias] {
 	}
 }
 
+// hostBlocks are the blocks inside a virtual_host block.
+var hostBlocks = append(slices.Clone(mountBlocks), accessLog)
+
 // virtualHostOptions are those of virtual_host "name" { … }.
 func (d *decoder) virtualHostOptions(h *VirtualHost) options {
 	return options{
@@ -111,10 +116,13 @@ func (d *decoder) decodeVirtualHost(block *hclsyntax.Block) {
 		return
 	}
 	h := VirtualHost{Name: name}
-	h.Range = d.decodeBody("virtual_host", block, d.virtualHostOptions(&h), mountBlocks...)
+	h.Range = d.decodeBody("virtual_host", block, d.virtualHostOptions(&h), hostBlocks...)
 	for _, nested := range block.Body.Blocks {
-		if slices.Contains(mountBlocks, nested.Type) {
+		switch {
+		case slices.Contains(mountBlocks, nested.Type):
 			d.decodeScriptAlias(nested, &h.ScriptAliases)
+		case nested.Type == accessLog:
+			d.decodeAccessLog(nested, &h.AccessLogs)
 		}
 	}
 	d.config.VirtualHosts = append(d.config.VirtualHosts, h)
