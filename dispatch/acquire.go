@@ -158,6 +158,7 @@ func (g *group) await(x *exchange, w *waiter) (*workerConn, *refusal, outcome) {
 	c, waits := g.leaveQueue(w, c)
 	waited := time.Since(x.queueStart)
 	g.waits.Observe(waited)
+	x.account.waited = waited
 	if c != nil && waited >= goneWait {
 		if why := x.front.gone(); why != notKilled {
 			x.kill(why)

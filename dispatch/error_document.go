@@ -50,7 +50,9 @@ func (x *exchange) sendPage(r *refusal) outcome {
 	default:
 		p.body = document
 	}
-	if err := x.front.answer(r.header(&p), p.sent(string(x.env.method))); err != nil {
+	body := p.sent(string(x.env.method))
+	x.account.refused(r.code, p.status, len(body))
+	if err := x.front.answer(r.header(&p), body); err != nil {
 		return broken
 	}
 	return answered

@@ -111,6 +111,9 @@ type exchange struct {
 	start     time.Time
 	inflight  bool
 
+	account account // for the access log
+	line    []byte  // of it
+
 	queueStart time.Time // when it was ready for a thread
 	ticket     uint64    // its place among those that want one; 0: not asked yet
 
@@ -183,7 +186,7 @@ func (x *exchange) begin() {
 	x.start, x.ticket = time.Now(), 0
 	x.body, x.bodyRead, x.bodyEnded = x.body[:0], 0, false
 	x.path, x.out = x.path[:0], x.out[:0]
-	x.target, x.route, x.host = target{}, route{}, nil
+	x.target, x.route, x.host, x.account = target{}, route{}, nil, account{}
 	x.ended.Store(false)
 	x.mu.Lock()
 	x.killed, x.worker, x.cancel = notKilled, nil, nil
@@ -268,8 +271,15 @@ func (x *exchange) prepare() (*refusal, outcome) {
 	return x.decide()
 }
 
-// identify takes the front server's id of the request or makes one.
+// identify takes the id of the request that a proxy or the front server has given
+// it, or makes one.
 func (x *exchange) identify() {
+	if header := x.listener.RequestIDHeader; header != "" {
+		if id, _ := x.env.lookup(header); saneID(id) {
+			x.requestID = append(x.idBuf[:0], id...)
+			return
+		}
+	}
 	if saneID(x.env.uniqueID) {
 		x.requestID = append(x.idBuf[:0], x.env.uniqueID...)
 		return

@@ -107,7 +107,7 @@ func (x *exchange) try(w *workerConn, wantAccept bool, rest []byte) attempt {
 	}
 	buf := buffers.Get().(*[bufferSize]byte)
 	defer buffers.Put(buf)
-	p := reply{x: x, w: w, buf: buf[:], way: newPassage(w, x.front)}
+	p := reply{x: x, w: w, buf: buf[:], way: newPassage(w, x.front), meter: x.watch(w)}
 	defer p.way.close()
 	sent, err := 0, error(nil)
 	if wantAccept || len(rest) > 0 {
@@ -146,6 +146,7 @@ func (x *exchange) try(w *workerConn, wantAccept bool, rest []byte) attempt {
 func (x *exchange) settle(p *reply, end replyEnd, usable, streamed bool) attempt {
 	w, g := p.w, p.w.group
 	killed := x.killedBy()
+	x.account.settled(p, end, killed)
 	if killed == notKilled && usable && p.clean() && (end == replyWhole || end == replyRefused || end == replyTruncated || end == replyFailed) {
 		if end == replyRefused {
 			g.refused(w.process)

@@ -145,6 +145,7 @@ func (f *fastcgiFront) run() {
 		if o == left {
 			return
 		}
+		f.x.logAccess(o, o != broken && req.KeepConn && err == nil)
 		r.requests.Add(1)
 		if o == broken {
 			if f.x.killedBy() == notKilled {

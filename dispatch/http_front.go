@@ -104,10 +104,8 @@ func (h *httpListener) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		// What follows must not be taken for a request (RFC 9112, 6.1).
 		w.Header().Set("Connection", "close")
 	}
-	for i := range h.statics {
-		if h.statics[i].serve(w, req) {
-			return
-		}
+	if h.serveStatic(w, req) {
+		return
 	}
 	f := h.spare.Get().(*httpFront)
 	o := f.serve(h, w, req)
@@ -182,6 +180,7 @@ func (f *httpFront) serve(h *httpListener, w http.ResponseWriter, req *http.Requ
 	f.params = appendHTTPParams(f.params[:0], req, r.config.Version)
 	o := f.x.serve(f.params, protocol.Limits{Total: 2*r.config.Limits.MaxHeaderBytes + 4096})
 	if o != left {
+		f.x.logAccess(o, o != broken && !req.Close)
 		r.requests.Add(1)
 	}
 	return o

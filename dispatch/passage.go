@@ -34,7 +34,7 @@ func newPassage(w *workerConn, f front) (way passage) {
 // open reports whether there is a way. Beside an upload there is none: what
 // stands still then is measured in writes (unjam).
 func (y *passage) open(p *reply) bool {
-	if y.front == nil || p.up != nil {
+	if y.front == nil || p.up != nil || p.meter.inHead() {
 		return false
 	}
 	if y.pipe == nil {
@@ -70,6 +70,7 @@ func (p *reply) pipe() (replyEnd, bool) {
 		return replyBlocked, true
 	}
 	p.midRecord = false
+	p.meter.passed(p.content)
 	p.content, p.padding = 0, 0
 	p.compact()
 	return 0, false

@@ -59,7 +59,8 @@ type reply struct {
 	// large counts down from the last large record.
 	large int
 	// up is the upload that runs beside, or nil.
-	up *upload
+	up    *upload
+	meter *meter // for the access log, or nil
 	// accepted is called when the worker says that it takes the request.
 	accepted func()
 }
@@ -179,6 +180,9 @@ func (p *reply) pass() bool {
 		return p.r < p.n
 	}
 	k := min(p.content, p.n-p.r)
+	if !p.skip {
+		p.meter.take(p.buf[p.r : p.r+k])
+	}
 	p.content -= k
 	p.r += k
 	if p.content == 0 {

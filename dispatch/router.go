@@ -50,6 +50,7 @@ type Router struct {
 	guards      map[string]*script // of authentication and access, by kind and path
 	guard       *guard             // of URLs that no mount and no virtual host has
 	nonces      *nonces
+	access      *accessLogs // nil: there are none
 	listeners   []*listener
 	https       []*httpListener
 	fronts      *frontSet
@@ -151,6 +152,9 @@ func (r *Router) start() error {
 		return err
 	}
 	if err := r.placeGuards(); err != nil {
+		return err
+	}
+	if err := r.openAccessLogs(); err != nil {
 		return err
 	}
 	if len(r.config.Embedded.Preload) > 0 {
@@ -400,6 +404,7 @@ func (r *Router) end() {
 		r.helper.close()
 	}
 	r.waitForFronts()
+	r.access.close()
 	r.cancel(nil)
 	for _, h := range r.https {
 		h.close()

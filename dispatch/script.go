@@ -58,6 +58,7 @@ func newScript(r *Router, kind ScriptKind, config wire.Script, host ScriptEvalua
 func (s *script) evaluate(x *exchange, application string, c *ScriptCall) (ScriptAnswer, *refusal, outcome) {
 	x.enter(phaseScript)
 	now := time.Now()
+	x.account.asking = now
 	deadline := now.Add(s.config.Timeout)
 	if s.config.Timeout <= 0 {
 		deadline = now.Add(365 * 24 * time.Hour)
@@ -94,6 +95,7 @@ func (s *script) evaluate(x *exchange, application string, c *ScriptCall) (Scrip
 		return a, nil, left
 	}
 	<-s.slots
+	x.account.told()
 	if err != nil && c.Kind == KindPassword {
 		err = hidden(err, c.Second)
 	}
@@ -215,6 +217,7 @@ func (x *exchange) abandon(s *script) {
 	r := refuse(s.kind.code(errcode.DispatchTimeout), "script", s.config.Path, "reason", "the call does not come back")
 	r.plain = true
 	x.refuse(r)
+	x.logAccess(left, false)
 	x.router.abandoned(x)
 }
 

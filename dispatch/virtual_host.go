@@ -11,8 +11,9 @@ import (
 
 // virtualHost is a wire.VirtualHost prepared for requests.
 type virtualHost struct {
-	serverName []byte // empty: the front server's
-	errorLog   string // key for what its applications write; empty: none
+	serverName []byte       // empty: the front server's
+	errorLog   string       // key for what its applications write; empty: none
+	accessLogs []*accessLog // instead of the router's, if there are any
 
 	errorDocuments map[int]string // of URLs that no mount has
 	ports          []int

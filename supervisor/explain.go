@@ -117,7 +117,7 @@ func (s *scriptOutput) line(text string, _ bool) {
 // throwAway is the configuration of a router that serves nobody.
 func (s *Supervisor) throwAway() *wire.RouterConfig {
 	w := *s.current.plan.wire
-	w.Listeners, w.Embedded.Preload, w.LogLevel = nil, nil, "error"
+	w.Listeners, w.AccessFiles, w.Embedded.Preload, w.LogLevel = nil, nil, nil, "error"
 	return &w
 }
 

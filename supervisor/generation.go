@@ -55,6 +55,7 @@ func (s *Supervisor) newGeneration(number int, cfg *config.Config) (*generation,
 		}
 		g.router.helper = g.helper
 	}
+	g.router.lost = s.access.lostLines
 	g.router.want = func(name string, waiting int) {
 		if group := g.find(name); group != nil && group.elastic() {
 			group.want(waiting)

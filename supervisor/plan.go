@@ -3,6 +3,7 @@ package supervisor
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/wsgid/wsgid/config"
@@ -202,6 +203,11 @@ func (p *plan) routerConfig(cfg *config.Config, version string) *wire.RouterConf
 		Version:        version,
 		LogLevel:       cfg.Log.Level,
 	}
+	files := accessPaths(cfg)
+	for i, path := range files {
+		w.AccessFiles = append(w.AccessFiles, wire.AccessFile{Path: path, FD: firstListener + len(p.listeners) + i})
+	}
+	w.AccessLogs = wireAccessLogs(cfg.AccessLogs, files)
 	for i, l := range p.listeners {
 		w.Listeners = append(w.Listeners, l.wire(firstListener+i))
 	}
@@ -225,6 +231,7 @@ func (p *plan) routerConfig(cfg *config.Config, version string) *wire.RouterConf
 			ID: h.ID, ServerName: h.ServerName(), Names: append([]string{h.Name}, h.ServerAlias...), Ports: h.Ports,
 			Mounts: wireMounts(cfg, h.ScriptAliases), Inherited: wireMounts(cfg, h.Inherited),
 			Auth: authOf(cfg, &h.RequestOptions), ErrorDocuments: h.ErrorDocuments,
+			AccessLogs: wireAccessLogs(h.AccessLogs, files),
 		})
 	}
 	for _, d := range cfg.DispatchScripts {
@@ -269,6 +276,9 @@ func (l *listenerPlan) wire(fd int) wire.Listener {
 	}
 	if c.Kind == config.ListenUnix {
 		w.Address = c.Path
+	}
+	if c.RequestIDHeader != "" {
+		w.RequestIDHeader = "HTTP_" + strings.ToUpper(strings.ReplaceAll(c.RequestIDHeader, "-", "_"))
 	}
 	for _, prefix := range c.AllowedClients {
 		w.AllowedClients = append(w.AllowedClients, netip.Prefix.String(prefix))

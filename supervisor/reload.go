@@ -224,6 +224,9 @@ func (t *transition) prepare() error {
 	if err := next.openFronts(s.fronts); err != nil {
 		return err
 	}
+	if err := next.openAccessLogs(&s.access, s.log); err != nil {
+		return err
+	}
 	for _, group := range t.carried {
 		group.feed.join(next.feed)
 	}

@@ -36,9 +36,12 @@ type router struct {
 	globalLog *config.Log
 	listeners []*os.File  // set before run
 	handover  [2]*os.File // the same: where to send connections, and receive them
-	oom       *oomCounter
-	helper    *dispatchHelper                 // nil: there is none
-	want      func(group string, waiting int) // requests wait for a thread
+	// accessLogs, the same, in the order of the configuration message.
+	accessLogs []*accessLog
+	lost       func(*wire.LostLines) // lines that did not get there
+	oom        *oomCounter
+	helper     *dispatchHelper                 // nil: there is none
+	want       func(group string, waiting int) // requests wait for a thread
 
 	backoff backoff
 	stop    chan struct{} // closed: end the router and start none any more
@@ -65,8 +68,9 @@ type router struct {
 
 // session is one router process.
 type session struct {
-	child *child
-	state string // as status shows it
+	child  *child
+	state  string     // as status shows it
+	access []*os.File // our ends of the pipes of access logs
 }
 
 // run starts routers until stop is closed or the first one says that it
@@ -104,6 +108,7 @@ func (r *router) runOnce() (ready bool, err error) {
 	embedded := &childLog{log.With("group", global), r.errorLogs, r.globalLog, r.launcher.jsonLogs}
 	pump := startLogPump(s.child.raw, s.child.records, &lineJoiner{emit: events.sink("").logRouterLine}, embedded.sink(r.globalLog.ErrorLog).logRecord)
 	r.pumps.add(pump)
+	access := s.pumpAccess(r.accessLogs, r.pumps)
 	go s.child.wait(r.launcher.reaper)
 
 	out := newOutbox(conn, func(err error) {
@@ -128,6 +133,9 @@ func (r *router) runOnce() (ready bool, err error) {
 	out.close()
 	r.feed.detach()
 	pump.drain()
+	for _, p := range access {
+		p.drain()
+	}
 	select {
 	case <-becameReady:
 		ready = true
@@ -161,9 +169,19 @@ func (r *router) start() (*session, *wire.Conn, error) {
 	b.Set("chdir", "/")
 	b.SetBool("no_new_privs", true)
 	b.SetBool("dumpable", false)
-	// The listeners come first: the configuration message has their numbers.
+	access, accessEnds, err := accessPipes(r.accessLogs)
+	if err != nil {
+		ours.Close()
+		return nil, nil, err
+	}
+	defer closeAll(accessEnds)
+	// The listeners and then the access logs come first: the configuration message
+	// has their numbers.
 	for _, listener := range r.listeners {
 		spec.files = append(spec.files, named{"fd.listen", listener})
+	}
+	for _, pipe := range accessEnds {
+		spec.files = append(spec.files, named{"fd.access", pipe})
 	}
 	spec.files = append(spec.files, named{"fd.wire", theirs})
 	if r.handover[0] != nil { // else it listens nowhere
@@ -172,9 +190,10 @@ func (r *router) start() (*session, *wire.Conn, error) {
 	c, err := r.launcher.start(spec)
 	if err != nil {
 		ours.Close()
+		closeAll(access)
 		return nil, nil, err
 	}
-	s := &session{child: c, state: stateStarting.String()}
+	s := &session{child: c, state: stateStarting.String(), access: access}
 	r.mu.Lock()
 	r.session = s
 	r.mu.Unlock()
@@ -285,6 +304,8 @@ func (r *router) receive(conn *wire.Conn, s *session, ready chan<- struct{}, log
 			return fmt.Errorf("router cannot start: %w", errors.New(m.Error))
 		case m.Type == wire.TypeRetired && m.Process != nil:
 			r.feed.retired(m.Process.PID)
+		case m.Type == wire.TypeLostLines && m.Lost != nil:
+			r.lost(m.Lost)
 		case m.Type == wire.TypeWanted && m.Wanted != nil:
 			r.want(m.Wanted.Group, m.Wanted.Waiting)
 		case m.Type == wire.TypeReplace && m.Replace != nil && r.helper != nil:

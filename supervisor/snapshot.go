@@ -31,6 +31,7 @@ func (s *Supervisor) Snapshot(ctx context.Context) *status.Snapshot {
 		Loaded:     g.loaded,
 		LastReload: lastReload,
 		Router:     g.router.snapshot(answer),
+		AccessLogs: s.access.snapshot(),
 	}
 	if g.helper != nil {
 		snapshot.DispatchHelper = g.helper.snapshot(answer)

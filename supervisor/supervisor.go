@@ -61,6 +61,7 @@ type Supervisor struct {
 	launcher  *launcher
 	pumps     pumps
 	errorLogs errorLogs
+	access    accessLogs
 	oom       *oomCounter
 	cgroups   *cgroups
 	resources resources       // of Run
@@ -291,6 +292,10 @@ func (s *Supervisor) open(g *generation) (err error) {
 	}
 	r.add(s.directory.close)
 	if err := s.openFronts(g); err != nil {
+		return err
+	}
+	r.add(s.access.close)
+	if err := g.openAccessLogs(&s.access, s.log); err != nil {
 		return err
 	}
 	if s.estate == nil {

@@ -97,6 +97,11 @@ func writeStatus(w io.Writer, s *status.Snapshot, now time.Time) error {
 		}
 		fmt.Fprintln(w)
 	}
+	for _, a := range s.AccessLogs {
+		if a.LostLines > 0 {
+			fmt.Fprintf(w, "access log %s  %d lines lost\n", escape.Line(a.Path), a.LostLines)
+		}
+	}
 	groups, processes, running, broken := newTable(), newTable(), newTable(), newTable()
 	groups.row("GROUP", "STATE", "USER", "PROCESSES", "THREADS", "QUEUE", "WAITED", "TIMEOUTS", "REJECTED", "REQUESTS", "ERRORS", "RESTARTS", "LAST EXIT")
 	processes.row("GROUP", "PID", "STATE", "USER", "PYTHON", "THREADS", "REQUESTS", "ERRORS", "CPU", "MEMORY", "UP", "REPLACED")

@@ -100,6 +100,9 @@ func Write(out io.Writer, s *status.Snapshot) error {
 	for i := range s.Groups {
 		w.group(&s.Groups[i])
 	}
+	for _, a := range s.AccessLogs {
+		w.counter("access_log_lost_lines", "Lines of an access log that could not be written, or not in time.", float64(a.LostLines), "path", a.Path)
+	}
 	b := bufio.NewWriter(out)
 	for _, name := range w.order {
 		m := w.metrics[name]

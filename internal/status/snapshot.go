@@ -30,6 +30,15 @@ type Snapshot struct {
 	Groups         []Group         `json:"groups"`
 	// Monitor serves metrics and health on TCP; nil: there is none.
 	Monitor *Monitor `json:"monitor,omitempty"`
+	// AccessLogs are those that wsgid writes itself.
+	AccessLogs []AccessLog `json:"access_logs,omitempty"`
+}
+
+// AccessLog is the file of one or more access_log blocks.
+type AccessLog struct {
+	Path string `json:"path"`
+	// LostLines could not be written, or not in time.
+	LostLines uint64 `json:"lost_lines"`
 }
 
 // Monitor is the process that serves metrics and health on TCP.

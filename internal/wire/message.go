@@ -37,6 +37,7 @@ const (
 	TypeStatus    Type = "status"    // R: answer to TypeQuery; ID and Status are set
 	TypeWanted    Type = "wanted"    // R: requests of a group that may grow wait for a thread; Wanted is set
 	TypeReplace   Type = "replace"   // R: the dispatch helper is unfit; Replace is set
+	TypeLostLines Type = "lost"      // R: lines of an access log found no room; Lost is set
 )
 
 // Message is one line on the wire. Exactly the fields that its Type names are set.
@@ -52,6 +53,7 @@ type Message struct {
 	Helper      *HelperState  `json:"helper,omitempty"`
 	Replace     *Replace      `json:"replace,omitempty"`
 	Wanted      *Wanted       `json:"wanted,omitempty"`
+	Lost        *LostLines    `json:"lost,omitempty"`
 	Question    *Question     `json:"question,omitempty"`
 	Explanation *Explanation  `json:"explanation,omitempty"`
 	Error       string        `json:"error,omitempty"`

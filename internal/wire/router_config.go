@@ -32,6 +32,10 @@ type RouterConfig struct {
 	Limits   Limits   `json:"limits"`
 	Version  string   `json:"version"` // of wsgid, for SERVER_SOFTWARE of the HTTP front
 	LogLevel string   `json:"log_level"`
+	// AccessFiles are where lines of access logs go. AccessLogs hold for requests of
+	// no virtual host, or of one that has none of its own.
+	AccessFiles []AccessFile `json:"access_files,omitempty"`
+	AccessLogs  []AccessLog  `json:"access_logs,omitempty"`
 }
 
 // ListenerKind is how a front server speaks to a listener.
@@ -58,6 +62,9 @@ type Listener struct {
 	AllowedClients []string `json:"allowed_clients,omitempty"`
 	// TrustFrontServer: WSGID_ parameters count.
 	TrustFrontServer bool `json:"trust_front_server,omitempty"`
+	// RequestIDHeader is the parameter that has the id of a request, if it is sane;
+	// empty: none.
+	RequestIDHeader string `json:"request_id_header,omitempty"`
 	// Authorizer, FastCGI only: the front server may ask who is let in.
 	Authorizer bool `json:"authorizer,omitempty"`
 	// NoResponder, FastCGI only: that is all it may do.
@@ -116,6 +123,8 @@ type VirtualHost struct {
 	// ErrorLog is the key of the file for what is written while requests of the
 	// host are served; empty: none.
 	ErrorLog string `json:"error_log,omitempty"`
+	// AccessLogs instead of RouterConfig.AccessLogs; empty: these.
+	AccessLogs []AccessLog `json:"access_logs,omitempty"`
 	// Ports that the request must have come to; empty: any.
 	Ports []int `json:"ports,omitempty"`
 	// Mounts of its own come first, then Inherited, the global ones as they
