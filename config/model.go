@@ -43,6 +43,7 @@ type Config struct {
 	AuthUserScripts, AuthGroupScripts, AccessScripts []AuthScript
 	Control                                          Control
 	Monitor                                          *Monitor // nil: nothing listens
+	Tracing                                          *Tracing // nil: there is none
 	Log                                              Log
 	// Source says where what stands, for Effective; nil in one that was not read.
 	Source *Source `json:"-"`

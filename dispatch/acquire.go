@@ -180,7 +180,7 @@ func (g *group) await(x *exchange, w *waiter) (*workerConn, *refusal, outcome) {
 	case killed == clientAborted:
 		return nil, nil, x.aborted()
 	case killed != notKilled:
-		g.log.Debug("client gave up while waiting", "request", string(x.requestID))
+		g.log.Debug("client gave up while waiting", x.named()...)
 		return nil, nil, broken
 	case w.refused != nil:
 		return nil, w.refused, answered
@@ -215,8 +215,8 @@ func (g *group) taken(x *exchange, c *workerConn, waited time.Duration) {
 	}
 	g.mu.Unlock()
 	if requests > 0 {
-		g.log.Warn("requests wait long for a thread", "waited", waited.Round(time.Millisecond).String(), "request", string(x.requestID),
-			"waiting", waits, "requests", requests)
+		g.log.Warn("requests wait long for a thread", x.named("waited", waited.Round(time.Millisecond).String(),
+			"waiting", waits, "requests", requests)...)
 	}
 }
 

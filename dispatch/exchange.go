@@ -108,6 +108,7 @@ type exchange struct {
 	overlay   *mount // target.mount where the web server's configuration sets options; used again
 	route     route
 	trace     *trace // of a made-up request (explain.go), else nil
+	span      *span  // of a distributed trace (tracing.go), else nil
 	start     time.Time
 	inflight  bool
 
@@ -268,8 +269,9 @@ func (x *exchange) prepare() (*refusal, outcome) {
 	return x.decide()
 }
 
-// identify takes the front server's id of the request or makes one.
+// identify takes the front server's ids of the request and its trace, or makes some.
 func (x *exchange) identify() {
+	x.beginTrace()
 	if saneID(x.env.uniqueID) {
 		x.requestID = append(x.idBuf[:0], x.env.uniqueID...)
 		return
@@ -345,7 +347,7 @@ func (x *exchange) bodyError(err error) (*refusal, outcome) {
 	case graceOver:
 		return refuse(errcode.RouterStopping), answered
 	}
-	x.router.log.Debug("front server gave up while sending the body", "request", string(x.requestID), "error", err)
+	x.router.log.Debug("front server gave up while sending the body", x.named("error", err)...)
 	if errors.Is(err, protocol.ErrAbortRecord) {
 		return nil, x.aborted()
 	}
@@ -384,7 +386,7 @@ func (x *exchange) logRefusal(r *refusal) {
 // tell logs what concerns the request; the supervisor puts it into the error_log of
 // its virtual host as well.
 func (x *exchange) tell(level hclog.Level, message string, args ...any) {
-	args = append(args, "request", string(x.requestID))
+	args = x.named(args...)
 	if key := x.errorLog(); key != "" {
 		args = append(args, "error_log", key)
 	}

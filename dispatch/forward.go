@@ -74,6 +74,7 @@ func (x *exchange) forwardRequest() outcome {
 				return x.refuse(r)
 			}
 		}
+		x.newCaller()
 	}
 }
 
@@ -160,7 +161,7 @@ func (x *exchange) settle(p *reply, end replyEnd, usable, streamed bool) attempt
 	case replyTruncated:
 		return attemptBroken
 	case replyBlocked:
-		x.router.log.Debug("client gave up while the response was sent, or took nothing of it", "request", string(x.requestID), "error", p.err)
+		x.router.log.Debug("client gave up while the response was sent, or took nothing of it", x.named("error", p.err)...)
 		return attemptBroken
 	case replyFailed:
 		if killed != notKilled {
@@ -223,7 +224,7 @@ func (x *exchange) killedAttempt() attempt {
 		}
 		return attemptBroken
 	}
-	x.router.log.Debug("client gave up", "request", string(x.requestID))
+	x.router.log.Debug("client gave up", x.named()...)
 	return attemptBroken
 }
 

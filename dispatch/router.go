@@ -14,6 +14,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/wsgid/wsgid/internal/tracing"
 	"github.com/wsgid/wsgid/internal/wire"
 )
 
@@ -50,6 +51,7 @@ type Router struct {
 	guards      map[string]*script // of authentication and access, by kind and path
 	guard       *guard             // of URLs that no mount and no virtual host has
 	nonces      *nonces
+	tracer      *tracer // nil: traceparent is a header like any other
 	listeners   []*listener
 	https       []*httpListener
 	fronts      *frontSet
@@ -121,6 +123,9 @@ func newRouter(ctx context.Context, o Options, conn *wire.Conn, config *wire.Rou
 		stopped: make(chan struct{}), fronts: newFrontSet(config.Limits.MaxConnections)}
 	if level := hclog.LevelFromString(config.LogLevel); level != hclog.NoLevel {
 		r.log.SetLevel(level)
+	}
+	if t := config.Tracing; t != nil {
+		r.tracer = &tracer{replace: t.Replace, sampler: tracing.NewSampler(t.Sample)}
 	}
 	r.finished = sync.OnceFunc(func() { close(r.stopped) })
 	r.ctx, r.cancel = context.WithCancelCause(ctx)

@@ -69,6 +69,7 @@ func (s *script) evaluate(x *exchange, application string, c *ScriptCall) (Scrip
 		application = x.env.expand(s.config.ApplicationGroup, scriptGroupValue, x.target.scriptName)
 	}
 	c.Script, c.ApplicationGroup, c.RequestID, c.ErrorLog = s.config.Path, application, string(x.requestID), x.errorLog()
+	c.Trace = x.traceID()
 	c.Check, c.KeepLastGood = s.config.ScriptReloading, s.config.OnLoadError == wire.LoadErrorLastGood
 	c.Deadline = deadline
 	call := &runningCall{x: x, start: time.Now(), deadline: deadline, call: c}

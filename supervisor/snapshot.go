@@ -247,7 +247,7 @@ func runningOf(board *scoreboard.Board) []status.Request {
 		}
 		requests = append(requests, status.Request{
 			Thread: i, State: slot.State.String(), ID: slot.RequestID, Method: slot.Method, URI: slot.URI,
-			Client: slot.Client, Application: slot.AppName, Started: displayTime(slot.Start),
+			Client: slot.Client, Application: slot.AppName, Trace: slot.Trace, Started: displayTime(slot.Start),
 		})
 	}
 	return requests

@@ -293,6 +293,7 @@ type Request struct {
 	URI         string    `json:"uri,omitempty"`
 	Client      string    `json:"client,omitempty"`
 	Application string    `json:"application"`
+	Trace       string    `json:"trace,omitempty"` // id of its trace, with tracing { }
 	Started     time.Time `json:"started"`
 }
 
