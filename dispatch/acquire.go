@@ -121,6 +121,8 @@ func (g *group) giveUp(w *waiter) (r *refusal) {
 // await waits for a connection, the end of queue_timeout, or the client giving
 // up. The timers exist only for those who wait.
 func (g *group) await(x *exchange, w *waiter) (*workerConn, *refusal, outcome) {
+	begun := x.span.now()
+	defer x.queueSpan(begun)
 	cancel := make(chan struct{})
 	x.mu.Lock()
 	if x.killed == notKilled {

@@ -193,6 +193,14 @@ func (x *exchange) begin() {
 
 // serve answers the request whose PARAMS are given, whatever happens.
 func (x *exchange) serve(params []byte, limits protocol.Limits) outcome {
+	o := x.respond(params, limits)
+	if o != left { // else whoever has answered has ended it
+		x.endSpan(o)
+	}
+	return o
+}
+
+func (x *exchange) respond(params []byte, limits protocol.Limits) outcome {
 	if r := x.read(params, limits); r != nil {
 		return x.refuse(r)
 	}
@@ -367,6 +375,7 @@ func (x *exchange) refuse(r *refusal) outcome {
 	if x.trace != nil {
 		x.trace.refusal = r
 	}
+	x.span.refused(r)
 	x.logRefusal(r)
 	if r.status >= 500 {
 		x.router.errors.Add(1)

@@ -57,8 +57,10 @@ func (x *exchange) forwardRequest() outcome {
 		if o != answered {
 			return o
 		}
+		begun := x.span.now()
 		result := x.try(w, wantAccept, rest)
 		avoid = w.process.pid
+		x.attemptSpan(begun, avoid, result)
 		switch result {
 		case attemptDone:
 			return answered
@@ -161,13 +163,16 @@ func (x *exchange) settle(p *reply, end replyEnd, usable, streamed bool) attempt
 	case replyTruncated:
 		return attemptBroken
 	case replyBlocked:
+		x.span.lost()
 		x.router.log.Debug("client gave up while the response was sent, or took nothing of it", x.named("error", p.err)...)
 		return attemptBroken
 	case replyFailed:
 		if killed != notKilled {
 			return x.killedAttempt()
 		}
-		if x.sendPage(refuse(p.failure)) != answered { // the worker has logged it
+		r := refuse(p.failure)
+		x.span.refused(r)
+		if x.sendPage(r) != answered { // the worker has logged it
 			return attemptBroken
 		}
 		return attemptDone

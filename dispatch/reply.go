@@ -114,7 +114,10 @@ func (p *reply) walk() (replyEnd, bool) {
 			if p.closed {
 				return p.violated("STDOUT after its end")
 			}
-			p.started = p.started || h.ContentLength > 0
+			if !p.started && h.ContentLength > 0 {
+				p.started = true
+				p.x.span.answers(head[protocol.HeaderLen:])
+			}
 			p.closed = h.ContentLength == 0
 			if id != 1 {
 				binary.BigEndian.PutUint16(head[2:], id)

@@ -14,7 +14,6 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/wsgid/wsgid/internal/tracing"
 	"github.com/wsgid/wsgid/internal/wire"
 )
 
@@ -125,7 +124,7 @@ func newRouter(ctx context.Context, o Options, conn *wire.Conn, config *wire.Rou
 		r.log.SetLevel(level)
 	}
 	if t := config.Tracing; t != nil {
-		r.tracer = &tracer{replace: t.Replace, sampler: tracing.NewSampler(t.Sample)}
+		r.tracer = newTracer(t, config.Version, r.log)
 	}
 	r.finished = sync.OnceFunc(func() { close(r.stopped) })
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
@@ -180,6 +179,7 @@ func (r *Router) start() error {
 		}
 		r.https = append(r.https, h)
 	}
+	r.tracer.start(r)
 	r.background(r.keeper.run)
 	for _, h := range r.https {
 		r.background(h.run)
@@ -412,6 +412,7 @@ func (r *Router) end() {
 	for _, g := range r.order {
 		g.close()
 	}
+	r.tracer.close()
 	r.wire.Close()
 	r.wait.Wait()
 }
@@ -483,5 +484,6 @@ func (r *Router) status() *wire.RouterStatus {
 	for _, g := range r.order {
 		s.Groups = append(s.Groups, g.status())
 	}
+	s.Spans = r.tracer.status()
 	return s
 }

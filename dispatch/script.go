@@ -58,6 +58,7 @@ func newScript(r *Router, kind ScriptKind, config wire.Script, host ScriptEvalua
 func (s *script) evaluate(x *exchange, application string, c *ScriptCall) (ScriptAnswer, *refusal, outcome) {
 	x.enter(phaseScript)
 	now := time.Now()
+	x.span.asks(now)
 	deadline := now.Add(s.config.Timeout)
 	if s.config.Timeout <= 0 {
 		deadline = now.Add(365 * 24 * time.Hour)
@@ -98,7 +99,9 @@ func (s *script) evaluate(x *exchange, application string, c *ScriptCall) (Scrip
 	if err != nil && c.Kind == KindPassword {
 		err = hidden(err, c.Second)
 	}
-	return s.judge(a, err)
+	a, r, o := s.judge(a, err)
+	x.scriptSpan(s, r)
+	return a, r, o
 }
 
 // enter waits for a slot inside the deadline.
@@ -215,7 +218,9 @@ func (x *exchange) abandon(s *script) {
 	x.front.hurry()
 	r := refuse(s.kind.code(errcode.DispatchTimeout), "script", s.config.Path, "reason", "the call does not come back")
 	r.plain = true
-	x.refuse(r)
+	o := x.refuse(r)
+	x.scriptSpan(s, r)
+	x.endSpan(o)
 	x.router.abandoned(x)
 }
 

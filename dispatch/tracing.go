@@ -11,17 +11,14 @@ const (
 	stateVariable  = "HTTP_TRACESTATE"
 )
 
-// tracer is what the router does about traces.
-type tracer struct {
-	replace bool // the trace that a request comes with does not go on
-	sampler tracing.Sampler
-}
-
 // span is the part of a trace that an exchange is. It is nil without tracing { }.
 type span struct {
 	parent tracing.Parent // Span is zero where the trace begins here
-	// header is what the application gets for a traceparent.
+	caller tracing.SpanID // what the application takes for its caller
+	// header is what it gets for a traceparent.
 	header [tracing.ParentLen]byte
+
+	recording
 }
 
 // trace is the id of the trace as it is written.
@@ -29,6 +26,7 @@ func (s *span) trace() []byte { return s.header[3:35] }
 
 // setCaller says which span the application is to take for its caller.
 func (s *span) setCaller(id tracing.SpanID) {
+	s.caller = id
 	p := tracing.Parent{Trace: s.parent.Trace, Span: id, Flags: s.parent.Flags}
 	p.Append(s.header[:0])
 }
@@ -45,7 +43,7 @@ func (x *exchange) beginTrace() {
 		x.span = new(span)
 	}
 	s, taken := x.span, false
-	*s = span{}
+	*s = span{recording: recording{spans: s.spans}}
 	if !t.replace {
 		value, _ := x.env.lookup(parentVariable)
 		s.parent, taken = tracing.ParseParent(value)
@@ -55,6 +53,9 @@ func (x *exchange) beginTrace() {
 		x.env.remove(stateVariable)
 	}
 	s.setCaller(tracing.NewSpanID())
+	if t.exporter != nil && s.parent.Flags&tracing.Sampled != 0 {
+		s.record(x.start)
+	}
 	x.env.set(parentVariable, s.header[:])
 	if p := x.env.find(parentVariable); p != nil {
 		p.computed = true // appendTraceparent writes it

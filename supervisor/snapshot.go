@@ -124,6 +124,7 @@ func (r *router) snapshot(answer *wire.RouterStatus) status.Router {
 	out.Python = answer.Python
 	out.Connections, out.Requests, out.Errors = answer.Connections, answer.Requests, answer.Errors
 	out.InFlight = answer.InFlight
+	out.Spans = (*status.Spans)(answer.Spans)
 	for _, s := range answer.Scripts {
 		out.Scripts = append(out.Scripts, status.Script(s))
 	}
