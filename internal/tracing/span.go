@@ -83,7 +83,7 @@ func (s *Spans) Begin(p *Span) {
 	s.begun = len(s.buf)
 	b := appendBytes(s.buf, spanTraceID, p.Parent.Trace[:])
 	b = appendBytes(b, spanID, p.ID[:])
-	if len(p.State) > 0 {
+	if len(p.State) > 0 && len(p.State) <= maxText { // a part of it would mean something else
 		b = appendText(b, spanState, p.State)
 	}
 	s.flags = uint32(p.Parent.Flags) | remoteKnown

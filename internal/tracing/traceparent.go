@@ -6,11 +6,11 @@ import (
 	"math/rand/v2"
 )
 
-// TraceID is that of a whole trace, SpanID that of one span in it. All zeros is none.
-type (
-	TraceID [16]byte
-	SpanID  [8]byte
-)
+// TraceID is the id of a whole trace; zeros: none.
+type TraceID [16]byte
+
+// SpanID is the id of one span in it; zeros: none.
+type SpanID [8]byte
 
 // Flags of a traceparent: those that the recommendation defines. Others are not
 // passed on, as it demands.

@@ -110,7 +110,8 @@ func TestSampler(t *testing.T) {
 			t.Errorf("%v: %d of 10000", share, n)
 		}
 	}
-	if p, q := NewTraceID(), NewTraceID(); p == q || NewSpanID() == NewSpanID() {
+	one, other := NewSpanID(), NewSpanID()
+	if p, q := NewTraceID(), NewTraceID(); p == q || one == other {
 		t.Error("ids repeat")
 	}
 }
