@@ -147,6 +147,10 @@ func (e *Exporter) collect() {
 	case <-e.full:
 	case <-e.stop:
 	}
+	select {
+	case <-e.full: // it is for the batch that goes now
+	default:
+	}
 }
 
 func (e *Exporter) stopping() bool {
