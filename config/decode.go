@@ -68,6 +68,8 @@ func (d *decoder) decodeBlocks(blocks []*hclsyntax.Block) {
 			d.decodeAuthScript(block)
 		case "monitor":
 			d.decodeMonitor(block)
+		case "tracing":
+			d.decodeTracing(block)
 		case "control":
 			d.decodeControl(block)
 		case "log":

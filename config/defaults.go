@@ -116,6 +116,10 @@ func DefaultControlPath(identity Identity) string {
 	return filepath.Join(identity.RuntimeDir, "wsgid", "control.sock")
 }
 
+func defaultTracing() Tracing {
+	return Tracing{Traceparent: TraceparentAccept, Sample: 1, ServiceName: "wsgid", Timeout: 10 * time.Second}
+}
+
 func defaultLog() Log {
 	return Log{Format: "text", Level: "info", Destination: "stderr"}
 }

@@ -87,6 +87,7 @@ func documentedBlocks() map[string]documentedBlock {
 		"access_script":     authScript("access_script"),
 		"control":           {open: "control {", options: sortedKeys(d.controlOptions(&Control{})), defaults: defaultControl(root), derived: 1}, // Path
 		"monitor":           {open: "monitor {", needs: map[string]string{"listen": `"127.0.0.1:9181"`}, options: sortedKeys(d.monitorOptions(&Monitor{})), defaults: Monitor{}},
+		"tracing":           {open: "tracing {", needs: map[string]string{"endpoint": `"http://127.0.0.1:4318"`}, options: sortedKeys(d.tracingOptions(&Tracing{})), defaults: defaultTracing()},
 		"log":               {open: "log {", options: sortedKeys(d.logOptions(&Log{})), defaults: defaultLog()},
 		"access_log":        {open: "access_log {", needs: map[string]string{"path": `"/var/log/a"`}, options: sortedKeys(d.accessLogOptions(&AccessLog{})), defaults: defaultAccessLog()},
 	}

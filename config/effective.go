@@ -165,6 +165,9 @@ func (c *Config) blocks() []modelBlock {
 	if c.Monitor != nil {
 		add("monitor", "", c.Monitor.Range, d.monitorOptions(c.Monitor))
 	}
+	if c.Tracing != nil {
+		add("tracing", "", c.Tracing.Range, d.tracingOptions(c.Tracing))
+	}
 	add("log", "", c.Log.Range, d.logOptions(&c.Log))
 	return append(all, accessLogModels(d, c.AccessLogs)...)
 }

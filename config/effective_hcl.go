@@ -52,7 +52,7 @@ func (b *EffectiveBlock) write(out *strings.Builder, indent string) {
 }
 
 // unlabelled are the blocks that have no label.
-var unlabelled = map[string]bool{"router": true, "control": true, "monitor": true, "log": true, "dispatch": true, "interpreter_options": true, "landlock": true, accessLog: true}
+var unlabelled = map[string]bool{"router": true, "control": true, "monitor": true, "tracing": true, "log": true, "dispatch": true, "interpreter_options": true, "landlock": true, accessLog: true}
 
 // origin is what stands behind the value.
 func (o *EffectiveOption) origin() string {

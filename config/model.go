@@ -43,6 +43,7 @@ type Config struct {
 	AuthUserScripts, AuthGroupScripts, AccessScripts []AuthScript
 	Control                                          Control
 	Monitor                                          *Monitor // nil: nothing listens
+	Tracing                                          *Tracing // nil: there is none
 	Log                                              Log
 	// AccessLogs are the global access_log blocks, in file order.
 	AccessLogs []AccessLog

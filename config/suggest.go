@@ -11,7 +11,7 @@ import (
 
 // blockNames are the blocks of a configuration, in the order of the reference.
 var blockNames = []string{"listen", "router", "daemon_process", "interpreter_options", "script_alias", "script_alias_match", "script_root", "handler_script", "virtual_host", "import_script", "dispatch", "dispatch_script",
-	"auth_user_script", "auth_group_script", "access_script", "control", "monitor", "log", accessLog}
+	"auth_user_script", "auth_group_script", "access_script", "control", "monitor", "tracing", "log", accessLog}
 
 // similar gives the word nearest to name, or "" when none is near enough.
 // mod_wsgi writes its options with hyphens; those are near by nature.

@@ -66,6 +66,9 @@ func (v *validator) validate() {
 	if c.Monitor != nil {
 		v.monitor(c.Monitor)
 	}
+	if c.Tracing != nil {
+		v.tracing(c.Tracing)
+	}
 	v.log(&c.Log)
 	v.accessLogs(c.AccessLogs)
 	v.completeness()

@@ -102,6 +102,23 @@ func (d *decoder) inverted(to *bool) reader {
 	}, func() cty.Value { return cty.BoolVal(!*to) }}
 }
 
+// share reads a number from 0 to 1.
+func (d *decoder) share(to *float64) reader {
+	return reader{func(a *hcl.Attribute) {
+		v, ok := d.value(a)
+		if !ok {
+			return
+		}
+		if v.Type() == cty.Number {
+			if n, _ := v.AsBigFloat().Float64(); n >= 0 && n <= 1 {
+				*to = n
+				return
+			}
+		}
+		d.wrong(a, "is a number from 0 to 1, such as 0.1.")
+	}, func() cty.Value { return cty.NumberFloatVal(*to) }}
+}
+
 func (d *decoder) integer(to *int, low, high int) reader {
 	return reader{func(a *hcl.Attribute) {
 		if v, ok := d.value(a); ok {
@@ -259,11 +276,9 @@ func (d *decoder) list(to *[]string) reader {
 	}, func() cty.Value { return showTexts(*to) }}
 }
 
-var environmentName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-
-// environment reads a map of environment variables. Numbers and truth values
-// become text.
-func (d *decoder) environment(to *map[string]string) reader {
+// named reads a map of texts whose names have a form, which what describes.
+// Numbers and truth values become text.
+func (d *decoder) named(to *map[string]string, form *regexp.Regexp, what string) reader {
 	return reader{func(a *hcl.Attribute) {
 		v, ok := d.value(a)
 		if !ok {
@@ -278,8 +293,8 @@ func (d *decoder) environment(to *map[string]string) reader {
 		for _, name := range sortedKeys(values) {
 			element := values[name]
 			name = restoreExpansions(name)
-			if !environmentName.MatchString(name) {
-				d.wrong(a, "has the name %q, which is no name of an environment variable: letters, digits and _, not beginning with a digit.", name)
+			if !form.MatchString(name) {
+				d.wrong(a, "has the name %q, which is no name of %s.", name, what)
 				continue
 			}
 			converted, err := convert.Convert(element, cty.String)
@@ -293,6 +308,13 @@ func (d *decoder) environment(to *map[string]string) reader {
 		}
 		*to = result
 	}, func() cty.Value { return showEnvironment(*to) }}
+}
+
+var environmentName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// environment reads a map of environment variables.
+func (d *decoder) environment(to *map[string]string) reader {
+	return d.named(to, environmentName, "an environment variable: letters, digits and _, not beginning with a digit")
 }
 
 // prefixes reads a list of IP addresses and networks. An empty list is not nil.

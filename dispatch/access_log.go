@@ -100,7 +100,7 @@ func (x *exchange) accessLogs() []*accessLog {
 
 // watch gives what watches the answer of a worker.
 func (x *exchange) watch(w *workerConn) *meter {
-	if len(x.accessLogs()) == 0 {
+	if len(x.accessLogs()) == 0 && !x.span.records() {
 		return nil
 	}
 	x.account.pid = w.process.pid
@@ -171,7 +171,7 @@ func (x *exchange) accessRequest(o outcome, kept bool) accesslog.Request {
 		Start: x.start, Duration: time.Since(x.start), Wait: a.waited, Dispatch: a.scripted,
 		Status: a.meter.status, Bytes: a.meter.bytes, Code: a.meter.code, KeptAlive: kept, PID: a.pid,
 		ID: x.requestID, Method: e.method, URI: e.requestURI, Path: x.path, Query: e.queryString, Peer: e.remoteAddr,
-		ServerName: e.serverName, Trace: x.sentTrace(), Script: x.target.script, Listener: x.listener.Address, Params: e,
+		ServerName: e.serverName, Trace: x.span.trace(), Script: x.target.script, Listener: x.listener.Address, Params: e,
 	}
 	switch {
 	case o == answered || o == left:
@@ -208,20 +208,4 @@ func (x *exchange) accessRequest(o outcome, kept bool) accesslog.Request {
 func (e *environ) Param(name string) []byte {
 	value, _ := e.lookup(name)
 	return value
-}
-
-// sentTrace is that of a traceparent header (W3C Trace Context, version 00), nil
-// without one.
-func (x *exchange) sentTrace() []byte {
-	v, _ := x.env.lookup("HTTP_TRACEPARENT")
-	if len(v) != 55 || v[2] != '-' || v[35] != '-' || v[52] != '-' {
-		return nil
-	}
-	id := v[3:35]
-	for _, c := range id {
-		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return nil
-		}
-	}
-	return id
 }

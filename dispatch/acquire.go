@@ -121,6 +121,8 @@ func (g *group) giveUp(w *waiter) (r *refusal) {
 // await waits for a connection, the end of queue_timeout, or the client giving
 // up. The timers exist only for those who wait.
 func (g *group) await(x *exchange, w *waiter) (*workerConn, *refusal, outcome) {
+	begun := x.span.now()
+	defer x.queueSpan(begun)
 	cancel := make(chan struct{})
 	x.mu.Lock()
 	if x.killed == notKilled {
@@ -181,7 +183,7 @@ func (g *group) await(x *exchange, w *waiter) (*workerConn, *refusal, outcome) {
 	case killed == clientAborted:
 		return nil, nil, x.aborted()
 	case killed != notKilled:
-		g.log.Debug("client gave up while waiting", "request", string(x.requestID))
+		g.log.Debug("client gave up while waiting", x.named()...)
 		return nil, nil, broken
 	case w.refused != nil:
 		return nil, w.refused, answered
@@ -216,8 +218,8 @@ func (g *group) taken(x *exchange, c *workerConn, waited time.Duration) {
 	}
 	g.mu.Unlock()
 	if requests > 0 {
-		g.log.Warn("requests wait long for a thread", "waited", waited.Round(time.Millisecond).String(), "request", string(x.requestID),
-			"waiting", waits, "requests", requests)
+		g.log.Warn("requests wait long for a thread", x.named("waited", waited.Round(time.Millisecond).String(),
+			"waiting", waits, "requests", requests)...)
 	}
 }
 

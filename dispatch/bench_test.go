@@ -37,6 +37,11 @@ func benchChild(role string) {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
+	case "collector":
+		if err := benchCollector(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 	case "client":
 		n, _ := strconv.Atoi(os.Getenv("WSGID_BENCH_REQUESTS"))
 		conns, _ := strconv.Atoi(os.Getenv("WSGID_BENCH_CONNS"))

@@ -70,7 +70,7 @@ func (x *exchange) applySettings() *refusal {
 	if !x.listener.TrustFrontServer {
 		if x.router.log.IsDebug() {
 			x.router.log.Debug("parameters of wsgid from a listener without trust_front_server are dropped",
-				"listener", x.listener.Address, "request", string(x.requestID), "parameter", string(given[0].name), "count", len(given))
+				x.named("listener", x.listener.Address, "parameter", string(given[0].name), "count", len(given))...)
 		}
 		return nil
 	}

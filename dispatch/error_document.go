@@ -42,7 +42,7 @@ func (x *exchange) sendPage(r *refusal) outcome {
 		p.body = r.body(string(x.requestID))
 	case strings.HasPrefix(document, "/"):
 		if err := p.read(document); err != nil {
-			x.router.log.Error("error_document cannot be read: wsgid's own page is sent", "request", string(x.requestID), "error", err)
+			x.router.log.Error("error_document cannot be read: wsgid's own page is sent", x.named("error", err)...)
 			p.body = r.body(string(x.requestID))
 		}
 	case strings.HasPrefix(document, "http://") || strings.HasPrefix(document, "https://"):

@@ -108,10 +108,11 @@ type exchange struct {
 	overlay   *mount // target.mount where the web server's configuration sets options; used again
 	route     route
 	trace     *trace // of a made-up request (explain.go), else nil
+	span      *span  // of a distributed trace (tracing.go), else nil
 	start     time.Time
 	inflight  bool
 
-	account account // for the access log
+	account account // of what becomes of it
 	line    []byte  // of it
 
 	queueStart time.Time // when it was ready for a thread
@@ -195,6 +196,14 @@ func (x *exchange) begin() {
 
 // serve answers the request whose PARAMS are given, whatever happens.
 func (x *exchange) serve(params []byte, limits protocol.Limits) outcome {
+	o := x.respond(params, limits)
+	if o != left { // else whoever has answered has ended it
+		x.endSpan(o)
+	}
+	return o
+}
+
+func (x *exchange) respond(params []byte, limits protocol.Limits) outcome {
 	if r := x.read(params, limits); r != nil {
 		return x.refuse(r)
 	}
@@ -271,9 +280,10 @@ func (x *exchange) prepare() (*refusal, outcome) {
 	return x.decide()
 }
 
-// identify takes the id of the request that a proxy or the front server has given
-// it, or makes one.
+// identify takes the ids of the request and of its trace that a proxy or the front
+// server has given it, or makes some.
 func (x *exchange) identify() {
+	x.beginTrace()
 	if header := x.listener.RequestIDHeader; header != "" {
 		if id, _ := x.env.lookup(header); saneID(id) {
 			x.requestID = append(x.idBuf[:0], id...)
@@ -355,7 +365,7 @@ func (x *exchange) bodyError(err error) (*refusal, outcome) {
 	case graceOver:
 		return refuse(errcode.RouterStopping), answered
 	}
-	x.router.log.Debug("front server gave up while sending the body", "request", string(x.requestID), "error", err)
+	x.router.log.Debug("front server gave up while sending the body", x.named("error", err)...)
 	if errors.Is(err, protocol.ErrAbortRecord) {
 		return nil, x.aborted()
 	}
@@ -394,7 +404,7 @@ func (x *exchange) logRefusal(r *refusal) {
 // tell logs what concerns the request; the supervisor puts it into the error_log of
 // its virtual host as well.
 func (x *exchange) tell(level hclog.Level, message string, args ...any) {
-	args = append(args, "request", string(x.requestID))
+	args = x.named(args...)
 	if key := x.errorLog(); key != "" {
 		args = append(args, "error_log", key)
 	}

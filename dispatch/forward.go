@@ -57,8 +57,10 @@ func (x *exchange) forwardRequest() outcome {
 		if o != answered {
 			return o
 		}
+		begun := x.span.now()
 		result := x.try(w, wantAccept, rest)
 		avoid = w.process.pid
+		x.attemptSpan(begun, avoid, result)
 		switch result {
 		case attemptDone:
 			return answered
@@ -74,6 +76,7 @@ func (x *exchange) forwardRequest() outcome {
 				return x.refuse(r)
 			}
 		}
+		x.newCaller()
 	}
 }
 
@@ -161,7 +164,8 @@ func (x *exchange) settle(p *reply, end replyEnd, usable, streamed bool) attempt
 	case replyTruncated:
 		return attemptBroken
 	case replyBlocked:
-		x.router.log.Debug("client gave up while the response was sent, or took nothing of it", "request", string(x.requestID), "error", p.err)
+		x.span.lost()
+		x.router.log.Debug("client gave up while the response was sent, or took nothing of it", x.named("error", p.err)...)
 		return attemptBroken
 	case replyFailed:
 		if killed != notKilled {
@@ -224,7 +228,7 @@ func (x *exchange) killedAttempt() attempt {
 		}
 		return attemptBroken
 	}
-	x.router.log.Debug("client gave up", "request", string(x.requestID))
+	x.router.log.Debug("client gave up", x.named()...)
 	return attemptBroken
 }
 

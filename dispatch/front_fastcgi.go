@@ -169,10 +169,13 @@ func (f *fastcgiFront) reject(err error) outcome {
 	f.x.begin()
 	f.x.env.reset()
 	f.x.identify()
+	code := errcode.MalformedParams
 	if errors.Is(err, protocol.ErrTooLarge) {
-		return f.x.refuse(refuse(errcode.HeaderTooLarge, "peer", peerName(f.conn)))
+		code = errcode.HeaderTooLarge
 	}
-	return f.x.refuse(refuse(errcode.MalformedParams, "peer", peerName(f.conn)))
+	o := f.x.refuse(refuse(code, "peer", peerName(f.conn)))
+	f.x.endSpan(o)
+	return o
 }
 
 // rest makes the connection small and ready for the next request.

@@ -52,6 +52,9 @@ func appendCall(b []byte, c *ScriptCall, left time.Duration) []byte {
 	if c.ErrorLog != "" {
 		b = protocol.AppendPair(b, "error_log", c.ErrorLog)
 	}
+	if c.Trace != "" {
+		b = protocol.AppendPair(b, "trace", c.Trace)
+	}
 	b = protocol.AppendPair(b, "time", strconv.AppendInt(digits[:0], left.Microseconds(), 10))
 	if c.Check {
 		b = protocol.AppendPair(b, "check", "")
@@ -99,6 +102,8 @@ func parseCall(frame []byte) (c *ScriptCall, left time.Duration, probe bool, err
 			c.RequestID = string(value)
 		case "error_log":
 			c.ErrorLog = string(value)
+		case "trace":
+			c.Trace = string(value)
 		case "time":
 			var micros int64
 			micros, err = strconv.ParseInt(string(value), 10, 64)

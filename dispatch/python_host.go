@@ -84,7 +84,7 @@ func callOf(c *ScriptCall) *pyshim.Call {
 func (h *pythonHost) Evaluate(c *ScriptCall) (ScriptAnswer, error) {
 	call := callOf(c)
 	call.Script, call.ApplicationGroup, call.Params = c.Script, c.ApplicationGroup, c.Params
-	call.RequestID, call.ErrorLog, call.Check, call.KeepLastGood = c.RequestID, c.ErrorLog, c.Check, c.KeepLastGood
+	call.RequestID, call.ErrorLog, call.Trace, call.Check, call.KeepLastGood = c.RequestID, c.ErrorLog, c.Trace, c.Check, c.KeepLastGood
 	if question, ok := questions[c.Kind]; ok {
 		a, err := h.host.Ask(call, pyshim.Question{Kind: question, First: c.First, Second: c.Second})
 		if err != nil {

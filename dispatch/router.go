@@ -51,6 +51,7 @@ type Router struct {
 	guard       *guard             // of URLs that no mount and no virtual host has
 	nonces      *nonces
 	access      *accessLogs // nil: there are none
+	tracer      *tracer     // nil: traceparent is a header like any other
 	listeners   []*listener
 	https       []*httpListener
 	fronts      *frontSet
@@ -123,6 +124,9 @@ func newRouter(ctx context.Context, o Options, conn *wire.Conn, config *wire.Rou
 	if level := hclog.LevelFromString(config.LogLevel); level != hclog.NoLevel {
 		r.log.SetLevel(level)
 	}
+	if t := config.Tracing; t != nil {
+		r.tracer = newTracer(t, config.Version, r.log)
+	}
 	r.finished = sync.OnceFunc(func() { close(r.stopped) })
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
 	r.keeper, r.nonces = newKeeper(r), newNonces()
@@ -179,6 +183,7 @@ func (r *Router) start() error {
 		}
 		r.https = append(r.https, h)
 	}
+	r.tracer.start(r)
 	r.background(r.keeper.run)
 	for _, h := range r.https {
 		r.background(h.run)
@@ -412,6 +417,7 @@ func (r *Router) end() {
 	for _, g := range r.order {
 		g.close()
 	}
+	r.tracer.close()
 	r.wire.Close()
 	r.wait.Wait()
 }
@@ -483,5 +489,6 @@ func (r *Router) status() *wire.RouterStatus {
 	for _, g := range r.order {
 		s.Groups = append(s.Groups, g.status())
 	}
+	s.Spans = r.tracer.status()
 	return s
 }

@@ -59,6 +59,7 @@ func (s *script) evaluate(x *exchange, application string, c *ScriptCall) (Scrip
 	x.enter(phaseScript)
 	now := time.Now()
 	x.account.asking = now
+	x.span.asks(now)
 	deadline := now.Add(s.config.Timeout)
 	if s.config.Timeout <= 0 {
 		deadline = now.Add(365 * 24 * time.Hour)
@@ -70,6 +71,7 @@ func (s *script) evaluate(x *exchange, application string, c *ScriptCall) (Scrip
 		application = x.env.expand(s.config.ApplicationGroup, scriptGroupValue, x.target.scriptName)
 	}
 	c.Script, c.ApplicationGroup, c.RequestID, c.ErrorLog = s.config.Path, application, string(x.requestID), x.errorLog()
+	c.Trace = x.traceID()
 	c.Check, c.KeepLastGood = s.config.ScriptReloading, s.config.OnLoadError == wire.LoadErrorLastGood
 	c.Deadline = deadline
 	call := &runningCall{x: x, start: time.Now(), deadline: deadline, call: c}
@@ -99,7 +101,9 @@ func (s *script) evaluate(x *exchange, application string, c *ScriptCall) (Scrip
 	if err != nil && c.Kind == KindPassword {
 		err = hidden(err, c.Second)
 	}
-	return s.judge(a, err)
+	a, r, o := s.judge(a, err)
+	x.scriptSpan(s, r)
+	return a, r, o
 }
 
 // enter waits for a slot inside the deadline.
@@ -216,7 +220,9 @@ func (x *exchange) abandon(s *script) {
 	x.front.hurry()
 	r := refuse(s.kind.code(errcode.DispatchTimeout), "script", s.config.Path, "reason", "the call does not come back")
 	r.plain = true
-	x.refuse(r)
+	o := x.refuse(r)
+	x.scriptSpan(s, r)
+	x.endSpan(o)
 	x.logAccess(left, false)
 	x.router.abandoned(x)
 }

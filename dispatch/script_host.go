@@ -83,6 +83,7 @@ type ScriptCall struct {
 	First, Second    []byte // the arguments after environ, but for KindDispatch
 	RequestID        string
 	ErrorLog         string // key of the file for what it writes; empty: none
+	Trace            string // id of the request's trace; empty: none
 	Check            bool   // compare the modification time
 	KeepLastGood     bool   // a version that loaded goes on serving
 	// Deadline is when the caller has it interrupted.

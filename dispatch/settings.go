@@ -213,7 +213,7 @@ const headLen = 2*protocol.HeaderLen + protocol.HeaderLen
 func (x *exchange) appendHead(b []byte) []byte {
 	b = protocol.AppendBeginRequest(b, 1, protocol.Responder, protocol.FlagKeepConn)
 	b = append(b, 0, 0, 0, 0, 0, 0, 0, 0)
-	return x.env.appendTo(b, &x.target)
+	return x.env.appendTo(x.appendTraceparent(b), &x.target)
 }
 
 // finishHead adds wsgid's own pairs and the record headers. What comes after
@@ -231,6 +231,9 @@ func (x *exchange) finishHead(wantAccept bool) {
 		b = protocol.AppendPair(b, "WSGID_MAPPED_NAME", x.target.scriptName) // mod_wsgi.script_name, before the proxy's word
 	}
 	b = protocol.AppendPair(b, "WSGID_REQUEST_ID", x.requestID)
+	if x.span != nil {
+		b = protocol.AppendPair(b, "WSGID_TRACE", x.span.trace())
+	}
 	if key := x.errorLog(); key != "" {
 		b = protocol.AppendPair(b, "WSGID_ERROR_LOG", key)
 	}

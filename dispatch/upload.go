@@ -99,7 +99,7 @@ func (u *upload) write(parts net.Buffers) bool {
 		u.failed = true
 		return false
 	}
-	u.x.router.log.Debug("body goes to a file", "request", string(u.x.requestID), "received", u.x.bodyRead)
+	u.x.router.log.Debug("body goes to a file", u.x.named("received", u.x.bodyRead)...)
 	if u.spool, err = newSpool(u.x.target.mount.MaxBodyBytes); err != nil {
 		u.x.tell(hclog.Error, "cannot keep a request body", "error", err)
 		u.failed = true

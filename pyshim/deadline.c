@@ -151,10 +151,12 @@ void wsgid_deadline_describe(const struct wsgid_deadline *t, struct wsgid_deadli
 	memcpy(to->application, r->application, sizeof to->application);
 	memcpy(to->script, r->script, sizeof to->script);
 	memcpy(to->error_log, r->error_log, sizeof to->error_log);
+	memcpy(to->trace, r->trace, sizeof to->trace);
 	to->context = (struct wsgid_log_context){
 	    .application = to->application,
 	    .script = to->script,
 	    .request = to->id,
+	    .trace = to->trace,
 	    .error_log = to->error_log,
 	};
 }

@@ -59,7 +59,7 @@ struct wsgid_deadlines {
 
 /* Of a request, copied. */
 struct wsgid_deadline_subject {
-	char id[256], application[1024], script[4096], error_log[WSGID_ERROR_LOG_KEY];
+	char id[256], application[1024], script[4096], error_log[WSGID_ERROR_LOG_KEY], trace[WSGID_TRACE_ID];
 	struct wsgid_log_context context; /* points into it */
 };
 

@@ -31,6 +31,7 @@ struct wsgid_dispatch_slot {
 	struct wsgid_interpreter *interpreter;
 	unsigned long serial;  /* of the call */
 	char error_log[WSGID_ERROR_LOG_KEY];
+	char trace[WSGID_TRACE_ID];
 };
 
 struct wsgid_dispatch_slot *wsgid_dispatch_slot_new(void)
@@ -48,12 +49,19 @@ void wsgid_dispatch_slot_free(struct wsgid_dispatch_slot *slot)
 	free(slot);
 }
 
-void wsgid_dispatch_slot_reset(struct wsgid_dispatch_slot *slot, const char *error_log, size_t length)
+static void keep(char *to, size_t size, const char *text, size_t length)
 {
-	if (length >= sizeof(slot->error_log))
+	if (length >= size)
 		length = 0;
-	memcpy(slot->error_log, error_log, length);
-	slot->error_log[length] = 0;
+	memcpy(to, text, length);
+	to[length] = 0;
+}
+
+void wsgid_dispatch_slot_reset(struct wsgid_dispatch_slot *slot, const char *error_log, size_t error_log_length,
+                               const char *trace, size_t trace_length)
+{
+	keep(slot->error_log, sizeof(slot->error_log), error_log, error_log_length);
+	keep(slot->trace, sizeof(slot->trace), trace, trace_length);
 	pthread_mutex_lock(&slot->mutex);
 	slot->interrupted = false;
 	slot->injected = false;
@@ -386,6 +394,7 @@ static void enter(struct wsgid_interpreter *interpreter, const struct evaluation
 	context.script = path;
 	context.request = request;
 	context.error_log = wanted->slot->error_log;
+	context.trace = wanted->slot->trace;
 	wsgid_log_set_request(&context);
 	run(interpreter, wanted, path, cache, environ, result);
 	wsgid_streams_flush_thread();

@@ -78,8 +78,10 @@ struct wsgid_dispatch_slot *wsgid_dispatch_slot_new(void);
 void wsgid_dispatch_slot_free(struct wsgid_dispatch_slot *slot);
 
 /* Forgets the call before. Before wsgid_dispatch, by its caller. error_log is the
- * key for what the script writes (log.h); one that is too long is left out. */
-void wsgid_dispatch_slot_reset(struct wsgid_dispatch_slot *slot, const char *error_log, size_t length);
+ * key for what the script writes, trace the id of the request's trace (log.h); what is too
+ * long is left out. */
+void wsgid_dispatch_slot_reset(struct wsgid_dispatch_slot *slot, const char *error_log, size_t error_log_length,
+                               const char *trace, size_t trace_length);
 
 enum wsgid_dispatch_flags {
 	WSGID_DISPATCH_CHECK = 1,     /* compare the script's modification time */

@@ -19,6 +19,7 @@ type Call struct {
 	Params           []byte // FastCGI name-value pairs: the environ
 	RequestID        string
 	ErrorLog         string // key of the file for what it writes; empty: none
+	Trace            string // id of the request's trace, for what it logs; empty: none
 	Check            bool   // compare the script's modification time
 	KeepLastGood     bool   // after a broken edit the last version that loaded goes on
 
@@ -133,7 +134,7 @@ func (h *Host) begin(c *Call) (*slot, error) {
 	if s == nil {
 		return nil, &ScriptError{Kind: Interpreter, Script: c.Script, Message: "no memory"}
 	}
-	C.wsgid_dispatch_slot_reset(s.c, chars(c.ErrorLog), C.size_t(len(c.ErrorLog)))
+	C.wsgid_dispatch_slot_reset(s.c, chars(c.ErrorLog), C.size_t(len(c.ErrorLog)), chars(c.Trace), C.size_t(len(c.Trace)))
 	c.mu.Lock()
 	early := c.interrupted
 	c.slot = s

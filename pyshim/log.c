@@ -139,7 +139,8 @@ void wsgid_log(const char *level, const struct wsgid_log_context *context, const
 	size_t capacity = sizeof small;
 	const char *fields[] = {level, context->source, context->application,
 	                        context->script, context->request, context->code,
-	                        context->logger, context->place, context->error_log};
+	                        context->logger, context->place, context->error_log,
+	                        context->trace};
 	size_t header = 128;
 	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
 		header += fields[i] ? strnlen(fields[i], FIELD) : 0;
@@ -157,6 +158,7 @@ void wsgid_log(const char *level, const struct wsgid_log_context *context, const
 	at = put_field(packet, at, "application", context->application);
 	at = put_field(packet, at, "script", context->script);
 	at = put_field(packet, at, "request", context->request);
+	at = put_field(packet, at, "trace", context->trace);
 	at = put_field(packet, at, "code", context->code);
 	at = put_field(packet, at, "logger", context->logger);
 	at = put_field(packet, at, "place", context->place);

@@ -7,11 +7,15 @@
 /* Room for the key of an error log, which the supervisor makes up. */
 enum { WSGID_ERROR_LOG_KEY = 40 };
 
+/* Room for a trace id in hexadecimal. */
+enum { WSGID_TRACE_ID = 33 };
+
 /* Who a record belongs to; any pointer may be NULL. */
 struct wsgid_log_context {
 	const char *application;
 	const char *script;
 	const char *request;
+	const char *trace;     /* id of its trace */
 	const char *error_log; /* key of the file of the request's virtual host */
 	const char *source; /* "wsgid" when NULL */
 	const char *code;

@@ -117,6 +117,8 @@ static bool own_parameter(struct wsgid_request *r, const struct fcgi_pair *p)
 		return text(r->id, sizeof r->id, p);
 	if (NAMED(p, "WSGID_ERROR_LOG"))
 		return text(r->error_log, sizeof r->error_log, p);
+	if (NAMED(p, "WSGID_TRACE"))
+		return text(r->trace, sizeof r->trace, p);
 	if (NAMED(p, "WSGID_REQUEST_START"))
 		r->request_start = number(p);
 	else if (NAMED(p, "WSGID_QUEUE_START"))
@@ -390,6 +392,7 @@ static enum verdict run(struct wsgid_request *r, const uint8_t *params, size_t s
 	    .application = r->application,
 	    .script = r->script,
 	    .request = r->id,
+	    .trace = r->trace,
 	    .error_log = r->error_log,
 	};
 	if (!wsgid_application_checked(r, strlen(r->script)) && !wsgid_script_allowed(c->server, r->script)) {
@@ -411,6 +414,7 @@ static enum verdict run(struct wsgid_request *r, const uint8_t *params, size_t s
 	    .uri = r->uri,
 	    .client = r->client,
 	    .application = {r->application, application_length},
+	    .trace = {r->trace, strlen(r->trace)},
 	};
 	wsgid_scoreboard_begin(c->server, c->thread, &shown);
 	wsgid_deadline_begin(r);
@@ -448,7 +452,7 @@ void wsgid_request_run(struct wsgid_connection *c, const uint8_t *params, size_t
 {
 	struct wsgid_request r;
 	memset(&r, 0, offsetof(struct wsgid_request, script));
-	r.script[0] = r.application[0] = r.callable[0] = r.id[0] = r.error_log[0] = 0;
+	r.script[0] = r.application[0] = r.callable[0] = r.id[0] = r.error_log[0] = r.trace[0] = 0;
 	r.connection = c;
 	r.local = &thread;
 	r.check = true;

@@ -111,6 +111,7 @@ struct wsgid_request {
 	char callable[256];
 	char id[256];
 	char error_log[WSGID_ERROR_LOG_KEY];
+	char trace[WSGID_TRACE_ID];
 };
 
 /* The script, of this length, was allowed and loaded before, by this thread in

@@ -43,7 +43,8 @@ struct slot {
 	uint64_t start;
 	uint64_t finished;
 	uint16_t lengths[5];
-	uint8_t gap[30];
+	uint8_t gap[14];
+	uint8_t trace[16]; /* zeros: none */
 	char id[64];
 	char method[16];
 	char client[48];
@@ -51,6 +52,7 @@ struct slot {
 	char uri[704];
 };
 _Static_assert(sizeof(struct slot) == SLOT, "slot layout");
+_Static_assert(offsetof(struct slot, trace) == 48, "slot layout");
 _Static_assert(offsetof(struct slot, id) == 64, "slot layout");
 _Static_assert(offsetof(struct slot, uri) == 320, "slot layout");
 
@@ -119,6 +121,21 @@ static uint16_t copy(char *to, size_t size, const struct wsgid_text *text)
 	return (uint16_t)length;
 }
 
+static uint8_t digit(char c)
+{
+	return (uint8_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+}
+
+/* A trace id, which the router has made or checked. */
+static void set_trace(struct slot *s, const struct wsgid_text *trace)
+{
+	memset(s->trace, 0, sizeof s->trace);
+	if (trace->length != 2 * sizeof s->trace)
+		return;
+	for (size_t i = 0; i < sizeof s->trace; i++)
+		s->trace[i] = (uint8_t)(digit(trace->data[2 * i]) << 4 | digit(trace->data[2 * i + 1]));
+}
+
 void wsgid_scoreboard_begin(struct wsgid_server *server, int thread,
                             const struct wsgid_slot_request *request)
 {
@@ -132,6 +149,7 @@ void wsgid_scoreboard_begin(struct wsgid_server *server, int thread,
 	s->lengths[2] = copy(s->uri, sizeof s->uri, &request->uri);
 	s->lengths[3] = copy(s->client, sizeof s->client, &request->client);
 	s->lengths[4] = copy(s->application, sizeof s->application, &request->application);
+	set_trace(s, &request->trace);
 	atomic_store_explicit(&s->state, WSGID_SLOT_APPLICATION, memory_order_relaxed);
 	atomic_fetch_add_explicit(&s->sequence, 1, memory_order_release);
 }

@@ -27,6 +27,7 @@ struct wsgid_text {
 struct wsgid_slot_request {
 	uint64_t start; /* microseconds since the epoch */
 	struct wsgid_text id, method, uri, client, application;
+	struct wsgid_text trace; /* in hexadecimal; empty: none */
 };
 
 /* Maps the memfd and fills the header in. Returns 0 or -1 with errno. */

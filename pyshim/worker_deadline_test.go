@@ -200,14 +200,14 @@ func TestDeadlineWritesOff(t *testing.T) {
 			}
 			stuck := w.dial()
 			begin := time.Now()
-			stuck.Write(request(script(t, "deadline.py", row.callable, query, "WSGID_REQUEST_ID=stuck"), nil, true))
+			stuck.Write(request(script(t, "deadline.py", row.callable, query, "WSGID_REQUEST_ID=stuck", "WSGID_TRACE=0af7651916cd43dd8448eb211c80319c"), nil, true))
 			if e := w.event("retire"); e["reason"] != "request_timeout" {
 				t.Error(e)
 			}
 			if took := time.Since(begin); took < limit {
 				t.Errorf("after %v", took)
 			}
-			if r := w.record(row.message); r["level"] != "warn" || r["request"] != "stuck" || r["code"] != "WSGID-1120" || !strings.HasSuffix(r["script"], "/deadline.py") {
+			if r := w.record(row.message); r["level"] != "warn" || r["request"] != "stuck" || r["trace"] != "0af7651916cd43dd8448eb211c80319c" || r["code"] != "WSGID-1120" || !strings.HasSuffix(r["script"], "/deadline.py") {
 				t.Error(r)
 			}
 			w.event("drained")

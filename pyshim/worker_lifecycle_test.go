@@ -297,7 +297,7 @@ func waiting(t *testing.T, w *worker) (c *conn, release func()) {
 	os.Chmod(dir, 0o777)
 	flag := filepath.Join(dir, "flag")
 	c = w.dial()
-	c.Write(request(script(t, "responses.py", "wait", "QUERY_STRING="+flag, "REQUEST_URI=/waits", "REMOTE_ADDR=192.0.2.7"), nil, true))
+	c.Write(request(script(t, "responses.py", "wait", "QUERY_STRING="+flag, "REQUEST_URI=/waits", "REMOTE_ADDR=192.0.2.7", "WSGID_TRACE=0af7651916cd43dd8448eb211c80319c"), nil, true))
 	deadline := time.Now().Add(patience)
 	for {
 		if _, err := os.Stat(flag); err == nil {
@@ -376,6 +376,9 @@ func TestWorkerScoreboard(t *testing.T) {
 			return string(slot[at : at+int(binary.LittleEndian.Uint16(slot[24+2*length:]))])
 		}
 		got := []string{text(64, 0), text(128, 1), text(320, 2), text(144, 3), text(192, 4)}
+		if trace := fmt.Sprintf("%x", slot[48:64]); trace != "0af7651916cd43dd8448eb211c80319c" {
+			t.Errorf("trace %s", trace)
+		}
 		if fmt.Sprint(got) != "[req-1 GET /waits 192.0.2.7 ]" || binary.LittleEndian.Uint64(slot[8:]) != 1700000000250000 {
 			t.Errorf("slot %v", got)
 		}

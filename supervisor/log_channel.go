@@ -16,7 +16,7 @@ const maxRecord = 64 << 10
 // this order, with the names that they have there.
 var recordFields = []struct{ from, to string }{
 	{"source", "source"}, {"application", "application"}, {"script", "script"},
-	{"request", "request"}, {"code", "code"}, {"logger", "logger"}, {"place", "place"}, {"more", "more"},
+	{"request", "request"}, {"trace", "trace"}, {"code", "code"}, {"logger", "logger"}, {"place", "place"}, {"more", "more"},
 }
 
 // logRecord writes one packet of the log channel into the log.

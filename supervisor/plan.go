@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"strings"
 	"time"
@@ -222,6 +223,7 @@ func (p *plan) routerConfig(cfg *config.Config, version string) *wire.RouterConf
 			Elastic: g.config.Elastic(), SpareThreads: g.config.MinSpare * g.config.Threads,
 		})
 	}
+	w.Tracing = wireTracing(cfg.Tracing)
 	w.Mounts = wireMounts(cfg, cfg.ScriptAliases)
 	w.AuthScripts, w.Auth = authScriptsOf(cfg), authOf(cfg, &cfg.Router.RequestOptions)
 	w.ErrorDocuments = cfg.Router.ErrorDocuments
@@ -240,6 +242,20 @@ func (p *plan) routerConfig(cfg *config.Config, version string) *wire.RouterConf
 			DeadlockTimeout: d.DeadlockTimeout, OnLoadError: wire.OnLoadError(d.OnLoadError),
 			ScriptReloading: d.ScriptReloading,
 		})
+	}
+	return w
+}
+
+// wireTracing is the tracing block as the router is told of it.
+func wireTracing(c *config.Tracing) *wire.Tracing {
+	if c == nil {
+		return nil
+	}
+	w := &wire.Tracing{Replace: c.Traceparent == config.TraceparentReplace, Sample: c.Sample}
+	if c.Endpoint != "" {
+		w.Endpoint, w.Headers, w.Timeout = c.SpansURL(), c.Headers, c.Timeout
+		w.Resource = map[string]string{"service.name": c.ServiceName}
+		maps.Copy(w.Resource, c.Resource)
 	}
 	return w
 }

@@ -75,7 +75,11 @@ func (p *process) tellSlow(slow []status.Request, stacks status.Stacks) {
 
 // requestFields are what the log says of a request.
 func requestFields(r *status.Request) []any {
-	return []any{"request", r.ID, "method", r.Method, "uri", r.URI, "client", r.Client, "application", r.Application, "phase", r.State}
+	fields := []any{"request", r.ID, "method", r.Method, "uri", r.URI, "client", r.Client, "application", r.Application, "phase", r.State}
+	if r.Trace != "" {
+		fields = append(fields, "trace", r.Trace)
+	}
+	return fields
 }
 
 // about is what else a record of a time-out says: what the request is, and how long

@@ -125,6 +125,7 @@ func (r *router) snapshot(answer *wire.RouterStatus) status.Router {
 	out.Python = answer.Python
 	out.Connections, out.Requests, out.Errors = answer.Connections, answer.Requests, answer.Errors
 	out.InFlight = answer.InFlight
+	out.Spans = (*status.Spans)(answer.Spans)
 	for _, s := range answer.Scripts {
 		out.Scripts = append(out.Scripts, status.Script(s))
 	}
@@ -248,7 +249,7 @@ func runningOf(board *scoreboard.Board) []status.Request {
 		}
 		requests = append(requests, status.Request{
 			Thread: i, State: slot.State.String(), ID: slot.RequestID, Method: slot.Method, URI: slot.URI,
-			Client: slot.Client, Application: slot.AppName, Started: displayTime(slot.Start),
+			Client: slot.Client, Application: slot.AppName, Trace: slot.Trace, Started: displayTime(slot.Start),
 		})
 	}
 	return requests

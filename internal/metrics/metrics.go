@@ -165,6 +165,10 @@ func (w *writer) router(r *status.Router) {
 		w.gauge("script_lost", "Calls of scripts that did not come back.", float64(script.Lost), l...)
 		w.gauge("script_loaded", "Whether the script can be loaded.", truth(script.LoadError == ""), l...)
 	}
+	if s := r.Spans; s != nil {
+		w.counter("spans_exported", "Spans that the collector has taken, since the router was started.", float64(s.Exported))
+		w.counter("spans_dropped", "Spans that it has not, or not in time.", float64(s.Dropped))
+	}
 	if e := r.Embedded; e != nil {
 		w.gauge("group_threads", threadsHelp, float64(e.Threads), "group", "%{GLOBAL}")
 		w.gauge("group_threads_busy", busyHelp, float64(e.ThreadsBusy), "group", "%{GLOBAL}")

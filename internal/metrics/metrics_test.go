@@ -18,7 +18,7 @@ func TestWrite(t *testing.T) {
 	queue := status.Queue{Queued: 2, QueueLength: 100, LongestWait: 1.5, QueuedTotal: 9, QueueTimeouts: 3, Rejected: 4, Waits: latency}
 	s := &status.Snapshot{
 		Version: `1"2\3`, State: "ready", Started: time.Unix(1000, 0), LastReload: &status.Reload{Error: "x", At: time.Unix(2000, 0)},
-		Router: status.Router{State: "ready", Answered: true, Connections: 5, Restarts: map[string]uint64{"crash": 1, "unresponsive": 2},
+		Router: status.Router{State: "ready", Answered: true, Connections: 5, Spans: &status.Spans{Exported: 11, Dropped: 12}, Restarts: map[string]uint64{"crash": 1, "unresponsive": 2},
 			Scripts: []status.Script{{Kind: "dispatch script", Path: "/srv/d.py", Failed: 1, Latency: latency}}, Embedded: &status.Embedded{Threads: 4, Queue: queue}},
 		DispatchHelper: &status.DispatchHelper{State: "ready", Restarts: map[string]uint64{"crash": 7}},
 		Groups: []status.Group{
@@ -60,6 +60,7 @@ func TestWrite(t *testing.T) {
 		{"wsgid_info", []string{"version", `1"2\3`}, 1}, {"wsgid_ready", nil, 1}, {"wsgid_last_reload_success", nil, 0},
 		{"wsgid_router_restarts_total", []string{"reason", "unresponsive"}, 2}, {"wsgid_dispatch_helper_restarts_total", []string{"reason", "crash"}, 7},
 		{"wsgid_script_seconds", []string{"path", "/srv/d.py"}, 6}, {"wsgid_script_errors_total", nil, 1},
+		{"wsgid_spans_exported_total", nil, 11}, {"wsgid_spans_dropped_total", nil, 12},
 		{"wsgid_group_threads", []string{"group", "%{GLOBAL}"}, 4}, {"wsgid_group_threads", []string{"group", "a\nb"}, 5}, {"wsgid_group_threads_busy", []string{"group", "a\nb"}, 3},
 		{"wsgid_group_queued", []string{"group", "a\nb"}, 2}, {"wsgid_group_queued_total", []string{"group", "a\nb"}, 9}, {"wsgid_group_rejected_total", []string{"group", "%{GLOBAL}"}, 4},
 		{"wsgid_group_request_seconds", []string{"group", "a\nb"}, 6}, {"wsgid_group_wait_seconds", []string{"group", "a\nb"}, 6}, {"wsgid_group_up", []string{"group", "service"}, 0},

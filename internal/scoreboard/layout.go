@@ -45,6 +45,8 @@ const (
 	slotStart    = 8
 	slotFinished = 16
 	slotLengths  = 24
+	slotTrace    = 48
+	traceSize    = 16
 )
 
 // field is where a text of a slot lies.

@@ -3,6 +3,7 @@ package scoreboard
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -53,6 +54,8 @@ type Slot struct {
 	// State is set then.
 	Torn                                    bool
 	RequestID, Method, URI, Client, AppName string
+	// Trace is the id of the request's trace, in hexadecimal; empty: there is none.
+	Trace string
 }
 
 // Reader is the supervisor's mapping, read-only. Its methods may be called
@@ -155,6 +158,9 @@ func parseSlot(slot []byte) Slot {
 		length := int(binary.LittleEndian.Uint16(slot[slotLengths+2*i:]))
 		length = min(length, f.size)
 		*texts[i] = escape.Line(string(slot[f.at : f.at+length]))
+	}
+	if trace := slot[slotTrace : slotTrace+traceSize]; !bytes.Equal(trace, make([]byte, traceSize)) {
+		s.Trace = hex.EncodeToString(trace)
 	}
 	return s
 }

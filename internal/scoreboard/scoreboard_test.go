@@ -40,13 +40,14 @@ func TestWrittenIsRead(t *testing.T) {
 	w.Count(10, 2, 1)
 	w.SetState(0, Idle)
 	w.Begin(1, start, "id-1", "GET", "/a\x1b[31m?b\n", "192.0.2.1", "app")
+	w.SetTrace(1, [16]byte{0: 0xab, 15: 0x01})
 	board := r.Read()
 	if !board.Valid || board.Python != "3.11.2" || board.Exit != 4 || board.Finished != 10 ||
 		board.Refused != 2 || board.Failed != 1 || len(board.Slots) != 3 || board.Busy() != 1 {
 		t.Errorf("unexpected board %+v", board)
 	}
 	want := Slot{State: Application, Start: start, RequestID: "id-1", Method: "GET",
-		URI: `/a\x1b[31m?b\n`, Client: "192.0.2.1", AppName: "app"}
+		URI: `/a\x1b[31m?b\n`, Client: "192.0.2.1", AppName: "app", Trace: "ab000000000000000000000000000001"}
 	if got := board.Slots[1]; got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

@@ -61,6 +61,14 @@ func (w *Writer) Begin(thread int, start time.Time, id, method, uri, client, app
 	w.step(slot)
 }
 
+// SetTrace says which trace the request of a thread belongs to.
+func (w *Writer) SetTrace(thread int, trace [traceSize]byte) {
+	slot := w.memory[HeaderSize+thread*SlotSize:][:SlotSize]
+	w.step(slot)
+	copy(slot[slotTrace:], trace[:])
+	w.step(slot)
+}
+
 // SetState writes the state of a thread.
 func (w *Writer) SetState(thread int, state State) {
 	slot := w.memory[HeaderSize+thread*SlotSize:][:SlotSize]

@@ -112,11 +112,20 @@ type Router struct {
 	// imported, until they can.
 	LoadErrors []LoadError `json:"load_errors,omitempty"`
 
+	// Spans is there when the router sends some.
+	Spans *Spans `json:"spans,omitempty"`
+
 	// Restarts are the routers that ended and were replaced, by the reason of
 	// the end; the end with wsgid itself is none.
 	Restarts map[string]uint64 `json:"restarts"`
 	LastExit *Exit             `json:"last_exit,omitempty"`
 	Backoff  float64           `json:"backoff_seconds,omitempty"`
+}
+
+// Spans are those of tracing { }, since the router started.
+type Spans struct {
+	Exported uint64 `json:"exported"`
+	Dropped  uint64 `json:"dropped"` // the collector did not take them, or not in time
 }
 
 // DispatchHelper is the process that evaluates scripts for the router.
@@ -302,6 +311,7 @@ type Request struct {
 	URI         string    `json:"uri,omitempty"`
 	Client      string    `json:"client,omitempty"`
 	Application string    `json:"application"`
+	Trace       string    `json:"trace,omitempty"` // id of its trace, with tracing { }
 	Started     time.Time `json:"started"`
 }
 

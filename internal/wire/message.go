@@ -148,6 +148,7 @@ type RouterStatus struct {
 	Scripts     []ScriptStatus `json:"scripts,omitempty"`      // what the router evaluates itself
 	LoadErrors  []LoadError    `json:"load_errors,omitempty"`  // scripts of its own applications that cannot be imported
 	Groups      []GroupStatus  `json:"groups"`
+	Spans       *SpanStatus    `json:"spans,omitempty"` // nil: none are sent
 }
 
 // ScriptStatus is what the router knows of a script that it evaluates.

@@ -30,6 +30,8 @@ type RouterConfig struct {
 	FoldCase bool     `json:"fold_case,omitempty"`
 	Embedded Embedded `json:"embedded"`
 	Limits   Limits   `json:"limits"`
+	// Tracing is nil where traceparent is a header like any other.
+	Tracing  *Tracing `json:"tracing,omitempty"`
 	Version  string   `json:"version"` // of wsgid, for SERVER_SOFTWARE of the HTTP front
 	LogLevel string   `json:"log_level"`
 	// AccessFiles are where lines of access logs go. AccessLogs hold for requests of
