@@ -18,6 +18,7 @@ type runningRequest struct {
 	PID   int    `json:"pid"`
 	// Seconds that it has run for.
 	Seconds float64 `json:"seconds"`
+	Stopped bool    `json:"stopped,omitempty"` // its process, by a signal
 	status.Request
 }
 
@@ -57,7 +58,7 @@ wsgid stacks PID shows where such a thread is.`,
 			rows := newTable()
 			rows.row("FOR", "GROUP", "PID", "STATE", "CLIENT", "ID", "REQUEST")
 			for _, r := range requests {
-				rows.row(span(time.Duration(r.Seconds*float64(time.Second))), r.Group, r.PID, r.State, dash(r.Client), dash(r.ID), r.Method+" "+r.URI)
+				rows.row(span(time.Duration(r.Seconds*float64(time.Second))), r.Group, r.PID, requestState(&r.Request, r.Stopped), dash(r.Client), dash(r.ID), r.Method+" "+r.URI)
 			}
 			return rows.writeTo(cmd.OutOrStdout())
 		},
@@ -75,7 +76,7 @@ func runningRequests(s *status.Snapshot, groups []string, older time.Duration, n
 		for _, r := range p.Running {
 			age := max(now.Sub(r.Started), 0)
 			if age >= older {
-				requests = append(requests, runningRequest{Group: group, PID: p.PID, Seconds: age.Seconds(), Request: r})
+				requests = append(requests, runningRequest{Group: group, PID: p.PID, Seconds: age.Seconds(), Stopped: p.Stopped, Request: r})
 			}
 		}
 	}

@@ -79,7 +79,7 @@ func writeStatus(w io.Writer, s *status.Snapshot, now time.Time) error {
 	head := newTable()
 	head.row(fmt.Sprintf("wsgid %s", s.Version), s.State, fmt.Sprintf("pid %d", s.PID), "up "+span(time.Duration(s.Uptime*float64(time.Second))), s.Config)
 	r := &s.Router
-	head.row("router", state(r.State, r.Backoff), fmt.Sprintf("pid %d", r.PID), since(r.Started, now), "user "+r.User, python(r.Python))
+	head.row("router", state(r.State, r.Stopped, r.Backoff), fmt.Sprintf("pid %d", r.PID), since(r.Started, now), "user "+r.User, python(r.Python))
 	if err := head.writeTo(w); err != nil {
 		return err
 	}
@@ -111,17 +111,17 @@ func writeStatus(w io.Writer, s *status.Snapshot, now time.Time) error {
 		if g.Service {
 			threads, queue = "service", "-"
 		}
-		groups.row(g.Name, state(g.State, g.Backoff), g.User, fmt.Sprintf("%d/%d", g.Ready, g.Wanted), threads, queue, g.QueuedTotal, g.QueueTimeouts, g.Rejected,
+		groups.row(g.Name, state(g.State, false, g.Backoff), g.User, fmt.Sprintf("%d/%d", g.Ready, g.Wanted), threads, queue, g.QueuedTotal, g.QueueTimeouts, g.Rejected,
 			g.Requests, g.Errors, sum(g.Restarts), exit(g.LastExit, now))
 		addLoadErrors(broken, g.Name, g.LoadErrors, now)
 		failures = failures || len(g.LoadErrors) > 0
 		for j := range g.Processes {
 			p := &g.Processes[j]
-			processes.row(g.Name, p.PID, p.State, p.User, dash(p.Python), fmt.Sprintf("%d/%d", p.ThreadsBusy, p.Threads),
+			processes.row(g.Name, p.PID, state(p.State, p.Stopped, 0), p.User, dash(p.Python), fmt.Sprintf("%d/%d", p.ThreadsBusy, p.Threads),
 				p.Requests, p.Errors, fmt.Sprintf("%.1fs", p.CPUSeconds), bytesOf(p.RSSBytes), span(now.Sub(p.Started)), exit(p.LastExit, now))
 			for _, q := range p.Running {
 				anything = true
-				running.row(g.Name, p.PID, q.State, span(now.Sub(q.Started)), dash(q.Client), dash(q.ID), q.Method+" "+q.URI)
+				running.row(g.Name, p.PID, requestState(&q, p.Stopped), span(now.Sub(q.Started)), dash(q.Client), dash(q.ID), q.Method+" "+q.URI)
 			}
 		}
 	}
@@ -194,7 +194,7 @@ func writeDispatchHelper(w io.Writer, h *status.DispatchHelper, now time.Time) e
 		return nil
 	}
 	head := newTable()
-	head.row("dispatch", state(h.State, h.Backoff), fmt.Sprintf("pid %d", h.PID), since(h.Started, now), "user "+h.User, python(h.Python))
+	head.row("dispatch", state(h.State, h.Stopped, h.Backoff), fmt.Sprintf("pid %d", h.PID), since(h.Started, now), "user "+h.User, python(h.Python))
 	if err := head.writeTo(w); err != nil {
 		return err
 	}
@@ -221,12 +221,24 @@ func servedBy(e status.LoadError) string {
 	return "500"
 }
 
-// state adds the waiting time to a state of backing off.
-func state(name string, backoff float64) string {
-	if backoff > 0 {
+// state adds the waiting time to a state of backing off, and what a signal has
+// stopped.
+func state(name string, stopped bool, backoff float64) string {
+	switch {
+	case backoff > 0:
 		return fmt.Sprintf("%s %.1fs", name, backoff)
+	case stopped:
+		return name + ", stopped"
 	}
 	return dash(name)
+}
+
+// requestState is where a request is; in a process that is stopped, nowhere else.
+func requestState(r *status.Request, stopped bool) string {
+	if stopped {
+		return "stopped"
+	}
+	return r.State
 }
 
 // exit says in one cell how a process ended.

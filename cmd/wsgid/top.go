@@ -159,6 +159,9 @@ func topRows(before, now *status.Snapshot, between time.Duration, at time.Time) 
 		g := &now.Groups[i]
 		for _, p := range g.Processes {
 			row := topRow{group: g.Name, pid: p.PID, state: p.State, memory: p.RSSBytes, busy: p.ThreadsBusy, threads: p.Threads}
+			if p.Stopped {
+				row.state = "stopped"
+			}
 			if was, ok := last[p.PID]; ok && between > 0 {
 				row.cpu = max(0, p.CPUSeconds-was.cpu) / between.Seconds()
 				row.requests = float64(p.Requests-min(was.requests, p.Requests)) / between.Seconds()

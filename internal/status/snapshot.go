@@ -84,7 +84,8 @@ type Router struct {
 	PID        int       `json:"pid"` // 0 while there is none
 	User       string    `json:"user"`
 	UID        int       `json:"uid"`
-	State      string    `json:"state"` // starting, ready, stopping, gone, backoff
+	State      string    `json:"state"`             // starting, ready, stopping, gone, backoff
+	Stopped    bool      `json:"stopped,omitempty"` // by a signal (SIGSTOP)
 	Started    time.Time `json:"started,omitzero"`
 	Python     string    `json:"python,omitempty"`
 	Answered   bool      `json:"answered"`
@@ -115,7 +116,8 @@ type DispatchHelper struct {
 	PID        int       `json:"pid"` // 0 while there is none
 	User       string    `json:"user"`
 	UID        int       `json:"uid"`
-	State      string    `json:"state"` // starting, ready, stopping, backoff
+	State      string    `json:"state"`             // starting, ready, stopping, backoff
+	Stopped    bool      `json:"stopped,omitempty"` // by a signal (SIGSTOP)
 	Started    time.Time `json:"started,omitzero"`
 	Python     string    `json:"python,omitempty"`
 	CPUSeconds float64   `json:"cpu_seconds"`
@@ -248,11 +250,14 @@ type LoadError struct {
 
 // Process is one worker process.
 type Process struct {
-	PID         int       `json:"pid"`
-	User        string    `json:"user"`
-	UID         int       `json:"uid"`
-	Python      string    `json:"python,omitempty"`
-	State       string    `json:"state"` // starting, ready, draining, stopping
+	PID    int    `json:"pid"`
+	User   string `json:"user"`
+	UID    int    `json:"uid"`
+	Python string `json:"python,omitempty"`
+	State  string `json:"state"` // starting, ready, draining, stopping
+	// Stopped by a signal (SIGSTOP): it gets no requests, what it runs stands still,
+	// and it is killed unless it goes on soon.
+	Stopped     bool      `json:"stopped,omitempty"`
 	Started     time.Time `json:"started"`
 	Threads     int       `json:"threads"`
 	ThreadsBusy int       `json:"threads_busy"`
