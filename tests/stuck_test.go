@@ -149,7 +149,7 @@ func (s *stuckWorld) commands() error {
 		}
 	}
 	now := s.d.Status()
-	table, _, requests, top := run("status"), "", run("requests"), run("top", "--rounds", "1")
+	table, full, requests, top := run("status"), run("status", "--full"), run("requests"), run("top", "--rounds", "1")
 	if out := run("healthcheck"); out != "ok\n" {
 		wrong = append(wrong, fmt.Errorf("healthcheck: %s", out))
 	}
@@ -167,6 +167,7 @@ func (s *stuckWorld) commands() error {
 		want(table, k.group, "ready", busy)
 		want(table, k.group, pid, state, busy)
 
+		want(full, "process ", pid)
 		want(top, k.group, pid, topState, busy)
 		for i, does := range k.does {
 			uri := fmt.Sprintf("/%s/%s?%d", k.group, does, i)
@@ -175,11 +176,15 @@ func (s *stuckWorld) commands() error {
 				wrong = append(wrong, fmt.Errorf("no %s: %+v", uri, g))
 				continue
 			}
-			want(requests, "s ", k.group, pid, requestState, g.Processes[0].Running[at].ID, "GET "+uri)
+			id := g.Processes[0].Running[at].ID
+			want(full, "thread", "application", "request "+id+" of 127.0.0.1")
+			want(full, "GET "+uri)
+			want(requests, "s ", k.group, pid, requestState, id, "GET "+uri)
 
 		}
 		wrong = append(wrong, s.stacks(k.group, pid, k.does, k.lines, k.states, k.held)...)
 	}
+	want(full, "state", "ready, stopped, up")
 	want(table, "sleeping", "2/2", "2/2") // the queue behind the threads
 	return errors.Join(wrong...)
 }

@@ -42,6 +42,18 @@ func (c *Counts) Total() uint64 {
 	return total
 }
 
+// Quantile is the bound of the bucket that part q of them (0 to 1) do not exceed; ok:
+// there is one. Those that are longer than all bounds have none.
+func (c *Counts) Quantile(q float64) (bound time.Duration, ok bool) {
+	sum, total := uint64(0), c.Total()
+	for i, bound := range Bounds {
+		if sum += c.Counts[i]; sum > 0 && float64(sum) >= q*float64(total) {
+			return bound, true
+		}
+	}
+	return 0, false
+}
+
 // Histogram counts; safe for concurrent use.
 type Histogram struct {
 	counts [Buckets]atomic.Uint64

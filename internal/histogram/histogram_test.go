@@ -17,6 +17,17 @@ func TestObserve(t *testing.T) {
 	if c.Total() != 5 || c.Seconds < 3601.002 || c.Seconds > 3601.003 {
 		t.Errorf("%d, %v", c.Total(), c.Seconds)
 	}
+	for q, want := range map[float64]time.Duration{0: time.Millisecond, 0.4: time.Millisecond, 0.5: 5 * time.Millisecond, 0.8: time.Second} {
+		if bound, ok := c.Quantile(q); !ok || bound != want {
+			t.Errorf("%v: %v, %v", q, bound, ok)
+		}
+	}
+	if bound, ok := c.Quantile(0.9); ok {
+		t.Errorf("one is longer than all bounds: %v", bound)
+	}
+	if bound, ok := new(Counts).Quantile(0.5); ok {
+		t.Errorf("of nothing: %v", bound)
+	}
 	c.Add(&c)
 	if c.Total() != 10 {
 		t.Errorf("%d", c.Total())
