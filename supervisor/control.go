@@ -6,15 +6,14 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
-	"strconv"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sys/unix"
 
+	"github.com/wsgid/wsgid/docs"
 	"github.com/wsgid/wsgid/internal/status"
 )
 
@@ -72,11 +71,14 @@ func (s *Supervisor) openControl(g *generation, socket *unixSocket) (*control, e
 	mux.HandleFunc("GET /v1/version", func(w http.ResponseWriter, _ *http.Request) {
 		c.answer(w, http.StatusOK, status.Version{Version: s.options.Version, PID: s.pid})
 	})
+	mux.HandleFunc("GET /v1/schema", func(w http.ResponseWriter, _ *http.Request) {
+		writeAnswer(w, c.log, http.StatusOK, "application/schema+json", docs.ControlSchema)
+	})
 	s.addMonitoring(mux, c.log)
-	mux.HandleFunc("GET "+configPath, func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET /v1/config", func(w http.ResponseWriter, _ *http.Request) {
 		c.answer(w, http.StatusOK, s.generation().config.Effective())
 	})
-	mux.HandleFunc("GET "+stacksPath, func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("GET /v1/stacks", func(w http.ResponseWriter, r *http.Request) {
 		answer, err := s.Stacks(r.Context(), r.URL.Query().Get("of"))
 		if err != nil {
 			c.answer(w, http.StatusNotFound, status.Error{Error: err.Error()})
@@ -182,35 +184,3 @@ func (c *control) authorize(next http.Handler) http.Handler {
 }
 
 func (c *control) answer(w http.ResponseWriter, code int, body any) { writeJSON(w, c.log, code, body) }
-
-// groupCommand does what POST /v1/groups/ACTION?group=NAME… asks for.
-func (s *Supervisor) groupCommand(action string, query url.Values) (any, error) {
-	names := query["group"]
-	switch action {
-	case "restart":
-		return s.Restart(names), nil
-	case "start":
-		return struct{}{}, s.StartGroups(names)
-	case "scale":
-		n, err := strconv.Atoi(query.Get("processes"))
-		if err != nil || len(names) != 1 {
-			return nil, errors.New("name one process group and the number of its processes")
-		}
-		return struct{}{}, s.Scale(names[0], n)
-	case "stop", "drain":
-		if len(names) == 0 {
-			return nil, errors.New("name the process groups")
-		}
-		return struct{}{}, s.StopGroups(names, action == "drain")
-	case "maintenance":
-		if len(names) != 1 {
-			return nil, errors.New("name one process group")
-		}
-		retryAfter, err := time.ParseDuration(query.Get("retry_after"))
-		if err != nil {
-			return nil, fmt.Errorf("retry_after: %w", err)
-		}
-		return struct{}{}, s.Maintenance(names[0], query.Get("on") == "1", retryAfter)
-	}
-	return nil, fmt.Errorf("there is no command %q for process groups", action)
-}

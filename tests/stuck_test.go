@@ -23,6 +23,10 @@ taken.acquire()
 def sleeps():
     time.sleep(1000000)
 
+def naps():
+    while True:
+        time.sleep(0.01)
+
 def spins():
     while True:
         pass

@@ -317,6 +317,9 @@ type Version struct {
 	PID     int    `json:"pid"`
 }
 
+// Done is the answer to a command that has nothing to tell.
+type Done struct{}
+
 // Error is the answer to a refused control request.
 type Error struct {
 	Error string `json:"error"`
