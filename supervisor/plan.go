@@ -20,6 +20,7 @@ type plan struct {
 	groups    []groupPlan
 	listeners []listenerPlan
 	control   ownership
+	admins    admins
 	wire      *wire.RouterConfig // addresses are completed when the sockets are open
 	grace     time.Duration      // longest shutdown_timeout
 }
@@ -69,6 +70,9 @@ func makePlan(cfg *config.Config, version string, u users) (*plan, error) {
 		}
 	}
 	if p.control, err = p.owner(cfg.Control.Owner, cfg.Control.Group); err != nil {
+		return nil, fmt.Errorf("control: %w", err)
+	}
+	if p.admins, err = lookupAdmins(&cfg.Control); err != nil {
 		return nil, fmt.Errorf("control: %w", err)
 	}
 	p.wire = p.routerConfig(cfg, version)
