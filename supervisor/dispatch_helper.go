@@ -292,6 +292,19 @@ func (d *dispatchHelper) ended(s *helperSession, intent exitreason.Reason, log h
 	return s.failure
 }
 
+// inherit goes on counting the restarts of the helper that this one succeeds.
+func (d *dispatchHelper) inherit(from *dispatchHelper) {
+	from.mu.Lock()
+	restarts, lastExit := maps.Clone(from.restarts), from.lastExit
+	from.mu.Unlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	addCounts(d.restarts, restarts)
+	if d.lastExit == nil {
+		d.lastExit = lastExit
+	}
+}
+
 // snapshot is the helper for status; answer is what the router says.
 func (d *dispatchHelper) snapshot(answer *wire.RouterStatus) *status.DispatchHelper {
 	var running *child

@@ -343,6 +343,10 @@ func (t *transition) takeDown() {
 // hand over and drain.
 func (t *transition) switchOver() {
 	s, old, next := t.s, t.old, t.next
+	next.router.inherit(old.router)
+	if next.helper != nil && old.helper != nil {
+		next.helper.inherit(old.helper)
+	}
 	s.mu.Lock()
 	s.current = next
 	s.draining = append(s.draining, old)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/wsgid/wsgid/internal/exitreason"
+	"github.com/wsgid/wsgid/internal/histogram"
 	"github.com/wsgid/wsgid/internal/scoreboard"
 	"github.com/wsgid/wsgid/internal/status"
 	"github.com/wsgid/wsgid/internal/wire"
@@ -180,7 +181,7 @@ func (g *group) snapshot(queue wire.GroupStatus) status.Group {
 		out.Errors += shown.Errors
 		out.Refused += shown.Refused
 		out.LogDropped += shown.LogDropped
-		out.CPUSeconds += shown.CPUSeconds
+		out.CPUSeconds = histogram.AddSeconds(out.CPUSeconds, shown.CPUSeconds)
 		out.RSSBytes += shown.RSSBytes
 		out.Latency.Add(&shown.Latency)
 		if shown.State == stateReady.String() {

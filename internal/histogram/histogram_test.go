@@ -33,3 +33,22 @@ func TestObserve(t *testing.T) {
 		t.Errorf("%d", c.Total())
 	}
 }
+
+// TestAddSeconds: the order of additions makes no difference.
+func TestAddSeconds(t *testing.T) {
+	terms := []float64{0.1, 0.2, 0.3, 11.297303, 0.000001, 123456.789012, 0.7}
+	sum := func(order func(i int) int) (total float64) {
+		for i := range terms {
+			total = AddSeconds(total, terms[order(i)])
+		}
+		return total
+	}
+	forth := sum(func(i int) int { return i })
+	back := sum(func(i int) int { return len(terms) - 1 - i })
+	if forth != back || forth != 123469.386316 {
+		t.Errorf("%v, %v", forth, back)
+	}
+	if a, b := 0.1+0.2, 0.3; AddSeconds(a, 0) != AddSeconds(b, 0) {
+		t.Errorf("%v, %v", a, b)
+	}
+}

@@ -224,7 +224,7 @@ func (g *Group) Inherit(from *Group) {
 	g.Errors += from.Errors
 	g.Refused += from.Refused
 	g.LogDropped += from.LogDropped
-	g.CPUSeconds += from.CPUSeconds
+	g.CPUSeconds = histogram.AddSeconds(g.CPUSeconds, from.CPUSeconds)
 	g.Latency.Add(&from.Latency)
 	for reason, n := range from.Restarts {
 		if g.Restarts == nil {
