@@ -239,8 +239,10 @@ func (p *fullPage) processes(processes []status.Process) {
 		p.title(fmt.Sprintf("process %d", q.PID))
 		p.entry("state", "%s, %s", state(q.State, q.Stopped, 0), p.since(q.Started))
 		p.entry("runs as", "%s (%d), %s", q.User, q.UID, python(q.Python))
-		p.entry("threads", "%d of %d busy", q.ThreadsBusy, q.Threads)
-		p.entry("requests", "%d, %d errors, %d refused", q.Requests, q.Errors, q.Refused)
+		if q.Threads > 0 { // else it is one of a service
+			p.entry("threads", "%d of %d busy", q.ThreadsBusy, q.Threads)
+			p.entry("requests", "%d, %d errors, %d refused", q.Requests, q.Errors, q.Refused)
+		}
 		p.entry("used", "%s, log records dropped %d", used(q.CPUSeconds, q.RSSBytes), q.LogDropped)
 		if q.LastExit != nil {
 			p.entry("replaced", "pid %d, %s", q.LastExit.PID, exit(q.LastExit, p.now))
