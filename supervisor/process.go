@@ -338,8 +338,8 @@ func (p *process) finish(events <-chan struct{}) {
 	<-events
 	<-p.slowEnded
 	p.pump.drain()
-	p.stackTurn.Lock() // who asks has seen the exit
-	p.stacksMemory.Close()
+	p.stackTurn.Lock()     // who asks has seen the exit
+	p.stacksMemory.Close() // nil where there is none
 	p.stackTurn.Unlock()
 	wasReady := p.state.was(stateReady)
 	board := p.board.Read()

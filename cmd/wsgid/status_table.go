@@ -13,8 +13,8 @@ import (
 // writeStatus shows a snapshot for people: supervisor and router, a table of
 // groups, a table of processes, and the requests that run.
 func writeStatus(w io.Writer, s *status.Snapshot, now time.Time, width int) error {
-	p := &page{width: width}
-	p.head(s, now)
+	out := &page{width: width}
+	out.head(s, now)
 	groups := &table{steps: []step{
 		{title: "LAST EXIT", move: true, below: "last exit: "}, {title: "USER"}, {title: "GROUP", least: 24}, {title: "WAITED"},
 		{title: "TIMEOUTS"}, {title: "REJECTED"}, {title: "GROUP", least: 12}, {title: "REQUESTS"}, {title: "RESTARTS"}, {title: "ERRORS"},
@@ -52,11 +52,11 @@ func writeStatus(w io.Writer, s *status.Snapshot, now time.Time, width int) erro
 	}
 	for _, t := range []*table{groups, processes, running, broken} {
 		if len(t.rows) > 1 {
-			p.WriteString("\n")
-			p.table(t)
+			out.WriteString("\n")
+			out.table(t)
 		}
 	}
-	return p.print(w)
+	return out.print(w)
 }
 
 // head shows what there is one of: supervisor, router, dispatch helper, monitor.
