@@ -18,10 +18,14 @@ import (
 
 // admins are the accounts that may do everything on the control socket, besides root
 // and the user that wsgid runs as.
-type admins struct{ uids, gids []int }
+type admins struct {
+	uids, gids []int
+	// shutOut are users of whom the system says that the socket does not let them in.
+	shutOut []string
+}
 
-// lookupAdmins finds those of the control block.
-func lookupAdmins(c *config.Control) (admins, error) {
+// lookupAdmins finds those of the control block, whose socket belongs to owner.
+func lookupAdmins(c *config.Control, owner ownership) (admins, error) {
 	var a admins
 	for _, name := range c.AdminUsers {
 		id, err := lookupUser(name)
@@ -29,6 +33,9 @@ func lookupAdmins(c *config.Control) (admins, error) {
 			return a, fmt.Errorf("admin_users: %w", err)
 		}
 		a.uids = append(a.uids, id.UID)
+		if id.UID != 0 && id.UID != owner.uid && len(id.Groups) > 0 && id.GID != owner.gid && !slices.Contains(id.Groups, owner.gid) {
+			a.shutOut = append(a.shutOut, name)
+		}
 	}
 	for _, name := range c.AdminGroups {
 		gid, err := lookupGroup(name)

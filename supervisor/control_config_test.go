@@ -100,12 +100,21 @@ func TestPeer(t *testing.T) {
 
 // TestLookupAdmins: names that there are not are said with their option.
 func TestLookupAdmins(t *testing.T) {
-	a, err := lookupAdmins(&config.Control{AdminUsers: []string{"root", "#5001"}, AdminGroups: []string{"#6001"}})
-	if err != nil || !slices.Equal(a.uids, []int{0, 5001}) || !slices.Equal(a.gids, []int{6001}) {
+	a, err := lookupAdmins(&config.Control{AdminUsers: []string{"root", "#5001", "nobody"}, AdminGroups: []string{"#6001"}}, ownership{0, 0})
+	if err != nil || len(a.uids) != 3 || a.uids[1] != 5001 || !slices.Equal(a.shutOut, []string{"nobody"}) || !slices.Equal(a.gids, []int{6001}) {
 		t.Errorf("%+v, %v", a, err)
 	}
+	nobody, err := lookupUser("nobody")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, owner := range []ownership{{nobody.UID, 0}, {0, nobody.GID}} {
+		if a, err := lookupAdmins(&config.Control{AdminUsers: []string{"nobody"}}, owner); err != nil || a.shutOut != nil {
+			t.Errorf("%+v: %+v, %v", owner, a, err)
+		}
+	}
 	for option, c := range map[string]*config.Control{"admin_users: ": {AdminUsers: []string{"nobody-knows"}}, "admin_groups: ": {AdminGroups: []string{"nobody-knows"}}} {
-		if _, err := lookupAdmins(c); err == nil || !strings.HasPrefix(err.Error(), option) || !strings.Contains(err.Error(), "nobody-knows") {
+		if _, err := lookupAdmins(c, ownership{}); err == nil || !strings.HasPrefix(err.Error(), option) || !strings.Contains(err.Error(), "nobody-knows") {
 			t.Errorf("%v", err)
 		}
 	}

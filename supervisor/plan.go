@@ -72,7 +72,14 @@ func makePlan(cfg *config.Config, version string, u users) (*plan, error) {
 	if p.control, err = p.owner(cfg.Control.Owner, cfg.Control.Group); err != nil {
 		return nil, fmt.Errorf("control: %w", err)
 	}
-	if p.admins, err = lookupAdmins(&cfg.Control); err != nil {
+	socket := p.control
+	if socket.uid < 0 {
+		socket.uid = u.uid
+	}
+	if socket.gid < 0 {
+		socket.gid = u.gid
+	}
+	if p.admins, err = lookupAdmins(&cfg.Control, socket); err != nil {
 		return nil, fmt.Errorf("control: %w", err)
 	}
 	p.wire = p.routerConfig(cfg, version)
