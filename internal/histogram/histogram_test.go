@@ -37,11 +37,12 @@ func TestObserve(t *testing.T) {
 // TestAddSeconds: the order of additions makes no difference.
 func TestAddSeconds(t *testing.T) {
 	terms := []float64{0.1, 0.2, 0.3, 11.297303, 0.000001, 123456.789012, 0.7}
-	sum := func(order func(i int) int) (total float64) {
+	sum := func(order func(i int) int) float64 {
+		var total Counts
 		for i := range terms {
-			total = AddSeconds(total, terms[order(i)])
+			total.Add(&Counts{Seconds: terms[order(i)]})
 		}
-		return total
+		return total.Seconds
 	}
 	forth := sum(func(i int) int { return i })
 	back := sum(func(i int) int { return len(terms) - 1 - i })
