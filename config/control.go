@@ -5,11 +5,13 @@ import "github.com/hashicorp/hcl/v2/hclsyntax"
 // controlOptions are those of control { … }.
 func (d *decoder) controlOptions(c *Control) options {
 	return options{
-		"path":     d.str(&c.Path),
-		"owner":    d.str(&c.Owner),
-		"group":    d.str(&c.Group),
-		"mode":     d.mode(&c.Mode),
-		"pid_file": d.str(&c.PIDFile),
+		"path":         d.str(&c.Path),
+		"owner":        d.str(&c.Owner),
+		"group":        d.str(&c.Group),
+		"mode":         d.mode(&c.Mode),
+		"admin_users":  d.list(&c.AdminUsers),
+		"admin_groups": d.list(&c.AdminGroups),
+		"pid_file":     d.str(&c.PIDFile),
 	}
 }
 

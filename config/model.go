@@ -334,6 +334,9 @@ type Control struct {
 	// Owner, Group, Mode of the socket file: default the user wsgid runs as, 0600.
 	Owner, Group string
 	Mode         os.FileMode
+	// AdminUsers and AdminGroups may do everything, besides root and the user that
+	// wsgid runs as; who may only connect may look.
+	AdminUsers, AdminGroups []string
 	// PIDFile is empty for none.
 	PIDFile string
 	Range   hcl.Range `json:"-"`

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 )
@@ -18,10 +19,39 @@ func (v *validator) control(c *Control) {
 	if c.Mode&0o002 != 0 {
 		v.add(v.place(c.Range, "mode"), "Socket is world-writable", "With mode %04o every user of this machine could stop wsgid: use \"0600\", or \"0660\" and a group.", c.Mode)
 	}
+	v.admins(c)
 	for i := range v.config.Listeners {
 		if l := &v.config.Listeners[i]; l.Kind == ListenUnix && l.Path == c.Path {
 			v.add(v.place(l.Range, "path"), "Duplicate listener", "%s is the path of the control socket.", l.Path)
 		}
+	}
+}
+
+// admins validates who may do everything, and whether the socket lets them in.
+func (v *validator) admins(c *Control) {
+	good := true
+	for _, name := range c.AdminUsers {
+		good = v.account(c.Range, "admin_users", name) && good
+	}
+	for _, name := range c.AdminGroups {
+		good = v.account(c.Range, "admin_groups", name) && good
+	}
+	if !good {
+		return
+	}
+	if c.Mode&0o020 != 0 {
+		for _, name := range c.AdminGroups {
+			if name != c.Group {
+				v.warn(v.place(c.Range, "admin_groups"), "No way to the socket",
+					"Only members of the socket's group can connect: set group = %q, or see to it that all of %q are in that group, too.", name, name)
+			}
+		}
+		return
+	}
+	shutOut := slices.Concat(slices.DeleteFunc(slices.Clone(c.AdminUsers), func(name string) bool { return name == c.Owner }), c.AdminGroups)
+	if len(shutOut) > 0 {
+		v.warn(v.place(c.Range, "mode"), "No way to the socket",
+			"With mode %04o only the owner of the socket and root can connect, not %s: set mode = \"0660\" and group.", c.Mode, strings.Join(shutOut, ", "))
 	}
 }
 

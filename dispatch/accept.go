@@ -23,16 +23,17 @@ func (l *listener) next(r *Router) (net.Conn, error) {
 		}
 		c, err := l.acceptOne(r)
 		if err != nil {
-			r.fronts.leave()
+			r.fronts.free()
 			return nil, net.ErrClosed
 		}
 		if err := l.allows(c); err != nil {
 			r.log.Warn(entries[errcode.PeerForbidden].Title, "code", errcode.PeerForbidden.String(),
 				"listener", l.Address, "peer", peerName(c), "error", err)
 			c.Close()
-			r.fronts.leave()
+			r.fronts.free()
 			continue
 		}
+		r.fronts.accepted()
 		return c, nil
 	}
 }

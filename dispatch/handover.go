@@ -159,6 +159,7 @@ func (r *Router) takeFront(key string, c net.Conn) {
 		if !r.fronts.admit(r.ctx) {
 			break
 		}
+		r.fronts.accepted()
 		if l.Kind == wire.ListenHTTP {
 			r.https[slices.IndexFunc(r.https, func(h *httpListener) bool { return h.l == l })].adopt(c)
 		} else {

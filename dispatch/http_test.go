@@ -179,3 +179,28 @@ func TestStaticFiles(t *testing.T) {
 		t.Errorf("POST: %d", resp.StatusCode)
 	}
 }
+
+// TestHTTPConnections: a connection counts from its beginning to its end, also while no
+// request is on it.
+func TestHTTPConnections(t *testing.T) {
+	r, address := httpRouter(t, nil, func(q *fakeRequest) { q.reply("ok") })
+	connections := func(n int) {
+		t.Helper()
+		r.await("connections", func(s *wire.RouterStatus) bool { return s.Connections == n })
+	}
+	connections(0)
+	quiet, used := dialHTTP(t, address), dialHTTP(t, address)
+	connections(2)
+	if _, err := io.WriteString(used, "GET / HTTP/1.1\r\nHost: h\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(used), nil)
+	if err != nil || resp.StatusCode != 200 {
+		t.Fatalf("%+v %v", resp, err)
+	}
+	connections(2)
+	quiet.Close()
+	connections(1)
+	used.Close()
+	connections(0)
+}

@@ -111,6 +111,7 @@ func (r *Router) serveFront(f *fastcgiFront) {
 type frontSet struct {
 	slots chan struct{} // one element a connection, capacity max_connections
 	freed chan struct{} // of capacity 1: holds an element when one has ended since somebody looked
+	held  atomic.Int64  // connections; of HTTP an idle one has no exchange
 
 	mu  sync.Mutex
 	all map[*exchange]struct{}
@@ -133,7 +134,17 @@ func (s *frontSet) admit(ctx interface{ Done() <-chan struct{} }) bool {
 	}
 }
 
+// accepted is that there is a connection in the place that was admitted.
+func (s *frontSet) accepted() { s.held.Add(1) }
+
+// leave is the end of a connection.
 func (s *frontSet) leave() {
+	s.held.Add(-1)
+	s.free()
+}
+
+// free gives a place back in which there has been no connection.
+func (s *frontSet) free() {
 	<-s.slots
 	select {
 	case s.freed <- struct{}{}:
@@ -165,6 +176,10 @@ func (s *frontSet) each(fn func(*exchange)) {
 	}
 }
 
+// connections counts them, idle ones among them.
+func (s *frontSet) connections() int { return int(s.held.Load()) }
+
+// count counts exchanges.
 func (s *frontSet) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -474,7 +474,7 @@ func (r *Router) inFlight() int { return int(r.keeper.active.Load() - r.left.Loa
 func (r *Router) status() *wire.RouterStatus {
 	s := &wire.RouterStatus{
 		PID: os.Getpid(), UID: os.Getuid(),
-		Connections: r.fronts.count(), Requests: r.requests.Load(), Errors: r.errors.Load(), InFlight: r.inFlight(),
+		Connections: r.fronts.connections(), Requests: r.requests.Load(), Errors: r.errors.Load(), InFlight: r.inFlight(),
 		HandingOver: r.handing.Load(),
 	}
 	r.hostMu.Lock()

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -55,6 +56,7 @@ static struct {
 	pid_t pid;
 	atomic_int target;  /* the thread that is meant */
 	sem_t done;
+	struct stat told; /* the file at dump_fd, of a service */
 } state = {.turn = PTHREAD_MUTEX_INITIALIZER, .lock = PTHREAD_MUTEX_INITIALIZER,
            .changed = PTHREAD_COND_INITIALIZER, .dump_fd = -1};
 
@@ -63,20 +65,60 @@ static pid_t own_tid(void)
 	return (pid_t)syscall(SYS_gettid);
 }
 
+static void write_all(int fd, const char *data, size_t size)
+{
+	while (size) {
+		ssize_t sent = write(fd, data, size);
+		if (sent < 0 && errno == EINTR)
+			continue;
+		if (sent <= 0)
+			return;
+		data += sent;
+		size -= (size_t)sent;
+	}
+}
+
+static const char end[] = "\1end\n";
+
 /* Writes this thread's stack. Before Python 3.12 faulthandler knows the first
  * thread state of a thread alone: it is shown the one of the interpreter that the
  * thread has entered last. */
+static void dump(int number)
+{
+	void *before = state.has_key ? pthread_getspecific(state.key) : NULL;
+	void *current = state.has_key ? wsgid_interpreter_last_state() : NULL;
+	if (before && current)
+		pthread_setspecific(state.key, current);
+	state.dump(number);
+	if (before && current)
+		pthread_setspecific(state.key, before);
+}
+
+/* In a service the supervisor sends the signal, to one thread after another. An
+ * application may have closed our descriptor and opened another file in its place. */
+static void on_service_signal(int number)
+{
+	static const char head[] = "\1tid";
+	char digits[16], *first = digits + sizeof digits;
+	struct stat now;
+	int saved = errno;
+	if (getpid() == state.pid && fstat(state.dump_fd, &now) == 0 && now.st_ino == state.told.st_ino && now.st_dev == state.told.st_dev) {
+		*--first = '\n';
+		for (pid_t tid = own_tid(); tid; tid /= 10)
+			*--first = (char)('0' + tid % 10);
+		write_all(state.dump_fd, head, sizeof head); /* with the NUL */
+		write_all(state.dump_fd, first, (size_t)(digits + sizeof digits - first));
+		dump(number);
+		write_all(state.dump_fd, end, sizeof end - 1);
+	}
+	errno = saved;
+}
+
 static void on_signal(int number)
 {
 	int saved = errno;
 	if (getpid() == state.pid && atomic_load(&state.target) == own_tid()) {
-		void *before = state.has_key ? pthread_getspecific(state.key) : NULL;
-		void *current = state.has_key ? wsgid_interpreter_last_state() : NULL;
-		if (before && current)
-			pthread_setspecific(state.key, current);
-		state.dump(number);
-		if (before && current)
-			pthread_setspecific(state.key, before);
+		dump(number);
 		atomic_store(&state.target, 0);
 		sem_post(&state.done);
 	}
@@ -111,21 +153,23 @@ static bool prepare_signal(void)
 	Py_DECREF(result);
 	find_key();
 	memset(&action, 0, sizeof action);
-	action.sa_handler = on_signal;
+	action.sa_handler = state.server->threads ? on_signal : on_service_signal;
 	action.sa_flags = SA_RESTART;
 	sigemptyset(&action.sa_mask);
-	if (sigaction(WSGID_STACKS_SIGNAL, &action, &theirs) != 0 || theirs.sa_flags & SA_SIGINFO)
+	if (sigaction(WSGID_STACKS_SIGNAL, NULL, &theirs) != 0 || theirs.sa_flags & SA_SIGINFO)
 		return false;
-	state.dump = theirs.sa_handler;
-	return true;
+	state.dump = theirs.sa_handler; /* before ours is there: it may be called at once */
+	return sigaction(WSGID_STACKS_SIGNAL, &action, NULL) == 0;
 }
 
-int wsgid_stacks_open(const struct wsgid_server *server)
+int wsgid_stacks_open(const struct wsgid_server *server, int fd)
 {
 	state.server = server;
 	state.pid = getpid();
 	state.threads = calloc((size_t)server->threads + 1, sizeof *state.threads);
-	state.dump_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	state.dump_fd = fd >= 0 ? fd : open("/dev/null", O_WRONLY | O_CLOEXEC);
+	if (fd >= 0 && fstat(fd, &state.told) != 0)
+		return -1;
 	if (!state.threads || sem_init(&state.done, 0, 0) != 0)
 		return -1;
 	struct wsgid_interpreter *main = state.dump_fd < 0 ? NULL : wsgid_interpreter_enter("", 0);
@@ -188,19 +232,6 @@ static void *ask(void *unused)
 		pthread_cond_broadcast(&state.changed);
 	}
 	return NULL;
-}
-
-static void write_all(int fd, const char *data, size_t size)
-{
-	while (size) {
-		ssize_t sent = write(fd, data, size);
-		if (sent < 0 && errno == EINTR)
-			continue;
-		if (sent <= 0)
-			return;
-		data += sent;
-		size -= (size_t)sent;
-	}
 }
 
 static struct timespec in_ms(clockid_t clock, long ms)
@@ -289,7 +320,6 @@ static void write_numbers(int fd)
 
 static void *collect(void *argument)
 {
-	static const char end[] = "\1end\n";
 	int fd = (int)(intptr_t)argument;
 	pthread_mutex_lock(&state.turn);
 	write_numbers(fd);

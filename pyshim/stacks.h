@@ -16,8 +16,10 @@
 #define WSGID_STACKS_SIGNAL (SIGRTMAX - 1)
 
 /* After Python has started, on the main thread, without the GIL. Without
- * faulthandler there are no stacks while a GIL is held. 0, or -1 without memory. */
-int wsgid_stacks_open(const struct wsgid_server *server);
+ * faulthandler there are no stacks while a GIL is held. fd, unless -1, is the memory
+ * into which the threads of a service write: it has no thread that could be asked, so
+ * that a fork in it is one of a process with a single thread. 0, or -1 without memory. */
+int wsgid_stacks_open(const struct wsgid_server *server, int fd);
 
 /* The calling thread serves requests under this number. */
 void wsgid_stacks_thread(int number);

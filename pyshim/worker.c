@@ -448,7 +448,7 @@ int wsgid_worker_main(const struct wsgid_boot *boot)
 		return failed(w, text);
 	if (wsgid_fork_prepare(&w->server, w->loop, w->listen_fd) < 0)
 		return failed(w, "cannot install signal handlers");
-	if (wsgid_stacks_open(&w->server) < 0)
+	if (wsgid_stacks_open(&w->server, (int)wsgid_boot_number(boot, "fd.stacks", -1)) < 0)
 		return failed(w, "no memory to start");
 	wsgid_scoreboard_python(&w->server, wsgid_python_version());
 	wsgid_status_event(&w->server, "event", "started", "python", wsgid_python_version(), "prefix",

@@ -6,40 +6,27 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
-	"strconv"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
-	"golang.org/x/sys/unix"
-
+	"github.com/wsgid/wsgid/docs"
 	"github.com/wsgid/wsgid/internal/status"
 )
 
-// control serves the control socket: HTTP and JSON. Root and the user that
-// wsgid runs as may do everything; whom the file's mode lets in besides may
-// look.
+// control serves the control socket: HTTP and JSON. Root, the user that wsgid runs as
+// and the admins of the configuration may do everything; whom the file's mode lets in
+// besides may look.
 type control struct {
 	socket *unixSocket
 	server *http.Server
 	log    hclog.Logger
 	uid    int
+	admins func() admins // of the configuration that runs
 	once   sync.Once
 	done   chan struct{}
 }
-
-// configPath answers with the configuration, which holds the environment of
-// applications and thus their passwords: not for those who may only look.
-const configPath = "/v1/config"
-
-// stacksPath answers with the stacks of threads, which show the source of
-// applications: not for them either.
-const stacksPath = "/v1/stacks"
-
-// peerKey is where the uid of the peer lies in a request's context.
-type peerKey struct{}
 
 // openControl opens the socket, unless it was inherited, and starts to serve.
 func (s *Supervisor) openControl(g *generation, socket *unixSocket) (*control, error) {
@@ -64,19 +51,25 @@ func (s *Supervisor) openControl(g *generation, socket *unixSocket) (*control, e
 		socket.close()
 		return nil, fmt.Errorf("control socket %s: %w", path, err)
 	}
-	c := &control{socket: socket, log: s.log.Named("control"), uid: os.Geteuid(), done: make(chan struct{})}
+	c := &control{socket: socket, log: s.log.Named("control"), uid: os.Geteuid(), admins: func() admins { return s.generation().plan.admins }, done: make(chan struct{})}
 	mux := http.NewServeMux()
+	admin := func(pattern string, handler http.HandlerFunc) { mux.Handle(pattern, c.admin(handler)) }
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
 		c.answer(w, http.StatusOK, s.Snapshot(r.Context()))
 	})
 	mux.HandleFunc("GET /v1/version", func(w http.ResponseWriter, _ *http.Request) {
 		c.answer(w, http.StatusOK, status.Version{Version: s.options.Version, PID: s.pid})
 	})
+	mux.HandleFunc("GET /v1/schema", func(w http.ResponseWriter, _ *http.Request) {
+		writeAnswer(w, c.log, http.StatusOK, "application/schema+json", docs.ControlSchema)
+	})
 	s.addMonitoring(mux, c.log)
-	mux.HandleFunc("GET "+configPath, func(w http.ResponseWriter, _ *http.Request) {
+	// It holds the environment of applications and thus their passwords.
+	admin("GET /v1/config", func(w http.ResponseWriter, _ *http.Request) {
 		c.answer(w, http.StatusOK, s.generation().config.Effective())
 	})
-	mux.HandleFunc("GET "+stacksPath, func(w http.ResponseWriter, r *http.Request) {
+	// They show the source of applications.
+	admin("GET /v1/stacks", func(w http.ResponseWriter, r *http.Request) {
 		answer, err := s.Stacks(r.Context(), r.URL.Query().Get("of"))
 		if err != nil {
 			c.answer(w, http.StatusNotFound, status.Error{Error: err.Error()})
@@ -84,7 +77,7 @@ func (s *Supervisor) openControl(g *generation, socket *unixSocket) (*control, e
 		}
 		c.answer(w, http.StatusOK, answer)
 	})
-	mux.HandleFunc("POST /v1/interrupt", func(w http.ResponseWriter, r *http.Request) {
+	admin("POST /v1/interrupt", func(w http.ResponseWriter, r *http.Request) {
 		answer, err := s.Interrupt(r.Context(), r.URL.Query().Get("request"))
 		if err != nil {
 			c.answer(w, http.StatusConflict, status.Error{Error: err.Error()})
@@ -92,12 +85,12 @@ func (s *Supervisor) openControl(g *generation, socket *unixSocket) (*control, e
 		}
 		c.answer(w, http.StatusOK, answer)
 	})
-	mux.HandleFunc("POST /v1/reload", func(w http.ResponseWriter, r *http.Request) {
+	admin("POST /v1/reload", func(w http.ResponseWriter, r *http.Request) {
 		// Applications take their time to start. An error means that the peer has gone.
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
 		c.answer(w, http.StatusOK, s.Reload(r.URL.Query()["group"]))
 	})
-	mux.HandleFunc("POST /v1/groups/{action}", func(w http.ResponseWriter, r *http.Request) {
+	admin("POST /v1/groups/{action}", func(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // as above
 		answer, err := s.groupCommand(r.PathValue("action"), r.URL.Query())
 		if err != nil {
@@ -106,16 +99,16 @@ func (s *Supervisor) openControl(g *generation, socket *unixSocket) (*control, e
 		}
 		c.answer(w, http.StatusOK, answer)
 	})
-	mux.HandleFunc("POST /v1/upgrade", func(w http.ResponseWriter, r *http.Request) {
+	admin("POST /v1/upgrade", func(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // as above
 		c.answer(w, http.StatusOK, s.Upgrade(context.WithoutCancel(r.Context())))
 	})
-	mux.HandleFunc("POST /v1/stop", func(w http.ResponseWriter, _ *http.Request) {
+	admin("POST /v1/stop", func(w http.ResponseWriter, _ *http.Request) {
 		c.answer(w, http.StatusAccepted, status.Version{Version: s.options.Version, PID: s.pid})
 		s.requestStop()
 	})
 	c.server = &http.Server{
-		Handler:           c.authorize(mux),
+		Handler:           c.identified(mux),
 		ConnContext:       peerContext,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       10 * time.Second,
@@ -145,72 +138,4 @@ func (c *control) end() {
 	c.socket.close()
 }
 
-// peerContext asks the kernel who connected.
-func peerContext(ctx context.Context, conn net.Conn) context.Context {
-	unixConn, ok := conn.(*net.UnixConn)
-	if !ok {
-		return ctx
-	}
-	raw, err := unixConn.SyscallConn()
-	if err != nil {
-		return ctx
-	}
-	var credentials *unix.Ucred
-	var credentialsErr error
-	err = raw.Control(func(fd uintptr) {
-		credentials, credentialsErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-	})
-	if err != nil || credentialsErr != nil {
-		return ctx
-	}
-	return context.WithValue(ctx, peerKey{}, int(credentials.Uid))
-}
-
-// authorize lets strangers read and nothing else.
-func (c *control) authorize(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		uid, known := r.Context().Value(peerKey{}).(int)
-		full := known && (uid == 0 || uid == c.uid)
-		looks := (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.URL.Path != configPath && r.URL.Path != stacksPath
-		if !known || !full && !looks {
-			c.log.Warn("control request refused", "uid", uid, "method", r.Method, "path", r.URL.Path)
-			c.answer(w, http.StatusForbidden, status.Error{Error: fmt.Sprintf("uid %d may only look at the status", uid)})
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
 func (c *control) answer(w http.ResponseWriter, code int, body any) { writeJSON(w, c.log, code, body) }
-
-// groupCommand does what POST /v1/groups/ACTION?group=NAME… asks for.
-func (s *Supervisor) groupCommand(action string, query url.Values) (any, error) {
-	names := query["group"]
-	switch action {
-	case "restart":
-		return s.Restart(names), nil
-	case "start":
-		return struct{}{}, s.StartGroups(names)
-	case "scale":
-		n, err := strconv.Atoi(query.Get("processes"))
-		if err != nil || len(names) != 1 {
-			return nil, errors.New("name one process group and the number of its processes")
-		}
-		return struct{}{}, s.Scale(names[0], n)
-	case "stop", "drain":
-		if len(names) == 0 {
-			return nil, errors.New("name the process groups")
-		}
-		return struct{}{}, s.StopGroups(names, action == "drain")
-	case "maintenance":
-		if len(names) != 1 {
-			return nil, errors.New("name one process group")
-		}
-		retryAfter, err := time.ParseDuration(query.Get("retry_after"))
-		if err != nil {
-			return nil, fmt.Errorf("retry_after: %w", err)
-		}
-		return struct{}{}, s.Maintenance(names[0], query.Get("on") == "1", retryAfter)
-	}
-	return nil, fmt.Errorf("there is no command %q for process groups", action)
-}

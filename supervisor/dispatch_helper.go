@@ -292,22 +292,37 @@ func (d *dispatchHelper) ended(s *helperSession, intent exitreason.Reason, log h
 	return s.failure
 }
 
+// inherit goes on counting the restarts of the helper that this one succeeds.
+func (d *dispatchHelper) inherit(from *dispatchHelper) {
+	from.mu.Lock()
+	restarts, lastExit := maps.Clone(from.restarts), from.lastExit
+	from.mu.Unlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	addCounts(d.restarts, restarts)
+	if d.lastExit == nil {
+		d.lastExit = lastExit
+	}
+}
+
 // snapshot is the helper for status; answer is what the router says.
 func (d *dispatchHelper) snapshot(answer *wire.RouterStatus) *status.DispatchHelper {
+	var running *child
 	d.mu.Lock()
 	out := &status.DispatchHelper{
 		User: d.identity.User, UID: d.identity.UID, State: "backoff",
 		Restarts: maps.Clone(d.restarts), LastExit: d.lastExit,
 	}
 	if s := d.session; s != nil {
+		running = s.child
 		out.PID, out.Started, out.State, out.Python = s.child.pid, s.child.started, s.state, s.python
 	} else {
 		out.Backoff = d.backoff.delay(time.Now()).Seconds()
 	}
 	d.mu.Unlock()
-	if out.PID != 0 {
+	if running != nil {
 		used := usageOf(out.PID)
-		out.CPUSeconds, out.RSSBytes = used.cpuSeconds, used.rssBytes
+		out.CPUSeconds, out.RSSBytes, out.Stopped = used.cpuSeconds, used.rssBytes, running.isStopped()
 	}
 	if answer != nil {
 		for _, s := range answer.Scripts {

@@ -35,6 +35,9 @@ func (s *Supervisor) newGeneration(number int, cfg *config.Config) (*generation,
 	if err != nil {
 		return nil, err
 	}
+	for _, name := range p.admins.shutOut {
+		s.log.Warn("an admin cannot connect to the control socket: neither its owner nor in its group", "user", name)
+	}
 	g := &generation{number: number, config: cfg, loaded: time.Now(), plan: p, feed: newFeed()}
 	for i := range cfg.VirtualHosts {
 		p.wire.VirtualHosts[i].ErrorLog = s.errorLogs.key(cfg.VirtualHosts[i].ErrorLog)

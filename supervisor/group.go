@@ -74,7 +74,7 @@ func (t *totals) add(other *totals) {
 	t.refused += other.refused
 	t.dropped += other.dropped
 	t.latency.Add(&other.latency)
-	t.cpu += other.cpu
+	t.cpu = histogram.AddSeconds(t.cpu, other.cpu)
 }
 
 // run starts the slots. settled is called once for each slot when its first

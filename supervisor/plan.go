@@ -22,6 +22,7 @@ type plan struct {
 	groups    []groupPlan
 	listeners []listenerPlan
 	control   ownership
+	admins    admins
 	wire      *wire.RouterConfig // addresses are completed when the sockets are open
 	grace     time.Duration      // longest shutdown_timeout
 }
@@ -71,6 +72,16 @@ func makePlan(cfg *config.Config, version string, u users) (*plan, error) {
 		}
 	}
 	if p.control, err = p.owner(cfg.Control.Owner, cfg.Control.Group); err != nil {
+		return nil, fmt.Errorf("control: %w", err)
+	}
+	socket := p.control
+	if socket.uid < 0 {
+		socket.uid = u.uid
+	}
+	if socket.gid < 0 {
+		socket.gid = u.gid
+	}
+	if p.admins, err = lookupAdmins(&cfg.Control, socket); err != nil {
 		return nil, fmt.Errorf("control: %w", err)
 	}
 	p.wire = p.routerConfig(cfg, version)

@@ -102,6 +102,9 @@ func (s *Supervisor) succeed(names []string) (next *generation, problems []error
 func (g *generation) fixed(cfg *config.Config) error {
 	was, is := g.config.Control, cfg.Control
 	was.Range, is.Range = hcl.Range{}, hcl.Range{}
+	for _, c := range []*config.Control{&was, &is} { // each configuration has its own
+		c.AdminUsers, c.AdminGroups = nil, nil
+	}
 	if !reflect.DeepEqual(was, is) {
 		return fmt.Errorf("%s: the control block has changed: restart wsgid, a reload cannot move its control socket", cfg.File)
 	}
@@ -343,6 +346,10 @@ func (t *transition) takeDown() {
 // hand over and drain.
 func (t *transition) switchOver() {
 	s, old, next := t.s, t.old, t.next
+	next.router.inherit(old.router)
+	if next.helper != nil && old.helper != nil {
+		next.helper.inherit(old.helper)
+	}
 	s.mu.Lock()
 	s.current = next
 	s.draining = append(s.draining, old)

@@ -261,3 +261,20 @@ func TestLetGo(t *testing.T) {
 		}
 	}
 }
+
+// TestRestartsOverReload: the restarts of router and dispatch helper go on over a reload.
+func TestRestartsOverReload(t *testing.T) {
+	exit := &status.Exit{PID: 7, Reason: "crash"}
+	old := &router{restarts: map[string]uint64{"crash": 2, "unresponsive": 1}, lastExit: exit}
+	next := &router{restarts: map[string]uint64{"crash": 1}}
+	next.inherit(old)
+	if next.restarts["crash"] != 3 || next.restarts["unresponsive"] != 1 || next.lastExit != exit {
+		t.Errorf("%v, %+v", next.restarts, next.lastExit)
+	}
+	before := &dispatchHelper{restarts: map[string]uint64{"crash": 2}, lastExit: exit}
+	after := &dispatchHelper{restarts: map[string]uint64{}}
+	after.inherit(before)
+	if after.restarts["crash"] != 2 || after.lastExit != exit {
+		t.Errorf("%v, %+v", after.restarts, after.lastExit)
+	}
+}

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"sync"
 	"time"
@@ -322,6 +323,26 @@ func (r *router) setState(s *session, text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s.state = text
+}
+
+// inherit goes on counting the restarts of the router that this one succeeds.
+func (r *router) inherit(from *router) {
+	from.mu.Lock()
+	restarts, lastExit := maps.Clone(from.restarts), from.lastExit
+	from.mu.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	addCounts(r.restarts, restarts)
+	if r.lastExit == nil {
+		r.lastExit = lastExit
+	}
+}
+
+// addCounts adds counts by reason.
+func addCounts(to, from map[string]uint64) {
+	for reason, n := range from {
+		to[reason] += n
+	}
 }
 
 // ended records the exit.

@@ -54,9 +54,7 @@ func (g *group) inherit(from *group) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.ended.add(&ended)
-	for reason, n := range restarts {
-		g.restarts[reason] += n
-	}
+	addCounts(g.restarts, restarts)
 	if g.lastExit == nil {
 		g.lastExit = lastExit
 	}

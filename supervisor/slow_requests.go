@@ -83,11 +83,12 @@ func requestFields(r *status.Request) []any {
 }
 
 // about is what else a record of a time-out says: what the request is, and how long
-// it has run for. Nil if it does not run any more.
+// it has run for. It may have ended before the record was read here. Nil if its thread
+// runs another one already.
 func (p *process) about(id string) []any {
-	r := p.running(id)
-	if r == nil {
+	r, known := p.board.Request(id)
+	if !known {
 		return nil
 	}
-	return []any{"method", r.Method, "uri", r.URI, "client", r.Client, "elapsed", time.Since(r.Started).Round(time.Millisecond).String()}
+	return []any{"method", r.Method, "uri", r.URI, "client", r.Client, "elapsed", time.Since(displayTime(r.Start)).Round(time.Millisecond).String()}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/wsgid/wsgid/internal/exitreason"
+	"github.com/wsgid/wsgid/internal/histogram"
 	"github.com/wsgid/wsgid/internal/scoreboard"
 	"github.com/wsgid/wsgid/internal/status"
 	"github.com/wsgid/wsgid/internal/wire"
@@ -103,20 +104,22 @@ func (g *generation) draining(ctx context.Context, before []*generation, success
 }
 
 func (r *router) snapshot(answer *wire.RouterStatus) status.Router {
+	var running *child
 	r.mu.Lock()
 	out := status.Router{
 		User: r.identity.User, UID: r.identity.UID, State: "backoff",
 		Restarts: maps.Clone(r.restarts), LastExit: r.lastExit,
 	}
 	if s := r.session; s != nil {
+		running = s.child
 		out.PID, out.Started, out.State = s.child.pid, s.child.started, s.state
 	} else {
 		out.Backoff = r.backoff.delay(time.Now()).Seconds()
 	}
 	r.mu.Unlock()
-	if out.PID != 0 {
+	if running != nil {
 		used := usageOf(out.PID)
-		out.CPUSeconds, out.RSSBytes = used.cpuSeconds, used.rssBytes
+		out.CPUSeconds, out.RSSBytes, out.Stopped = used.cpuSeconds, used.rssBytes, running.isStopped()
 	}
 	if answer == nil || answer.PID != out.PID { // nobody's, or that of one that has just gone
 		return out
@@ -180,7 +183,7 @@ func (g *group) snapshot(queue wire.GroupStatus) status.Group {
 		out.Errors += shown.Errors
 		out.Refused += shown.Refused
 		out.LogDropped += shown.LogDropped
-		out.CPUSeconds += shown.CPUSeconds
+		out.CPUSeconds = histogram.AddSeconds(out.CPUSeconds, shown.CPUSeconds)
 		out.RSSBytes += shown.RSSBytes
 		out.Latency.Add(&shown.Latency)
 		if shown.State == stateReady.String() {
@@ -230,7 +233,7 @@ func (p *process) snapshot() status.Process {
 	}
 	return status.Process{
 		PID: p.child.pid, User: p.group.identity.User, UID: p.group.identity.UID, Python: python,
-		State: p.state.get().String(), Started: p.child.started,
+		State: p.state.get().String(), Stopped: p.child.isStopped(), Started: p.child.started,
 		Threads: p.group.config.Threads, ThreadsBusy: board.Busy(),
 		Requests: board.Finished, Errors: board.Failed, Refused: board.Refused, LogDropped: board.Dropped,
 		CPUSeconds: used.cpuSeconds, RSSBytes: used.rssBytes,

@@ -35,6 +35,9 @@ func (s *Supervisor) Stacks(ctx context.Context, of string) ([]status.Stacks, er
 	pid, _ := strconv.Atoi(of)
 	chosen := slices.DeleteFunc(s.processes(), func(p *process) bool { return p.group.config.Name != of && p.child.pid != pid })
 	if len(chosen) == 0 {
+		if others := s.otherStacks(of, pid); len(others) > 0 {
+			return others, nil
+		}
 		return nil, fmt.Errorf("there is no process group and no process of one called %q; wsgid status lists them", of)
 	}
 	answers := make([]status.Stacks, len(chosen))
@@ -46,6 +49,28 @@ func (s *Supervisor) Stacks(ctx context.Context, of string) ([]status.Stacks, er
 		<-done
 	}
 	return answers, nil
+}
+
+// otherStacks are what the kernel says of the router or the dispatch helper, which do
+// not tell their stacks.
+func (s *Supervisor) otherStacks(of string, pid int) (found []status.Stacks) {
+	g := s.generation()
+	g.router.mu.Lock()
+	if session := g.router.session; session != nil && (of == "%{GLOBAL}" || session.child.pid == pid) {
+		found = append(found, status.Stacks{Group: "%{GLOBAL}", PID: session.child.pid})
+	}
+	g.router.mu.Unlock()
+	if h := g.helper; h != nil {
+		h.mu.Lock()
+		if h.session != nil && h.session.child.pid == pid {
+			found = append(found, status.Stacks{PID: pid})
+		}
+		h.mu.Unlock()
+	}
+	for i := range found {
+		found[i].Threads = threadsOf(found[i].PID)
+	}
+	return found
 }
 
 // processes are those of the groups of all generations, the oldest first.
@@ -70,7 +95,7 @@ func (s *Supervisor) processes() []*process {
 
 // stacks is what the process says of its threads, and the kernel.
 func (p *process) stacks(ctx context.Context) status.Stacks {
-	answer := status.Stacks{Group: p.group.config.Name, PID: p.child.pid}
+	answer := status.Stacks{Group: p.group.config.Name, PID: p.child.pid, Service: p.group.config.Service()}
 	told, err := p.askStacks(ctx)
 	if err != nil {
 		p.log.Debug("process does not tell its stacks", "error", err)
@@ -85,6 +110,19 @@ func (p *process) stacks(ctx context.Context) status.Stacks {
 	return answer
 }
 
+// stacksMemory makes memory that a process writes its stacks into.
+func stacksMemory() (*os.File, error) {
+	fd, err := unix.MemfdCreate("wsgid-stacks", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		return nil, fmt.Errorf("memory for stacks: %w", err)
+	}
+	file := os.NewFile(uintptr(fd), "stacks")
+	if err := errors.Join(unix.Ftruncate(fd, maxStacks), sealSize(fd)); err != nil {
+		return nil, errors.Join(fmt.Errorf("memory for stacks: %w", err), file.Close())
+	}
+	return file, nil
+}
+
 // askStacks has the process write its stacks into memory that is ours.
 func (p *process) askStacks(ctx context.Context) ([]byte, error) {
 	p.stackTurn.Lock()
@@ -92,20 +130,19 @@ func (p *process) askStacks(ctx context.Context) ([]byte, error) {
 	if p.child.isStopped() {
 		return nil, errors.New("it is stopped")
 	}
-	fd, err := unix.MemfdCreate("wsgid-stacks", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
-	if err != nil {
-		return nil, fmt.Errorf("memory for stacks: %w", err)
-	}
-	file := os.NewFile(uintptr(fd), "stacks")
-	defer file.Close()
-	if err := errors.Join(unix.Ftruncate(fd, maxStacks), sealSize(fd)); err != nil {
-		return nil, fmt.Errorf("memory for stacks: %w", err)
-	}
-	if err := p.send("event\x00stacks\x00", fd); err != nil {
-		return nil, err
-	}
 	ctx, cancel := context.WithTimeout(ctx, stacksPatience)
 	defer cancel()
+	if p.stacksMemory != nil {
+		return p.signalStacks(ctx)
+	}
+	file, err := stacksMemory()
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	if err := p.send("event\x00stacks\x00", int(file.Fd())); err != nil {
+		return nil, err
+	}
 	for {
 		select {
 		case <-p.stacksTold:

@@ -4,6 +4,8 @@ import (
 	"math"
 
 	gopsutil "github.com/shirou/gopsutil/v3/process"
+
+	"github.com/wsgid/wsgid/internal/histogram"
 )
 
 // usage is what a process has used: CPU seconds (user and system) and
@@ -22,7 +24,7 @@ func usageOf(pid int) usage {
 	}
 	p := &gopsutil.Process{Pid: int32(pid)} // NewProcess would look it up again
 	if times, err := p.Times(); err == nil {
-		u.cpuSeconds = times.User + times.System
+		u.cpuSeconds = histogram.AddSeconds(times.User, times.System)
 	}
 	if memory, err := p.MemoryInfo(); err == nil {
 		u.rssBytes = memory.RSS

@@ -111,7 +111,9 @@ func TestStatus(t *testing.T) {
 			}
 		}
 	}
-	signal(syscall.SIGSTOP, pids...)
+	for _, pid := range pids {
+		stop(t, wsgid, pid)
+	}
 	defer func() { // whatever happens, they can end
 		for _, pid := range append(pids, router) {
 			_ = syscall.Kill(pid, syscall.SIGCONT)
@@ -170,7 +172,7 @@ func TestStatus(t *testing.T) {
 	for number := range pids {
 		at := func(name ...any) []any { return append([]any{"groups", 0, "processes", number}, name...) }
 		for name, want := range map[string]any{
-			"user": "64001", "uid": 64001, "python": python, "state": "ready", "threads": 1, "threads_busy": 1, "requests": 0, "errors": 0, "refused": 0, "log_dropped": 0,
+			"user": "64001", "uid": 64001, "python": python, "state": "ready", "stopped": true, "threads": 1, "threads_busy": 1, "requests": 0, "errors": 0, "refused": 0, "log_dropped": 0,
 		} {
 			s.is(t, want, at(name)...)
 		}
@@ -231,10 +233,10 @@ func TestStatus(t *testing.T) {
 		`busy +ready +64001 +2/2 +2/2 +1/1024 [\d.]+s +1 +0 +0 +0 +0 +0 +-`,
 		`dead +(backoff [\d.]+s|starting|backoff) +64002 +0/1 +0/0 +0/1024 +0 +0 +0 +0 +0 +[1-9]\d* +crash \(` + signalName + `\), [\d.]+s ago.*`,
 		`GROUP +PID +STATE +USER +PYTHON +THREADS +REQUESTS +ERRORS +CPU +MEMORY +UP +REPLACED`,
-		fmt.Sprintf(`busy +%d +ready +64001 +%s +1/1 +0 +0 +\d+\.\ds +[\d.]+MiB +\S+ +-`, pids[0], python),
-		fmt.Sprintf(`busy +%d +ready +64001 +%s +1/1 +0 +0 +\d+\.\ds +[\d.]+MiB +\S+ +-`, pids[1], python),
+		fmt.Sprintf(`busy +%d +ready, stopped +64001 +%s +1/1 +0 +0 +\d+\.\ds +[\d.]+MiB +\S+ +-`, pids[0], python),
+		fmt.Sprintf(`busy +%d +ready, stopped +64001 +%s +1/1 +0 +0 +\d+\.\ds +[\d.]+MiB +\S+ +-`, pids[1], python),
 		`GROUP +PID +STATE +FOR +CLIENT +ID +REQUEST`,
-		fmt.Sprintf(`busy +%d +application +\S+ +127\.0\.0\.1 +\S+ +GET /page\?started=.*`, pids[0]),
+		fmt.Sprintf(`busy +%d +stopped +\S+ +127\.0\.0\.1 +\S+ +GET /page\?started=.*`, pids[0]),
 	} {
 		if !regexp.MustCompile(`(?m)^` + line + `$`).MatchString(out) {
 			t.Errorf("no line %s in\n%s", line, out)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,17 +28,18 @@ func TestTop(t *testing.T) {
 	d := w.Start(harness.Options{})
 	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
 	running := hang(t, d, apache.Client, "a-group-with-a-long-name", "/one?never")
+	w.Environment = []string{"COLUMNS=80"}
 	code, out, errs := w.CLI("top", "--control", w.Control, "--rounds", "2", "--interval", "300ms", "--sort", "busy")
 	looks := strings.Split(strings.TrimSpace(out), "\n\n")
 	if code != 0 || len(looks) != 4 { // each with an empty line inside
 		t.Fatalf("%d: %s%s", code, out, errs)
 	}
 	rows := strings.Split(looks[3], "\n")
-	if len(rows) != 4 || !strings.HasPrefix(rows[0], "GROUP ") || !strings.HasPrefix(rows[1], "a-group-wit… ") || !strings.HasSuffix(rows[1], "GET /one?never") || !strings.Contains(rows[1], " 1/2 ") || !strings.Contains(rows[2], " 0/2 ") {
+	if len(rows) != 4 || !strings.HasPrefix(rows[0], "GROUP ") || !regexp.MustCompile(`^a-group\S*…\S*-name +\d+ ready `).MatchString(rows[1]) || !strings.HasSuffix(rows[1], "GET /one?never") || !strings.Contains(rows[1], " 1/2 ") || !strings.Contains(rows[2], " 0/2 ") {
 		t.Errorf("%s", looks[3])
 	}
 	for _, line := range strings.Split(out, "\n") {
-		if len([]rune(line)) > 80 && !strings.Contains(line, "  GET ") {
+		if len([]rune(line)) > 80 {
 			t.Errorf("%d columns: %s", len([]rune(line)), line)
 		}
 	}
@@ -79,7 +81,7 @@ func terminal(t *testing.T) (master, slave *os.File) {
 func TestTopOnTerminal(t *testing.T) {
 	w := newWorld(t)
 	w.App("hello.py")
-	w.Configure(group("web", "#64001", 9, 1) + mount("/hello", "apps/hello.py"))
+	w.Configure(group("a-group-with-quite-a-long-name", "#64001", 9, 1) + mount("/hello", "apps/hello.py"))
 	w.Start(harness.Options{})
 	master, slave := terminal(t)
 	before, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
@@ -158,6 +160,27 @@ func TestTopOnTerminal(t *testing.T) {
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
+	}
+	for _, verb := range [][]string{{"status"}, {"status", "--full"}, {"requests"}} {
+		mark := len(strings.Join(drawn(), "\x1b[H"))
+		cmd = exec.Command(w.Binary, append(verb, "--control", w.Control)...)
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
+		if err := cmd.Run(); err != nil {
+			t.Error(err)
+		}
+		last := map[string]string{"status": "a-group", "requests": "no request runs"}[verb[0]]
+		harness.Eventually(t, "what it has written", func() error {
+			text := strings.Join(drawn(), "\x1b[H")[mark:]
+			if !strings.Contains(text, last) {
+				return fmt.Errorf("%q", text)
+			}
+			for _, line := range strings.Split(text, "\r\n") {
+				if len([]rune(line)) > 80 {
+					t.Errorf("%v: %d columns: %q", verb, len([]rune(line)), line)
+				}
+			}
+			return nil
+		})
 	}
 	if after, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS); err != nil || *after != *before {
 		t.Errorf("%v: the terminal is not as it was: %+v, %+v", err, before, after)

@@ -193,7 +193,7 @@ func exampleSnapshot() status.Snapshot {
 func TestStatusTable(t *testing.T) {
 	snapshot := exampleSnapshot()
 	var out strings.Builder
-	if err := writeStatus(&out, &snapshot, time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)); err != nil {
+	if err := writeStatus(&out, &snapshot, time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC), 0); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "testdata/status.txt", out.String())

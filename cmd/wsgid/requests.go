@@ -18,6 +18,7 @@ type runningRequest struct {
 	PID   int    `json:"pid"`
 	// Seconds that it has run for.
 	Seconds float64 `json:"seconds"`
+	Stopped bool    `json:"stopped,omitempty"` // its process, by a signal
 	status.Request
 }
 
@@ -54,18 +55,33 @@ wsgid stacks PID shows where such a thread is.`,
 				fmt.Fprintln(cmd.OutOrStdout(), "no request runs")
 				return nil
 			}
-			rows := newTable()
-			rows.row("FOR", "GROUP", "PID", "STATE", "CLIENT", "ID", "REQUEST")
-			for _, r := range requests {
-				rows.row(span(time.Duration(r.Seconds*float64(time.Second))), r.Group, r.PID, r.State, dash(r.Client), dash(r.ID), r.Method+" "+r.URI)
-			}
-			return rows.writeTo(cmd.OutOrStdout())
+			p := &page{width: widthOf(cmd.OutOrStdout())}
+			p.table(requestTable(requests))
+			return p.print(cmd.OutOrStdout())
 		},
 	}
 	addTargetFlags(cmd, &t)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().DurationVar(&older, "older", 0, "only those that have run for `TIME` and more")
 	return cmd
+}
+
+// newRequestTable begins a table of requests, with these titles.
+func newRequestTable(titles ...any) *table {
+	t := &table{steps: []step{
+		{title: "REQUEST", move: true}, {title: "GROUP", least: 24}, {title: "CLIENT", move: true, below: "from "}, {title: "GROUP", least: 12},
+	}}
+	t.row(titles...)
+	return t
+}
+
+// requestTable shows requests.
+func requestTable(requests []runningRequest) *table {
+	t := newRequestTable("FOR", "GROUP", "PID", "STATE", "CLIENT", "ID", "REQUEST")
+	for _, r := range requests {
+		t.row(span(time.Duration(r.Seconds*float64(time.Second))), r.Group, r.PID, requestState(&r.Request, r.Stopped), dash(r.Client), dash(r.ID), r.Method+" "+r.URI)
+	}
+	return t
 }
 
 // runningRequests are those of the groups, or of all, that have run for so long.
@@ -75,7 +91,7 @@ func runningRequests(s *status.Snapshot, groups []string, older time.Duration, n
 		for _, r := range p.Running {
 			age := max(now.Sub(r.Started), 0)
 			if age >= older {
-				requests = append(requests, runningRequest{Group: group, PID: p.PID, Seconds: age.Seconds(), Request: r})
+				requests = append(requests, runningRequest{Group: group, PID: p.PID, Seconds: age.Seconds(), Stopped: p.Stopped, Request: r})
 			}
 		}
 	}

@@ -199,7 +199,7 @@ func decidersOf(c *config.Config) []decider {
 
 // writeRoutes shows them for people.
 func writeRoutes(w io.Writer, r *routes) error {
-	t := newTable()
+	t := &table{}
 	hosts := slices.ContainsFunc(r.Mounts, func(m route) bool { return m.Host != "" })
 	priorities := slices.ContainsFunc(r.Mounts, func(m route) bool { return m.Priority != r.Mounts[0].Priority })
 	row := func(host string, priority any, cells ...any) {
@@ -222,7 +222,9 @@ func writeRoutes(w io.Writer, r *routes) error {
 		}
 		row(cmp.Or(m.Host, "any"), m.Priority, shownURL(m.Match, m.URL), m.Script, m.ProcessGroup, m.ApplicationGroup, m.CallableObject, loaded, filepath.Base(m.Place))
 	}
-	if err := t.writeTo(w); err != nil {
+	p := &page{}
+	p.table(t)
+	if err := p.print(w); err != nil {
 		return err
 	}
 	if remarks := r.remarks(); len(remarks) > 0 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -65,15 +66,41 @@ func terminalOf(out io.Writer) (*unix.Termios, error) {
 	return settings, nil
 }
 
+// width is that of the screen; 0: any.
+func (s *screen) width() int {
+	width := widthOf(s.out)
+	if s.terminal != nil && width == 0 {
+		return 80
+	}
+	return width
+}
+
+// leastWidth is what can still be read; in a terminal that is smaller the lines run on.
+const leastWidth = 40
+
+// widthOf is how long lines may be: as the terminal is wide or, where there is none, as
+// COLUMNS says; 0: as they are.
+func widthOf(out io.Writer) int {
+	if out == os.Stdout {
+		if size, err := unix.IoctlGetWinsize(int(os.Stdout.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 0 {
+			return max(int(size.Col), leastWidth)
+		}
+	}
+	if columns, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && columns > 0 {
+		return max(columns, leastWidth)
+	}
+	return 0
+}
+
 // show draws the lines: as many and as much of each as there is room for.
 func (s *screen) show(lines []string) error {
 	var text strings.Builder
 	if s.terminal == nil {
 		text.WriteString(strings.Join(lines, "\n") + "\n\n")
 	} else {
-		columns, rows := 80, 24
-		if size, err := unix.IoctlGetWinsize(int(os.Stdout.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 0 && size.Row > 1 {
-			columns, rows = int(size.Col), int(size.Row)
+		columns, rows := s.width(), 24
+		if size, err := unix.IoctlGetWinsize(int(os.Stdout.Fd()), unix.TIOCGWINSZ); err == nil && size.Row > 1 {
+			rows = int(size.Row)
 		}
 		text.WriteString("\x1b[H") // to the first column of the first row
 		for _, line := range lines[:min(len(lines), rows-1)] {

@@ -25,7 +25,8 @@ func newStacks() *cobra.Command {
 its Python stack. The processes tell it themselves; no debugger is attached, and
 requests go on. While an extension holds the GIL, threads are interrupted by a
 signal and write their stacks without it, the newest call first. Of a process
-that is stopped there is only what the kernel says.
+that is stopped, of the router ("%{GLOBAL}") and of the dispatch helper there is
+only what the kernel says.
 
 Threads that wait for a request, and those of wsgid itself, are shown with --all.`,
 		RunE: func(cmd *cobra.Command, arguments []string) error {
@@ -59,7 +60,11 @@ func writeStacks(w io.Writer, processes []status.Stacks, all bool, now time.Time
 		if i > 0 {
 			out.WriteByte('\n')
 		}
-		fmt.Fprintf(&out, "%s, process %d", escape.Line(p.Group), p.PID)
+		name := p.Group
+		if name == "" {
+			name = "dispatch helper"
+		}
+		fmt.Fprintf(&out, "%s, process %d", escape.Line(name), p.PID)
 		if !p.Answered {
 			out.WriteString(", does not answer: only what the kernel says")
 		}
@@ -67,7 +72,7 @@ func writeStacks(w io.Writer, processes []status.Stacks, all bool, now time.Time
 		shown := 0
 		for _, t := range p.Threads {
 			if all || t.Stack != "" || t.Request != nil || !p.Answered {
-				writeThread(&out, &t, now)
+				writeThread(&out, &t, p.Service, now)
 				shown++
 			}
 		}
@@ -81,7 +86,7 @@ func writeStacks(w io.Writer, processes []status.Stacks, all bool, now time.Time
 	return nil
 }
 
-func writeThread(out *strings.Builder, t *status.Thread, now time.Time) {
+func writeThread(out *strings.Builder, t *status.Thread, service bool, now time.Time) {
 	fmt.Fprintf(out, "\n  thread %d %s: %s", t.TID, escape.Line(t.Name), escape.Line(t.State))
 	if t.Wait != "" && t.Wait != "0" {
 		fmt.Fprintf(out, " in %s", escape.Line(t.Wait))
@@ -95,7 +100,10 @@ func writeThread(out *strings.Builder, t *status.Thread, now time.Time) {
 		fmt.Fprintf(out, "    request %s from %s, for %s: %s %s\n", escape.Line(r.ID), escape.Line(r.Client),
 			span(now.Sub(r.Started)), escape.Line(r.Method), escape.Line(r.URI))
 	}
-	if t.Interrupted {
+	switch {
+	case t.Interrupted && service:
+		out.WriteString("    the newest call first:\n")
+	case t.Interrupted:
 		out.WriteString("    interrupted, as somebody holds the GIL:\n")
 	}
 	for line := range strings.Lines(t.Stack) {

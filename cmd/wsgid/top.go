@@ -15,7 +15,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/wsgid/wsgid/internal/escape"
 	"github.com/wsgid/wsgid/internal/status"
 )
 
@@ -128,7 +127,7 @@ func (v *topView) run(ctx context.Context) error {
 			v.last, v.lastAt = &s, now
 			return nil
 		},
-		draw: func() ([]string, error) { return topLines(v.last, rows, v.by, v.lastAt), nil },
+		draw: func(width int) ([]string, error) { return topLines(v.last, rows, v.by, v.lastAt, width), nil },
 		key: func(key byte) {
 			for _, s := range sortings {
 				if s.key == key {
@@ -159,6 +158,9 @@ func topRows(before, now *status.Snapshot, between time.Duration, at time.Time) 
 		g := &now.Groups[i]
 		for _, p := range g.Processes {
 			row := topRow{group: g.Name, pid: p.PID, state: p.State, memory: p.RSSBytes, busy: p.ThreadsBusy, threads: p.Threads}
+			if p.Stopped {
+				row.state = "stopped"
+			}
 			if was, ok := last[p.PID]; ok && between > 0 {
 				row.cpu = max(0, p.CPUSeconds-was.cpu) / between.Seconds()
 				row.requests = float64(p.Requests-min(was.requests, p.Requests)) / between.Seconds()
@@ -175,9 +177,8 @@ func topRows(before, now *status.Snapshot, between time.Duration, at time.Time) 
 	return rows
 }
 
-// topLines is a look; the rows are what fits into 80 columns, but for the request at
-// their end.
-func topLines(s *status.Snapshot, rows []topRow, by sorting, at time.Time) []string {
+// topLines is a look, none of its lines longer than width; 0: any.
+func topLines(s *status.Snapshot, rows []topRow, by sorting, at time.Time, width int) []string {
 	busy, threads, queued := 0, 0, 0
 	for i := range s.Groups {
 		busy, threads, queued = busy+s.Groups[i].ThreadsBusy, threads+s.Groups[i].Threads, queued+s.Groups[i].Queued
@@ -190,25 +191,27 @@ func topLines(s *status.Snapshot, rows []topRow, by sorting, at time.Time) []str
 	if !s.Router.Answered {
 		router = "does not answer"
 	}
-	lines := []string{
-		fmt.Sprintf("wsgid %s, up %s, %s; %s", s.State, span(time.Duration(s.Uptime*float64(time.Second))), at.Format("15:04:05"), count(len(rows), "process")),
-		fmt.Sprintf("threads %d/%d busy, %d waiting, %.1f requests/s; router: %s", busy, threads, queued, requests, router),
-		"",
-		fmt.Sprintf("%-12s %7s %-8s %5s %7s %5s %6s %5s %6s  %s", "GROUP", "PID", "STATE", "CPU%", "MEMORY", "BUSY", "REQ/S", "ERR/S", "OLDEST", "REQUEST"),
-	}
+	lines := wrap(fmt.Sprintf("wsgid %s, up %s, %s; %s", s.State, span(time.Duration(s.Uptime*float64(time.Second))), at.Format("15:04:05"), count(len(rows), "process")), width, 2)
+	lines = append(lines, wrap(fmt.Sprintf("threads %d/%d busy, %d waiting, %.1f requests/s; router: %s", busy, threads, queued, requests, router), width, 2)...)
 	slices.SortStableFunc(rows, func(a, b topRow) int {
 		return cmp.Or(by.less(&a, &b), cmp.Compare(a.group, b.group), cmp.Compare(a.pid, b.pid))
 	})
+	t := &table{
+		dense: true, right: []string{"PID", "CPU%", "MEMORY", "BUSY", "REQ/S", "ERR/S", "OLDEST"},
+		steps: []step{{title: "REQUEST", least: 24}, {title: "GROUP", least: 16}, {title: "REQUEST", least: 16}, {title: "GROUP", least: 12}, {title: "ERR/S"}, {title: "REQ/S"}, {title: "REQUEST", least: 8}},
+	}
+	t.row("GROUP", "PID", "STATE", "CPU%", "MEMORY", "BUSY", "REQ/S", "ERR/S", "OLDEST", "REQUEST")
 	for i := range rows {
 		r := &rows[i]
 		oldest := "-"
 		if r.what != "" {
 			oldest = span(r.oldest)
 		}
-		lines = append(lines, strings.TrimRight(fmt.Sprintf("%-12s %7d %-8s %5.1f %7s %5s %6.1f %5.1f %6s  %s", shortened(escape.Line(r.group), 12), r.pid, shortened(escape.Line(r.state), 8),
-			100*r.cpu, shortBytes(r.memory), fmt.Sprintf("%d/%d", r.busy, r.threads), r.requests, r.errors, oldest, escape.Line(r.what)), " "))
+		// Columns whose figures grow and shrink do not move with every look.
+		t.row(r.group, r.pid, r.state, fmt.Sprintf("%5.1f", 100*r.cpu), fmt.Sprintf("%7s", shortBytes(r.memory)), fmt.Sprintf("%d/%d", r.busy, r.threads),
+			fmt.Sprintf("%6.1f", r.requests), fmt.Sprintf("%5.1f", r.errors), oldest, r.what)
 	}
-	return lines
+	return append(append(lines, ""), t.lines(width)...)
 }
 
 // shortBytes is a size in at most seven columns.

@@ -14,10 +14,10 @@ var errNoTerminal = errors.New("no terminal")
 type watching struct {
 	out      io.Writer
 	interval time.Duration
-	rounds   int                             // 0: until somebody ends it
-	look     func(ctx context.Context) error // asks wsgid
-	draw     func() ([]string, error)        // what look has seen
-	key      func(key byte)                  // of the terminal; then it is drawn again
+	rounds   int                               // 0: until somebody ends it
+	look     func(ctx context.Context) error   // asks wsgid
+	draw     func(width int) ([]string, error) // what look has seen, for a screen so wide; 0: any
+	key      func(key byte)                    // of the terminal; then it is drawn again
 }
 
 // watch looks and draws until the rounds are over, ctx ends or somebody presses q.
@@ -37,7 +37,7 @@ func watch(ctx context.Context, w watching) error {
 			return err
 		}
 		for waiting := true; waiting; {
-			lines, err := w.draw()
+			lines, err := w.draw(screen.width())
 			if err != nil {
 				return err
 			}

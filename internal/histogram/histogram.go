@@ -4,6 +4,7 @@
 package histogram
 
 import (
+	"math"
 	"sync/atomic"
 	"time"
 )
@@ -30,8 +31,13 @@ func (c *Counts) Add(other *Counts) {
 	for i, n := range other.Counts {
 		c.Counts[i] += n
 	}
-	c.Seconds += other.Seconds
+	c.Seconds = AddSeconds(c.Seconds, other.Seconds)
 }
+
+// AddSeconds adds times of whole microseconds. What is added in another order is the same
+// to the last bit: to Prometheus a counter that is smaller by a rounding error than
+// before has begun anew.
+func AddSeconds(a, b float64) float64 { return math.Round((a+b)*1e6) / 1e6 }
 
 // Total is how many there are.
 func (c *Counts) Total() uint64 {
@@ -40,6 +46,18 @@ func (c *Counts) Total() uint64 {
 		total += n
 	}
 	return total
+}
+
+// Quantile is the bound of the bucket that part q of them (0 to 1) do not exceed; ok:
+// there is one. Those that are longer than all bounds have none.
+func (c *Counts) Quantile(q float64) (bound time.Duration, ok bool) {
+	sum, total := uint64(0), c.Total()
+	for i, bound := range Bounds {
+		if sum += c.Counts[i]; sum > 0 && float64(sum) >= q*float64(total) {
+			return bound, true
+		}
+	}
+	return 0, false
 }
 
 // Histogram counts; safe for concurrent use.

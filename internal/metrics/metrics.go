@@ -201,6 +201,13 @@ func (w *writer) group(g *status.Group) {
 	w.gauge("group_processes_wanted", "Processes that there should be now.", float64(g.Wanted), l...)
 	w.gauge("group_processes_least", "The least number of processes.", float64(g.Least), l...)
 	w.gauge("group_processes_most", "The largest number of processes.", float64(g.Most), l...)
+	stopped := 0
+	for i := range g.Processes {
+		if g.Processes[i].Stopped {
+			stopped++
+		}
+	}
+	w.gauge("group_processes_stopped", "Processes that a signal has stopped (SIGSTOP).", float64(stopped), l...)
 	if !g.Service {
 		w.gauge("group_threads", threadsHelp, float64(g.Threads), l...)
 		w.gauge("group_threads_busy", busyHelp, float64(g.ThreadsBusy), l...)

@@ -22,7 +22,7 @@ func TestWrite(t *testing.T) {
 			Scripts: []status.Script{{Kind: "dispatch script", Path: "/srv/d.py", Failed: 1, Latency: latency}}, Embedded: &status.Embedded{Threads: 4, Queue: queue}},
 		DispatchHelper: &status.DispatchHelper{State: "ready", Restarts: map[string]uint64{"crash": 7}},
 		Groups: []status.Group{
-			{Name: "a\nb", Ready: 1, Threads: 5, ThreadsBusy: 3, Queue: queue, Latency: latency, Requests: 6, Restarts: map[string]uint64{"reload": 2}, Cgroup: &status.Cgroup{MemoryBytes: 77}},
+			{Name: "a\nb", Ready: 1, Threads: 5, ThreadsBusy: 3, Queue: queue, Latency: latency, Requests: 6, Restarts: map[string]uint64{"reload": 2}, Cgroup: &status.Cgroup{MemoryBytes: 77}, Processes: []status.Process{{Stopped: true}, {}}},
 			{Name: "service", Service: true},
 		},
 	}
@@ -65,6 +65,7 @@ func TestWrite(t *testing.T) {
 		{"wsgid_group_queued", []string{"group", "a\nb"}, 2}, {"wsgid_group_queued_total", []string{"group", "a\nb"}, 9}, {"wsgid_group_rejected_total", []string{"group", "%{GLOBAL}"}, 4},
 		{"wsgid_group_request_seconds", []string{"group", "a\nb"}, 6}, {"wsgid_group_wait_seconds", []string{"group", "a\nb"}, 6}, {"wsgid_group_up", []string{"group", "service"}, 0},
 		{"wsgid_group_restarts_total", []string{"group", "a\nb", "reason", "reload"}, 2}, {"wsgid_group_cgroup_memory_bytes", nil, 77},
+		{"wsgid_group_processes_stopped", []string{"group", "a\nb"}, 1}, {"wsgid_group_processes_stopped", []string{"group", "service"}, 0},
 	} {
 		if got := value(c.name, c.labels...); got != c.want {
 			t.Errorf("%s %v is %v, not %v", c.name, c.labels, got, c.want)

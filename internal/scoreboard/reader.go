@@ -120,9 +120,22 @@ func (r *Reader) Read() Board {
 	board.Slots = make([]Slot, r.threads)
 	for i := range board.Slots {
 		at := HeaderSize + i*SlotSize
-		board.Slots[i] = readSlot(r.memory[at : at+SlotSize])
+		board.Slots[i] = readSlot(r.memory[at:at+SlotSize], false)
 	}
 	return board
+}
+
+// Request is the request with this id, which a thread runs or has run last.
+func (r *Reader) Request(id string) (Slot, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := 0; r.memory != nil && i < r.threads; i++ {
+		at := HeaderSize + i*SlotSize
+		if s := readSlot(r.memory[at:at+SlotSize], true); s.RequestID == id && id != "" {
+			return s, true
+		}
+	}
+	return Slot{}, false
 }
 
 // sequence is read on its own, before and after the copy.
@@ -130,25 +143,26 @@ func sequence(slot []byte) uint32 {
 	return atomic.LoadUint32((*uint32)(unsafe.Pointer(&slot[slotSequence])))
 }
 
-func readSlot(memory []byte) Slot {
+func readSlot(memory []byte, last bool) Slot {
 	var slot [SlotSize]byte
 	for range attempts {
 		before := sequence(memory)
 		copy(slot[:], memory)
 		if before%2 == 0 && before == sequence(memory) {
-			return parseSlot(slot[:])
+			return parseSlot(slot[:], last)
 		}
 	}
 	return Slot{State: State(binary.LittleEndian.Uint32(slot[slotState:])), Torn: true}
 }
 
-// parseSlot works on the copy alone, so that lengths cannot change under it.
-func parseSlot(slot []byte) Slot {
+// parseSlot works on the copy alone, so that lengths cannot change under it. last also
+// wants the request that has ended.
+func parseSlot(slot []byte, last bool) Slot {
 	s := Slot{
 		State:    State(binary.LittleEndian.Uint32(slot[slotState:])),
 		Finished: binary.LittleEndian.Uint64(slot[slotFinished:]),
 	}
-	if !s.State.Busy() {
+	if !s.State.Busy() && !last {
 		return s
 	}
 	// Any 64-bit number is a valid argument; a silly one only shows a silly time.

@@ -51,6 +51,18 @@ func TestWrittenIsRead(t *testing.T) {
 	if got := board.Slots[1]; got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
+	w.SetState(1, Idle)
+	if got, ok := r.Request("id-1"); !ok || got.URI != want.URI || got.State != Idle || !got.Start.Equal(start) {
+		t.Errorf("the one that has ended: %+v", got)
+	}
+	if idle := r.Read().Slots[1]; idle.URI != "" || idle.RequestID != "" {
+		t.Errorf("an idle thread has a request: %+v", idle)
+	}
+	for _, id := range []string{"", "id-2"} {
+		if got, ok := r.Request(id); ok {
+			t.Errorf("%q: %+v", id, got)
+		}
+	}
 	if board.Slots[0].State != Idle || board.Slots[2].State != Unused {
 		t.Errorf("states %v and %v", board.Slots[0].State, board.Slots[2].State)
 	}

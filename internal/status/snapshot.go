@@ -93,7 +93,8 @@ type Router struct {
 	PID        int       `json:"pid"` // 0 while there is none
 	User       string    `json:"user"`
 	UID        int       `json:"uid"`
-	State      string    `json:"state"` // starting, ready, stopping, gone, backoff
+	State      string    `json:"state"`             // starting, ready, stopping, gone, backoff
+	Stopped    bool      `json:"stopped,omitempty"` // by a signal (SIGSTOP)
 	Started    time.Time `json:"started,omitzero"`
 	Python     string    `json:"python,omitempty"`
 	Answered   bool      `json:"answered"`
@@ -133,7 +134,8 @@ type DispatchHelper struct {
 	PID        int       `json:"pid"` // 0 while there is none
 	User       string    `json:"user"`
 	UID        int       `json:"uid"`
-	State      string    `json:"state"` // starting, ready, stopping, backoff
+	State      string    `json:"state"`             // starting, ready, stopping, backoff
+	Stopped    bool      `json:"stopped,omitempty"` // by a signal (SIGSTOP)
 	Started    time.Time `json:"started,omitzero"`
 	Python     string    `json:"python,omitempty"`
 	CPUSeconds float64   `json:"cpu_seconds"`
@@ -240,7 +242,7 @@ func (g *Group) Inherit(from *Group) {
 	g.Errors += from.Errors
 	g.Refused += from.Refused
 	g.LogDropped += from.LogDropped
-	g.CPUSeconds += from.CPUSeconds
+	g.CPUSeconds = histogram.AddSeconds(g.CPUSeconds, from.CPUSeconds)
 	g.Latency.Add(&from.Latency)
 	for reason, n := range from.Restarts {
 		if g.Restarts == nil {
@@ -266,11 +268,14 @@ type LoadError struct {
 
 // Process is one worker process.
 type Process struct {
-	PID         int       `json:"pid"`
-	User        string    `json:"user"`
-	UID         int       `json:"uid"`
-	Python      string    `json:"python,omitempty"`
-	State       string    `json:"state"` // starting, ready, draining, stopping
+	PID    int    `json:"pid"`
+	User   string `json:"user"`
+	UID    int    `json:"uid"`
+	Python string `json:"python,omitempty"`
+	State  string `json:"state"` // starting, ready, draining, stopping
+	// Stopped by a signal (SIGSTOP): it gets no requests, what it runs stands still,
+	// and it is killed unless it goes on soon.
+	Stopped     bool      `json:"stopped,omitempty"`
 	Started     time.Time `json:"started"`
 	Threads     int       `json:"threads"`
 	ThreadsBusy int       `json:"threads_busy"`
@@ -330,6 +335,9 @@ type Version struct {
 	Version string `json:"version"`
 	PID     int    `json:"pid"`
 }
+
+// Done is the answer to a command that has nothing to tell.
+type Done struct{}
 
 // Error is the answer to a refused control request.
 type Error struct {

@@ -1,12 +1,16 @@
 package status
 
-// Stacks is where the threads of one process are.
+// Stacks is where the threads of one process are. Of the router, whose group is
+// "%{GLOBAL}", and of the dispatch helper, which has none, there is what the kernel says.
 type Stacks struct {
 	Group string `json:"group"`
 	PID   int    `json:"pid"`
 	// Answered says that the process has told its Python stacks.
-	Answered bool     `json:"answered"`
-	Threads  []Thread `json:"threads"`
+	Answered bool `json:"answered"`
+	// Service: each thread of it is interrupted to write its stack, without anything
+	// being wrong.
+	Service bool     `json:"service,omitempty"`
+	Threads []Thread `json:"threads"`
 }
 
 // Thread is one thread of a process.

@@ -297,14 +297,20 @@ func (w *World) CLI(args ...string) (status int, stdout, stderr string) {
 	return w.CLIAs(0, args...)
 }
 
-// CLIAs is CLI as another user.
+// CLIAs is CLI as another user, who is in no group but that of the same number.
 func (w *World) CLIAs(uid int, args ...string) (status int, stdout, stderr string) {
+	w.T.Helper()
+	return w.CLIIn(uid, nil, args...)
+}
+
+// CLIIn is CLIAs of a user who is in further groups.
+func (w *World) CLIIn(uid int, groups []uint32, args ...string) (status int, stdout, stderr string) {
 	w.T.Helper()
 	command := exec.Command(w.cli, args...)
 	command.Dir = w.Dir
 	command.Env = append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, w.Environment...)
 	if uid != 0 {
-		command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
+		command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid), Groups: groups}}
 	}
 	var out, errs strings.Builder
 	command.Stdout, command.Stderr = &out, &errs
