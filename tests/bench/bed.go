@@ -15,11 +15,12 @@ import (
 type bed struct {
 	fronts   map[string]*httpd
 	backends map[string]*process
+	control  string // socket of the wsgid whose metrics are read
 }
 
 // startBed starts what the peers need.
 func startBed(s *site, chosen []peer) (*bed, error) {
-	b := &bed{fronts: map[string]*httpd{}, backends: map[string]*process{}}
+	b := &bed{fronts: map[string]*httpd{}, backends: map[string]*process{}, control: s.socket(observed + "-control")}
 	conf := map[string]string{}
 	for _, p := range chosen {
 		if p.front == frontWSGI && conf[p.front] == "" && !strings.Contains(p.conf, modWSGIDaemon) {

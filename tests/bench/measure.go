@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -46,8 +47,12 @@ func (b *bed) measure(ctx context.Context, p peer, w workload, d time.Duration) 
 	if err != nil {
 		return sample{}, err
 	}
+	looked := func() error { return nil }
+	if p.name == observed {
+		looked = lookOn(ctx, b.control)
+	}
 	o, err := run.measured()
-	if err != nil {
+	if err := errors.Join(err, looked()); err != nil {
 		return sample{}, err
 	}
 	s := sample{

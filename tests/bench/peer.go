@@ -38,6 +38,9 @@ const (
 	// frontMigrated has what wsgid apache convert makes of mod_wsgi's.
 	frontMigrated = "httpd-migrated"
 	migrated      = "wsgid-migrated"
+	// observed is wsgid with everything on that tells of requests; while it is
+	// measured its metrics are read once a second.
+	observed = "wsgid-observed"
 )
 
 // peers in the order of the tables. Every one but the floor runs site/app.py.
@@ -65,6 +68,9 @@ ProxyPass "/wsgid-dispatch" "unix:${run}/wsgid-dispatch.sock|fcgi://wsgid-dispat
 `},
 		{name: "wsgid-embedded", title: "wsgid, embedded", front: frontProxy, backend: "wsgid-embedded", conf: `
 ProxyPass "/wsgid-embedded" "unix:${run}/wsgid-embedded.sock|fcgi://wsgid-embedded/" enablereuse=on iobuffersize=65528
+`},
+		{name: observed, title: "wsgid, access log, metrics and tracing ids", front: frontProxy, backend: observed, conf: `
+ProxyPass "/wsgid-observed" "unix:${run}/wsgid-observed.sock|fcgi://wsgid-observed/" enablereuse=on iobuffersize=65528
 `},
 		{name: "mod_wsgi", title: "mod_wsgi daemon mode", front: frontWSGI, conf: modWSGIDaemon + `
 WSGIScriptAlias /mod_wsgi ${dir}/app.py process-group=bench application-group=%{GLOBAL}
@@ -207,6 +213,14 @@ script_alias "/${mount}" {
 		conf += "\ndispatch_script \"${dir}/dispatch.py\" {}\n"
 	case "wsgid-embedded":
 		group = "%{GLOBAL}"
+	case observed:
+		conf += `
+access_log {
+  path = "${dir}/access.log"
+}
+tracing {
+}
+`
 	}
 	if s.user != "" {
 		account = `user = "#64001"`

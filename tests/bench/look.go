@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// lookOn reads the metrics of a wsgid, at once and then every second, as Prometheus
+// does at its busiest. The returned function ends it, and says what went wrong.
+func lookOn(ctx context.Context, control string) func() error {
+	ctx, cancel := context.WithCancel(ctx)
+	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", control)
+	}}}
+	done := make(chan error, 1)
+	go func() {
+		defer client.CloseIdleConnections()
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			if err := readMetrics(ctx, client); err != nil && ctx.Err() == nil {
+				done <- err
+				return
+			}
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				done <- nil
+				return
+			}
+		}
+	}()
+	return func() error {
+		cancel()
+		return <-done
+	}
+}
+
+func readMetrics(ctx context.Context, client *http.Client) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://wsgid/metrics", nil)
+	if err != nil {
+		return fmt.Errorf("ask for metrics: %w", err)
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return fmt.Errorf("ask for metrics: %w", err)
+	}
+	defer response.Body.Close()
+	if _, err := io.Copy(io.Discard, response.Body); err != nil || response.StatusCode != http.StatusOK {
+		return fmt.Errorf("read metrics: %s: %w", response.Status, err)
+	}
+	return nil
+}
