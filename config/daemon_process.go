@@ -35,6 +35,8 @@ func (d *decoder) daemonProcessOptions(p *DaemonProcess) options {
 		"restart_interval":        d.duration(&p.RestartInterval),
 		"display_name":            d.str(&p.DisplayName),
 		"error_log":               d.str(&p.ErrorLog),
+		"log_level":               d.str(&p.LogLevel),
+		"log_format":              d.str(&p.LogFormat),
 		"cpu_priority":            d.integer(&p.CPUPriority, -20, 19),
 		"cpu_time_limit":          d.duration(&p.CPUTimeLimit),
 		"memory_limit":            d.size(&p.MemoryLimit, 0, maxMemory),

@@ -2,6 +2,9 @@ package config
 
 import "github.com/hashicorp/hcl/v2/hclsyntax"
 
+// LogRaw is the log_format of a group whose lines are written as they are.
+const LogRaw = "raw"
+
 // logOptions are those of log { … }.
 func (d *decoder) logOptions(l *Log) options {
 	return options{

@@ -195,7 +195,11 @@ type DaemonProcess struct {
 	DisplayName string
 	// ErrorLog is a file for what the processes and their applications write;
 	// empty: that of the virtual host of each request, else Log.ErrorLog.
-	ErrorLog     string
+	ErrorLog string
+	// LogLevel of what is said by and of the processes; empty: Log.Level.
+	LogLevel string
+	// LogFormat "text", "json" or "raw" of what the processes write; empty: Log.Format.
+	LogFormat    string
 	CPUPriority  int           // as of nice(1), default 0: unchanged
 	CPUTimeLimit time.Duration // of processor time, whole seconds; 0: no limit
 	// MemoryLimit (RLIMIT_DATA) and VirtualMemoryLimit (RLIMIT_AS), bytes, are what

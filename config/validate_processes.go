@@ -87,7 +87,7 @@ func (v *validator) processor(p *DaemonProcess) {
 	if p.CPUTimeLimit%time.Second != 0 {
 		v.add(v.place(p.Range, "cpu_time_limit"), "Wrong value", "cpu_time_limit is a number of whole seconds: the kernel counts no others.")
 	}
-	v.errorLog(p.Range, p.ErrorLog)
+	v.groupLog(p)
 	if len(p.DisplayName) > 255 || strings.ContainsFunc(p.DisplayName, unicode.IsControl) {
 		v.add(v.place(p.Range, "display_name"), "Wrong value", "display_name is at most 255 bytes without control characters.")
 	} else if name := p.DisplayName; name != "%{GROUP}" && strings.HasPrefix(name, "%{") {

@@ -65,13 +65,28 @@ func (v *validator) log(l *Log) {
 	if !slices.Contains(logFormats, l.Format) {
 		v.add(v.place(l.Range, "format"), "Wrong value", "format is \"text\" or \"json\"; %q is neither.", l.Format)
 	}
-	if !slices.Contains(logLevels, l.Level) {
-		v.add(v.place(l.Range, "level"), "Wrong value", "level is trace, debug, info, warn or error; %q is none of them%s", l.Level, didYouMean(l.Level, logLevels))
-	}
+	v.logLevel(l.Range, "level", l.Level)
 	if l.Destination != "stderr" {
 		v.absoluteOr(l, "stderr")
 	}
 	v.errorLog(l.Range, l.ErrorLog)
+}
+
+func (v *validator) logLevel(block hcl.Range, option, level string) {
+	if !slices.Contains(logLevels, level) {
+		v.add(v.place(block, option), "Wrong value", "%s is trace, debug, info, warn or error; %q is none of them%s", option, level, didYouMean(level, logLevels))
+	}
+}
+
+// groupLog validates where and how the group's lines are written.
+func (v *validator) groupLog(p *DaemonProcess) {
+	v.errorLog(p.Range, p.ErrorLog)
+	if p.LogLevel != "" {
+		v.logLevel(p.Range, "log_level", p.LogLevel)
+	}
+	if p.LogFormat != "" && p.LogFormat != LogRaw && !slices.Contains(logFormats, p.LogFormat) {
+		v.add(v.place(p.Range, "log_format"), "Wrong value", "log_format is \"text\", \"json\" or \"raw\"; %q is none of them.", p.LogFormat)
+	}
 }
 
 // errorLog validates an error_log of the block.

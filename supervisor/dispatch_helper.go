@@ -102,7 +102,7 @@ func (d *dispatchHelper) runOnce() (ready bool, err error) {
 		return false, nil
 	}
 	log := d.log.With("pid", s.child.pid)
-	sink := (&childLog{log, d.errorLogs, d.globalLog, d.launcher.jsonLogs}).sink(d.globalLog.ErrorLog)
+	sink := (&childLog{log, d.errorLogs, d.globalLog.Format, d.globalLog.Level}).sink(d.globalLog.ErrorLog)
 	pump := startLogPump(s.child.raw, s.child.records, &lineJoiner{emit: sink.logRaw}, sink.logRecord)
 	d.pumps.add(pump)
 	go s.child.wait(d.launcher.reaper)

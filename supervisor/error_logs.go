@@ -14,11 +14,15 @@ import (
 // errorLogs are the files that error_log names, each open once, whichever groups,
 // virtual hosts and generations write to it.
 type errorLogs struct {
+	log     hclog.Logger            // what is said of them
+	general *logwriter.Output       // of wsgid; nil: nobody knows
+	options logwriter.OutputOptions // level and format of the log
+	set     logwriter.Set           // all that are open, that of wsgid included
+
 	mu      sync.Mutex
-	loggers map[string]hclog.Logger // by path and level
-	keys    map[string]string       // by path
-	paths   map[string]string       // by key
-	ends    []func()
+	outputs map[string]*logwriter.Output // by path
+	keys    map[string]string            // by path
+	paths   map[string]string            // by key
 }
 
 // key gives the word by which a record says that the virtual host of its request
@@ -47,63 +51,81 @@ func (l *errorLogs) path(key string) string {
 	return l.paths[key]
 }
 
-// logger gives the logger of a file. Those that are lost while it cannot be
-// written are told to instead.
-func (l *errorLogs) logger(name string, c *config.Log, instead hclog.Logger) (hclog.Logger, error) {
+// output gives the file of the name. raw: lines of applications alone are written.
+func (l *errorLogs) output(name string, raw bool) (*logwriter.Output, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	key := name + "\x00" + c.Level
-	if logger := l.loggers[key]; logger != nil {
-		return logger, nil
+	if output := l.outputs[name]; output != nil {
+		return output, nil
 	}
 	f, err := logwriter.OpenFile(name, true)
 	if err != nil {
 		return nil, fmt.Errorf("error_log: %w", err)
 	}
-	logger, end := logwriter.Logger(hclog.LoggerOptions{Name: "wsgid", Level: hclog.LevelFromString(c.Level), JSONFormat: c.Format == "json"}, f, func(err error) {
-		instead.Error("error_log cannot be written, its lines are lost", "error_log", name, "error", err)
-	})
-	if l.loggers == nil {
-		l.loggers = map[string]hclog.Logger{}
+	options := l.options
+	options.Name, options.File, options.Quiet = name, f, raw
+	options.Failed = func(err error) {
+		l.log.Error("error_log cannot be written, its lines are lost", "error_log", name, "error", err)
 	}
-	l.loggers[key] = logger
-	l.ends = append(l.ends, func() { end(); f.Close() })
-	return logger, nil
+	options.Recovered = func(lines uint64) {
+		l.log.Warn("error_log can be written again, lines are missing there", "error_log", name, "lines", lines)
+	}
+	if l.outputs == nil {
+		l.outputs = map[string]*logwriter.Output{}
+	}
+	l.outputs[name] = logwriter.NewOutput(f, options)
+	l.set.Add(l.outputs[name])
+	return l.outputs[name], nil
 }
 
 // close writes what is left.
 func (l *errorLogs) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, end := range l.ends {
-		end()
+	for _, output := range l.outputs {
+		output.Close()
 	}
-	l.ends, l.loggers = nil, nil
+	l.outputs = nil
 }
 
 // childLog is where goes what one child of the supervisor writes.
 type childLog struct {
-	log    hclog.Logger // of wsgid, with what tells the child
-	files  *errorLogs
-	global *config.Log // whose format and level the files have
-	json   bool        // as in logSink
-}
-
-// to gives the logger of a file, or while that cannot be opened the log of wsgid.
-func (c *childLog) to(name string) hclog.Logger {
-	if name == "" {
-		return c.log
-	}
-	logger, err := c.files.logger(name, c.global, c.log)
-	if err != nil {
-		c.log.Error("error_log cannot be opened: what would be written to it goes here", "error", err)
-		return c.log
-	}
-	return logger.ResetNamed(c.log.Name()).With(c.log.ImpliedArgs()...)
+	log   hclog.Logger // of wsgid, with what tells the child
+	files *errorLogs
+	// format and level of what it writes, as in config.Log; raw: applications alone.
+	format, level string
 }
 
 // sink takes what the child writes: what belongs to no virtual host with an
 // error_log of its own goes to the file named, without one to the log of wsgid.
 func (c *childLog) sink(name string) *logSink {
-	return &logSink{log: c.to(name), json: c.json, hosts: c, hostLogs: map[string]hclog.Logger{}}
+	s := c.to(name)
+	s.hosts, s.hostLogs = c, map[string]*logSink{}
+	return s
+}
+
+// to gives the sink for a file, or while that cannot be opened for the log of wsgid.
+func (c *childLog) to(name string) *logSink {
+	raw := c.format == config.LogRaw
+	output := c.files.general
+	if name != "" {
+		file, err := c.files.output(name, raw)
+		if err != nil {
+			c.log.Error("error_log cannot be opened: what would be written to it goes here", "error", err)
+		} else {
+			output = file
+		}
+	}
+	s := &logSink{log: c.log, json: c.format == "json"}
+	switch {
+	case output == nil:
+	case raw: // what wsgid says of the child is not written among it
+		s.raw, s.json = output, c.files.options.JSON
+	default:
+		s.log = output.Logger(s.json).ResetNamed(c.log.Name()).With(c.log.ImpliedArgs()...)
+	}
+	if level := hclog.LevelFromString(c.level); level != hclog.NoLevel && s.log != c.log {
+		s.log.SetLevel(level)
+	}
+	return s
 }

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+
 	"github.com/wsgid/wsgid/config"
 	"github.com/wsgid/wsgid/internal/exitreason"
 	"github.com/wsgid/wsgid/internal/wire"
@@ -72,11 +74,14 @@ func (s *Supervisor) newGeneration(number int, cfg *config.Config) (*generation,
 
 func (s *Supervisor) newGroup(planned groupPlan, router identity, cfg *config.Config) *group {
 	name := planned.config.Name
+	log := s.options.Logger.Named("worker").With("group", name)
+	if level := planned.config.LogLevel; level != "" {
+		log.SetLevel(hclog.LevelFromString(level))
+	}
 	return &group{
 		groupPlan: planned, router: router,
 		launcher: s.launcher, feed: newGroupFeed(name), pumps: &s.pumps, oom: s.oom, cgroups: s.cgroups,
-		log:       s.options.Logger.Named("worker").With("group", name),
-		errorLogs: &s.errorLogs, globalLog: &cfg.Log,
+		log: log, errorLogs: &s.errorLogs, globalLog: &cfg.Log,
 		limit: planned.config.Processes, demand: make(chan int, 1), rescaled: make(chan struct{}, 1),
 		stop: make(chan struct{}), end: make(chan struct{}),
 		trying: make(chan struct{}, 1), relieving: make(chan struct{}, 1), loadErrors: map[scriptKey]loadError{},

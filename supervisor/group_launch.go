@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"maps"
 	"math"
 	"math/rand/v2"
@@ -157,9 +158,9 @@ func orRoot(dir string) string {
 // output takes what a process of the group writes: error_log of the group has all of
 // it, without one each virtual host has what belongs to its requests.
 func (g *group) output(pid int) *logSink {
-	child := &childLog{g.log.With("pid", pid), g.errorLogs, g.globalLog, g.launcher.jsonLogs}
+	child := &childLog{g.log.With("pid", pid), g.errorLogs, cmp.Or(g.config.LogFormat, g.globalLog.Format), cmp.Or(g.config.LogLevel, g.globalLog.Level)}
 	if own := g.config.ErrorLog; own != "" {
-		return &logSink{log: child.to(own), json: child.json}
+		return child.to(own)
 	}
 	return child.sink(g.globalLog.ErrorLog)
 }

@@ -19,6 +19,9 @@ var recordFields = []struct{ from, to string }{
 	{"request", "request"}, {"trace", "trace"}, {"code", "code"}, {"logger", "logger"}, {"place", "place"}, {"more", "more"},
 }
 
+// ownSource is that of records that are not the application's.
+const ownSource = "wsgid"
+
 // logRecord writes one packet of the log channel into the log.
 func (s *logSink) logRecord(packet []byte) {
 	values, message := parseRecord(string(packet))
@@ -33,7 +36,11 @@ func (s *logSink) logRecord(packet []byte) {
 	if s.about != nil && values["code"] == errcode.RequestTimeout.String() {
 		fields = append(fields, s.about(values["request"])...)
 	}
-	s.of(values["error_log"]).emit(recordLevel(values["level"]), message, fields...)
+	write := s.of(values["error_log"]).application
+	if values["source"] == ownSource {
+		write = s.of(values["error_log"]).emit
+	}
+	write(recordLevel(values["level"]), message, fields...)
 }
 
 // parseRecord splits a packet into its fields and the message, which runs to

@@ -22,6 +22,8 @@ const (
 // together. It is used by one goroutine.
 type lineJoiner struct {
 	emit func(text string, traceback bool)
+	// apart: each line, as it is, is an event.
+	apart bool
 
 	partial []byte // a line without its end
 	held    strings.Builder
@@ -69,6 +71,10 @@ func (j *lineJoiner) endPartial() {
 }
 
 func (j *lineJoiner) line(line string) {
+	if j.apart {
+		j.emit(line, false)
+		return
+	}
 	line = strings.TrimSuffix(line, "\r")
 	switch j.kind {
 	case blockTraceback:

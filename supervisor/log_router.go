@@ -85,9 +85,9 @@ func routerValue(value any) any {
 
 // logRaw logs what arrived on descriptors 1 and 2 of a child.
 func (s *logSink) logRaw(text string, traceback bool) {
-	level := hclog.Info
 	if traceback {
-		level = hclog.Error
+		s.emit(hclog.Error, text, "source", "stdio")
+		return
 	}
-	s.emit(level, text, "source", "stdio")
+	s.application(hclog.Info, text, "source", "stdio")
 }

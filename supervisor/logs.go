@@ -24,12 +24,13 @@ const joinWindow = 100 * time.Millisecond
 type logSink struct {
 	log  hclog.Logger // with group and pid
 	json bool         // line ends in messages need no mark
+	raw  io.Writer    // takes what applications write, as it is; nil: log does
 	// hosts says where goes what is written for requests of virtual hosts that have
 	// an error_log; nil: to log.
 	hosts *childLog
 	// about tells more of the request of a time-out; nil: nobody knows.
 	about    func(request string) []any
-	hostLogs map[string]hclog.Logger // by key; nil: it has no file
+	hostLogs map[string]*logSink // by key; nil: it has no file
 }
 
 // of gives the sink for the key of a virtual host: this one, if it has no file.
@@ -37,17 +38,36 @@ func (s *logSink) of(key string) *logSink {
 	if key == "" || s.hosts == nil {
 		return s
 	}
-	log, known := s.hostLogs[key]
+	host, known := s.hostLogs[key]
 	if !known {
 		if name := s.hosts.files.path(key); name != "" {
-			log = s.hosts.to(name)
+			host = s.hosts.to(name)
+			host.about = s.about
 		}
-		s.hostLogs[key] = log
+		s.hostLogs[key] = host
 	}
-	if log == nil {
+	if host == nil {
 		return s
 	}
-	return &logSink{log: log, json: s.json, about: s.about}
+	return host
+}
+
+// application logs what an application has written.
+func (s *logSink) application(level hclog.Level, text string, fields ...any) {
+	if s.raw != nil {
+		if level >= s.log.GetLevel() {
+			_, _ = s.raw.Write([]byte(strings.TrimSuffix(text, "\n") + "\n")) // it never fails
+		}
+		return
+	}
+	if s.json {
+		if object := parseObject(text); object != nil {
+			level, message, own := object.merge(level)
+			s.log.Log(level, escape.Text(message), append(fields, own...)...)
+			return
+		}
+	}
+	s.emit(level, text, fields...)
 }
 
 // emit logs one event of a child. Whatever the text is, it cannot look like an

@@ -127,7 +127,7 @@ func (g *group) startProcess(s *slot, replace *status.Exit, t *trial) (*process,
 	}
 	sink := g.output(c.pid)
 	sink.about = p.about
-	p.pump = startLogPump(c.raw, c.records, &lineJoiner{emit: sink.logRaw}, sink.logRecord)
+	p.pump = startLogPump(c.raw, c.records, &lineJoiner{emit: sink.logRaw, apart: sink.raw != nil}, sink.logRecord)
 	g.pumps.add(p.pump)
 	g.add(p)
 	events := make(chan struct{})

@@ -105,8 +105,8 @@ func (r *router) runOnce() (ready bool, err error) {
 		return false, nil
 	}
 	log := r.log.With("pid", s.child.pid)
-	events := &childLog{log, r.errorLogs, r.globalLog, r.launcher.jsonLogs}
-	embedded := &childLog{log.With("group", global), r.errorLogs, r.globalLog, r.launcher.jsonLogs}
+	events := &childLog{log, r.errorLogs, r.globalLog.Format, r.globalLog.Level}
+	embedded := &childLog{log.With("group", global), r.errorLogs, r.globalLog.Format, r.globalLog.Level}
 	pump := startLogPump(s.child.raw, s.child.records, &lineJoiner{emit: events.sink("").logRouterLine}, embedded.sink(r.globalLog.ErrorLog).logRecord)
 	r.pumps.add(pump)
 	access := s.pumpAccess(r.accessLogs, r.pumps)

@@ -21,6 +21,7 @@ import (
 
 	"github.com/wsgid/wsgid/config"
 	"github.com/wsgid/wsgid/internal/boot"
+	"github.com/wsgid/wsgid/internal/logwriter"
 	"github.com/wsgid/wsgid/internal/status"
 	"github.com/wsgid/wsgid/internal/threads"
 	"github.com/wsgid/wsgid/systemd"
@@ -29,6 +30,9 @@ import (
 // Options are what the supervisor needs besides the configuration.
 type Options struct {
 	Logger hclog.Logger
+	// Log is where the lines of Logger go; nil: nobody knows, and groups write in
+	// the format of Logger.
+	Log *logwriter.Output
 	// Modules is the archive of the Python side (docs/internals.md section 6).
 	Modules []byte
 	// Version of wsgid.
@@ -116,6 +120,10 @@ func New(cfg *config.Config, options Options) (*Supervisor, error) {
 		cgroups:  &cgroups{log: options.Logger.Named("supervisor")},
 		stopping: make(chan struct{}), upgraded: make(chan struct{}), ending: make(chan struct{}), turn: make(chan struct{}, 1),
 		launcher: &launcher{executable: options.Executable, version: options.Version, jsonLogs: cfg.Log.Format == "json"},
+	}
+	s.errorLogs.log, s.errorLogs.general, s.errorLogs.options = s.log, options.Log, logwriter.OutputOptions{Level: hclog.LevelFromString(cfg.Log.Level), JSON: cfg.Log.Format == "json"}
+	if options.Log != nil {
+		s.errorLogs.set.Add(options.Log)
 	}
 	number := 1
 	var err error

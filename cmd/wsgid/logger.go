@@ -10,30 +10,21 @@ import (
 	"github.com/wsgid/wsgid/internal/logwriter"
 )
 
-// openLog makes the logger that the log block asks for. The returned function
-// closes its file.
-func openLog(c config.Log) (hclog.Logger, func(), error) {
+// openLog opens the destination that the log block asks for.
+func openLog(c config.Log) (*logwriter.Output, error) {
 	var destination io.Writer = os.Stderr
-	done := func() {}
-	if c.Destination != "stderr" {
+	options := logwriter.OutputOptions{Name: c.Destination, Level: hclog.LevelFromString(c.Level), JSON: c.Format == "json"}
+	if c.Destination != "stderr" { // of which there is nowhere else to say that it fails
 		// Applications write into it through us only; others of the group may read.
 		file, err := logwriter.OpenFile(c.Destination, false)
 		if err != nil {
-			return nil, nil, failf("%w", err)
+			return nil, failf("%w", err)
 		}
-		destination, done = file, file.Close
-	}
-	options := hclog.LoggerOptions{
-		Name:       "wsgid",
-		Level:      hclog.LevelFromString(c.Level),
-		JSONFormat: c.Format == "json",
-	}
-	failed := func(error) {} // there is nowhere else to say it
-	if destination != os.Stderr {
-		failed = func(err error) {
-			logwriter.Elsewhere(options, os.Stderr).Error("log cannot be written, its lines are lost", "destination", c.Destination, "error", err)
+		destination, options.File = file, file
+		options.Failed = func(err error) {
+			elsewhere := logwriter.Elsewhere(hclog.LoggerOptions{Name: "wsgid", Level: options.Level, JSONFormat: options.JSON}, os.Stderr)
+			elsewhere.Error("log cannot be written, its lines are lost", "destination", c.Destination, "error", err)
 		}
 	}
-	logger, end := logwriter.Logger(options, destination, failed)
-	return logger, func() { end(); done() }, nil
+	return logwriter.NewOutput(destination, options), nil
 }

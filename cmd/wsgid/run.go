@@ -31,18 +31,18 @@ otherwise.`,
 			if err != nil {
 				return err
 			}
-			logger, done, err := openLog(c.Log)
+			log, err := openLog(c.Log)
 			if err != nil {
 				return err
 			}
-			defer done()
+			defer log.Close()
 			ctx, stop := untilSignal(cmd.Context())
 			defer stop()
 			options, err := upgradable(file)
 			if err != nil {
 				return err
 			}
-			if err := supervise(ctx, c, logger, nil, options); err != nil {
+			if err := supervise(ctx, c, log, nil, options); err != nil {
 				return failf("%w", err)
 			}
 			return nil

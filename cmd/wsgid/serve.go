@@ -112,18 +112,18 @@ func serve(cmd *cobra.Command, o *serveOptions) error {
 		}
 		return usagef("the options make no configuration that wsgid could run with")
 	}
-	logger, done, err := openLog(result.Config.Log)
+	log, err := openLog(result.Config.Log)
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer log.Close()
 	ctx, stop := untilSignal(cmd.Context())
 	defer stop()
 	ready := func() {
 		fmt.Fprintf(stderr, "wsgid serves %s on http://%s/ (Ctrl-C ends it; wsgid status --control %s)\n",
 			o.application, o.address(), result.Config.Control.Path)
 	}
-	if err := supervise(ctx, result.Config, logger, ready, supervisor.Options{}); err != nil {
+	if err := supervise(ctx, result.Config, log, ready, supervisor.Options{}); err != nil {
 		return failf("%w", err)
 	}
 	return nil

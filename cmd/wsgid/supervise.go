@@ -3,9 +3,8 @@ package main
 import (
 	"context"
 
-	"github.com/hashicorp/go-hclog"
-
 	"github.com/wsgid/wsgid/config"
+	"github.com/wsgid/wsgid/internal/logwriter"
 	"github.com/wsgid/wsgid/pyshim"
 	"github.com/wsgid/wsgid/supervisor"
 )
@@ -13,8 +12,9 @@ import (
 // supervise runs a configuration until ctx ends or somebody asks for the end
 // on the control socket. ready is called once, when everything is started; nil:
 // nobody wants to know. more are what a configuration file makes possible.
-func supervise(ctx context.Context, c *config.Config, logger hclog.Logger, ready func(), more supervisor.Options) error {
-	more.Logger, more.Modules, more.Version, more.Ready = logger, pyshim.Modules(), currentVersion().Version, ready
+func supervise(ctx context.Context, c *config.Config, log *logwriter.Output, ready func(), more supervisor.Options) error {
+	more.Logger, more.Log = log.Logger(c.Log.Format == "json"), log
+	more.Modules, more.Version, more.Ready = pyshim.Modules(), currentVersion().Version, ready
 	s, err := supervisor.New(c, more)
 	if err != nil {
 		return err

@@ -48,6 +48,25 @@ func escape(text string, lines bool) string {
 	return out.String()
 }
 
+// JSON escapes in the text of a JSON value what Line escapes in a line, so that it
+// says the same.
+func JSON(text string) string {
+	special := func(c rune) bool { return unicode.IsControl(c) || bidi(c) }
+	if !strings.ContainsFunc(text, special) {
+		return text
+	}
+	var out strings.Builder
+	for _, c := range text {
+		if special(c) { // in JSON they stand in strings alone, and none is beyond 16 bits
+			out.WriteString(`\u`)
+			out.WriteString(strconv.FormatInt(int64(c)|0x10000, 16)[1:])
+			continue
+		}
+		out.WriteRune(c)
+	}
+	return out.String()
+}
+
 // bidi says whether c can change the order in which a terminal shows the rest.
 func bidi(c rune) bool {
 	return c >= '\u202a' && c <= '\u202e' || c >= '\u2066' && c <= '\u2069'

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -14,10 +15,12 @@ import (
 const lookAgain = time.Second
 
 // File is a log file that is appended to, and opened anew when it has been moved
-// away, as log rotation does. Its writer is one goroutine.
+// away, as log rotation does.
 type File struct {
 	name   string
 	strict bool
+
+	mu     sync.Mutex // held over writes: when Reopen returns no more go to the old file
 	file   *os.File
 	looked time.Time
 	fixed  bool // no regular file: it is never opened anew
@@ -34,12 +37,16 @@ func OpenFile(name string, strict bool) (*File, error) {
 	return f, nil
 }
 
+// open opens the file and lets go of the one before, unless that fails.
 func (f *File) open() error {
-	flags := unix.O_WRONLY | unix.O_APPEND | unix.O_CREAT | unix.O_CLOEXEC
+	flags := unix.O_WRONLY | unix.O_APPEND | unix.O_CLOEXEC
 	if f.strict {
 		flags |= unix.O_NOFOLLOW | unix.O_NONBLOCK
+	} else if info, err := os.Stat(f.name); err == nil && info.Mode()&fs.ModeNamedPipe != 0 {
+		// Nobody may read it yet: only so this does not wait.
+		flags = unix.O_RDWR | unix.O_NONBLOCK | unix.O_CLOEXEC
 	}
-	fd, err := unix.Open(f.name, flags, 0o640)
+	fd, made, err := openOrMake(f.name, flags)
 	if errors.Is(err, unix.ELOOP) {
 		return fmt.Errorf("opening the log %s: it is a symbolic link: name the file itself", f.name)
 	}
@@ -56,19 +63,67 @@ func (f *File) open() error {
 		file.Close()
 		return fmt.Errorf("opening the log %s: it is no regular file", f.name)
 	}
-	f.Close()
+	if made && f.file != nil {
+		if err := inherit(fd, int(f.file.Fd())); err != nil {
+			file.Close()
+			return fmt.Errorf("opening the log %s: owner and mode of the one before: %w", f.name, err)
+		}
+	}
+	if f.file != nil {
+		f.file.Close()
+	}
 	f.file, f.looked = file, time.Now()
 	return nil
 }
 
+// openOrMake says whether the file was made: what was there already, or came in
+// between, belongs to somebody.
+func openOrMake(name string, flags int) (fd int, made bool, err error) {
+	if fd, err = unix.Open(name, flags, 0); !errors.Is(err, unix.ENOENT) {
+		return fd, false, err //nolint:wrapcheck // by open
+	}
+	if fd, err = unix.Open(name, flags|unix.O_CREAT|unix.O_EXCL, 0o640); !errors.Is(err, unix.EEXIST) {
+		return fd, err == nil, err //nolint:wrapcheck // the same
+	}
+	fd, err = unix.Open(name, flags|unix.O_CREAT, 0o640)
+	return fd, false, err //nolint:wrapcheck // the same
+}
+
+// inherit gives a new file owner and mode of the one before.
+func inherit(fd, before int) error {
+	var was, is unix.Stat_t
+	if err := errors.Join(unix.Fstat(before, &was), unix.Fstat(fd, &is)); err != nil {
+		return err //nolint:wrapcheck // by open
+	}
+	if was.Uid != is.Uid || was.Gid != is.Gid {
+		if err := unix.Fchown(fd, int(was.Uid), int(was.Gid)); err != nil {
+			return err //nolint:wrapcheck // the same
+		}
+	}
+	return unix.Fchmod(fd, was.Mode&0o777) //nolint:wrapcheck // the same
+}
+
+// Reopen opens the file anew. When that fails the old one goes on being used.
+func (f *File) Reopen() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.fixed {
+		return nil
+	}
+	return f.open()
+}
+
 // Write appends.
 func (f *File) Write(b []byte) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if !f.fixed && time.Since(f.looked) > lookAgain {
 		f.looked = time.Now()
 		was, err := f.file.Stat()
 		is, missing := os.Stat(f.name)
 		if err != nil || missing != nil || !os.SameFile(was, is) {
-			if err := f.open(); err != nil {
+			if err := f.open(); err != nil && f.unlinked() {
+				f.looked = time.Time{} // nothing is written where nobody finds it
 				return 0, err
 			}
 		}
@@ -76,9 +131,15 @@ func (f *File) Write(b []byte) (int, error) {
 	return f.file.Write(b) //nolint:wrapcheck // an io.Writer
 }
 
+// unlinked says whether the file has no name any more.
+func (f *File) unlinked() bool {
+	var stat unix.Stat_t
+	return unix.Fstat(int(f.file.Fd()), &stat) != nil || stat.Nlink == 0
+}
+
 // Close closes the file.
 func (f *File) Close() {
-	if f.file != nil {
-		f.file.Close()
-	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.file.Close()
 }

@@ -1,7 +1,6 @@
 package logwriter
 
 import (
-	"bytes"
 	"io"
 
 	"github.com/hashicorp/go-hclog"
@@ -11,11 +10,7 @@ import (
 // is told once when writing begins to fail. The returned function ends it when
 // all is written.
 func Logger(options hclog.LoggerOptions, destination io.Writer, failed func(error)) (hclog.Logger, func()) {
-	writer := New(destination, Options{Failed: failed, Lost: func(lines uint64) []byte {
-		var line bytes.Buffer
-		Elsewhere(options, &line).Warn("log lines are missing here: they could not be written in time", "lines", lines)
-		return line.Bytes()
-	}})
+	writer := New(destination, Options{Failed: failed, Lost: func(lines uint64) []byte { return missing(options, lines) }})
 	options.Output = writer
 	return hclog.New(&options), writer.Close
 }

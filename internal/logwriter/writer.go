@@ -33,6 +33,8 @@ type Options struct {
 	Failed func(error)
 	// Lost makes the line that stands where lines were lost.
 	Lost func(lines uint64) []byte
+	// Recovered is told how many were lost when writing works again, likewise.
+	Recovered func(lines uint64)
 }
 
 // Writer is an io.Writer for a logger: each Write is one or more whole lines.
@@ -48,6 +50,7 @@ type Writer struct {
 	lost    uint64 // lines that came behind all that waits
 	stalled bool   // everything is dropped until nothing waits any more
 	closed  bool
+	stats   Stats
 
 	// of the goroutine
 	dropped uint64 // lines before what is written next
@@ -74,7 +77,9 @@ func (w *Writer) Write(lines []byte) (int, error) {
 	defer w.mu.Unlock()
 	w.awaitRoom(len(lines))
 	if w.stalled || w.closed {
-		w.lost += countLines(lines)
+		n := countLines(lines)
+		w.lost += n
+		w.stats.Lost += n
 		return len(lines), nil
 	}
 	w.waiting = append(w.waiting, lines...)
@@ -184,20 +189,50 @@ func (w *Writer) write(piece []byte) {
 	data = append(data, piece...)
 	n, err := w.out.Write(data)
 	if err == nil {
+		lost := w.dropped
 		w.dropped, w.failing, w.midLine = 0, false, false
+		w.count(countLines(piece), 0, nil)
+		if lost > 0 && w.options.Recovered != nil {
+			w.options.Recovered(lost)
+		}
 		return
 	}
 	if n > 0 {
 		w.midLine = data[n-1] != '\n'
 	}
+	all := countLines(piece)
 	if n >= head {
 		w.dropped, piece = 0, data[n:]
 	}
-	w.dropped += countLines(piece)
+	lost := countLines(piece)
+	w.dropped += lost
+	w.count(all-lost, lost, err)
 	if !w.failing && w.options.Failed != nil {
 		w.options.Failed(err)
 	}
 	w.failing = true
+}
+
+// Stats are what a destination has taken since it was opened.
+type Stats struct {
+	Lines, Lost uint64 // written, and given up
+	// Err is why the last write failed; nil: it did not.
+	Err error
+}
+
+func (w *Writer) count(written, lost uint64, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stats.Lines += written
+	w.stats.Lost += lost
+	w.stats.Err = err
+}
+
+// Stats gives the counters.
+func (w *Writer) Stats() Stats {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.stats
 }
 
 func countLines(b []byte) uint64 { return uint64(bytes.Count(b, []byte{'\n'})) }

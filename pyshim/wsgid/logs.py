@@ -10,6 +10,11 @@ import io
 import logging
 
 
+def send(log, record, text):
+    """One record, with the name of its logger and its place in the source."""
+    log._record(record.levelno, text, record.name, "%s:%d" % (record.pathname, record.lineno))
+
+
 class LogHandler(logging.Handler):
     """Sends records to the log of the server, with their level, the name of
     their logger and their place in the source, and with the request if this
@@ -24,9 +29,7 @@ class LogHandler(logging.Handler):
 
     def emit(self, record):
         try:
-            self._log._record(
-                record.levelno, self.format(record), record.name, "%s:%d" % (record.pathname, record.lineno)
-            )
+            send(self._log, record, self.format(record))
         except RecursionError:
             raise
         except Exception:
@@ -56,7 +59,7 @@ def install(log_type):
         if log is None:
             return plain(self, record)
         try:
-            log._record(record.levelno, self.format(record))
+            send(log, record, self.format(record))
         except RecursionError:
             raise
         except Exception:

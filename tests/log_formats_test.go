@@ -1,0 +1,67 @@
+package tests
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/wsgid/wsgid/tests/internal/harness"
+)
+
+// formatted logs as JSON, by a formatter and by print, and below the usual level.
+const formatted = `
+import json, logging, sys
+class Formatter(logging.Formatter):
+    def format(self, record):
+        return json.dumps({"levelname": record.levelname, "message": record.getMessage(), "user": {"id": 2 ** 64}, "group": "mine"})
+handler = logging.StreamHandler()
+handler.setFormatter(Formatter())
+log = logging.getLogger("shop.cart")
+log.addHandler(handler)
+log.setLevel(logging.DEBUG)
+log.propagate = False
+def application(environ, start_response):
+    log.debug("in detail")
+    log.warning("nearly empty")
+    print('{"said": "by print", "n": 1.50}')
+    start_response("200 OK", [])
+    return [b""]
+`
+
+// TestLogFormats: JSON of applications is the event where the log is JSON, and stands
+// in the file of a group as it is where that is raw; a group has a level of its own.
+func TestLogFormats(t *testing.T) {
+	w := newWorld(t)
+	w.Write("apps/say.py", formatted)
+	w.Write("logs/there", "")
+	w.Configure(group("merged", "#64001", 1, 2) +
+		group("raw", "#64001", 1, 2, option("log_format", "raw"), option("log_level", "info"), option("error_log", w.Path("logs/raw.log"))) +
+		group("people", "#64001", 1, 2, option("log_format", "text"), option("log_level", "info"), option("error_log", w.Path("logs/text.log"))) +
+		mount("/merged", "apps/say.py", option("process_group", "merged")) + mount("/raw", "apps/say.py", option("process_group", "raw")) +
+		mount("/people", "apps/say.py", option("process_group", "people")))
+	d := w.Start(harness.Options{})
+	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+	for _, name := range []string{"merged", "raw", "people"} {
+		wantStatus(t, name, apache.Get("/"+name), 200)
+	}
+	r := d.Log.Await(t, "a record", harness.Containing("nearly empty"))
+	if r.Level() != "warn" || r.Message() != "nearly empty" || r.Text("logger") != "shop.cart" || !strings.Contains(r.Text("place"), "say.py:14") ||
+		r.Text("group") != "merged" || r.Text("app.group") != "mine" || r.Text("request") == "" || !strings.Contains(r.Line, `"user":{"id":18446744073709551616}`) {
+		t.Errorf("%s", r.Line)
+	}
+	if r := d.Log.Await(t, "a line", harness.Containing("by print")); r.Text("said") != "by print" || !strings.Contains(r.Line, `"n":1.50`) {
+		t.Errorf("%s", r.Line)
+	}
+	d.Log.Await(t, "a record of debug", harness.Containing("in detail"))
+	awaitText(t, w, "logs/raw.log", `{"said": "by print", "n": 1.50}`)
+	want := `{"levelname": "WARNING", "message": "nearly empty", "user": {"id": 18446744073709551616}, "group": "mine"}
+{"said": "by print", "n": 1.50}
+`
+	if content, err := os.ReadFile(w.Path("logs/raw.log")); err != nil || string(content) != want {
+		t.Errorf("%q %v", content, err)
+	}
+	awaitText(t, w, "logs/text.log", `wsgid.worker: {"levelname": "WARNING", "message": "nearly empty"`)
+	if found := d.Log.Find(harness.Containing("in detail")); len(found) != 1 {
+		t.Errorf("%d groups log what is below their level", len(found))
+	}
+}
