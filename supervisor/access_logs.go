@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -128,6 +129,19 @@ func (l *accessLogs) snapshot() []status.AccessLog {
 		a.mu.Unlock()
 	}
 	return shown
+}
+
+// reopen opens the files anew.
+func (l *accessLogs) reopen() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var errs []error
+	for _, a := range l.all {
+		if a.file != nil {
+			errs = append(errs, a.file.Reopen())
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // close writes what is left.

@@ -99,6 +99,9 @@ func (s *Supervisor) openControl(g *generation, socket *unixSocket) (*control, e
 		}
 		c.answer(w, http.StatusOK, answer)
 	})
+	admin("POST /v1/logs/reopen", func(w http.ResponseWriter, _ *http.Request) {
+		c.answer(w, http.StatusOK, s.ReopenLogs())
+	})
 	admin("POST /v1/upgrade", func(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // as above
 		c.answer(w, http.StatusOK, s.Upgrade(context.WithoutCancel(r.Context())))

@@ -33,6 +33,7 @@ func (s *Supervisor) Snapshot(ctx context.Context) *status.Snapshot {
 		LastReload: lastReload,
 		Router:     g.router.snapshot(answer),
 		AccessLogs: s.access.snapshot(),
+		Logs:       s.errorLogs.snapshot(),
 	}
 	if g.helper != nil {
 		snapshot.DispatchHelper = g.helper.snapshot(answer)

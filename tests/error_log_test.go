@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/wsgid/wsgid/tests/internal/harness"
@@ -215,4 +216,56 @@ dispatch_script "{{.Dir}}/dispatch.py" {}
 		}
 	}
 	d.NoteDescriptors()
+}
+
+// TestReopenLogs: after the command, or SIGUSR1, nothing is written to files that were
+// moved away; new ones belong to whom the old ones do. What cannot be opened anew is
+// said, and written on.
+func TestReopenLogs(t *testing.T) {
+	harness.NeedRoot(t)
+	w := newWorld(t)
+	w.Write("apps/say.py", sayer)
+	w.Write("logs/there", "")
+	log, moved := w.Path("logs/one.log"), w.Path("logs/old.log")
+	w.Configure(group("one", "#64001", 1, 2, option("error_log", log)) + mount("/", "apps/say.py"))
+	d := w.Start(harness.Options{})
+	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+	if err := errors.Join(os.Chown(log, 64001, 64002), os.Chmod(log, 0o604), os.Rename(log, moved)); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := w.CLI("reopen-logs", "--control", w.Control); code != 0 {
+		t.Fatalf("%d %s", code, stderr)
+	}
+	info, err := os.Stat(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if owner := info.Sys().(*syscall.Stat_t); owner.Uid != 64001 || owner.Gid != 64002 || info.Mode().Perm() != 0o604 {
+		t.Errorf("%d:%d %v", owner.Uid, owner.Gid, info.Mode())
+	}
+	apache.Get("/?after-the-command")
+	awaitText(t, w, "logs/one.log", "after-the-command")
+	if err := os.Rename(log, moved); err != nil {
+		t.Fatal(err)
+	}
+	mark := d.Log.Mark()
+	if err := syscall.Kill(d.PID, syscall.SIGUSR1); err != nil {
+		t.Fatal(err)
+	}
+	d.Log.AwaitFrom(t, mark, "the end", harness.Containing("logs opened anew"))
+	if _, err := os.Stat(log); err != nil {
+		t.Error(err)
+	}
+	if err := os.Rename(w.Path("logs"), w.Path("gone")); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := w.CLI("reopen-logs", "--control", w.Control); code != 1 || !strings.Contains(stderr, log) {
+		t.Errorf("%d %s", code, stderr)
+	}
+	awaitLine(t, d, "logs cannot be opened anew")
+	apache.Get("/?there-is-no-directory")
+	awaitText(t, w, "gone/one.log", "there-is-no-directory")
+	if code, _, stderr := w.CLIAs(64001, "reopen-logs", "--control", w.Control); code == 0 {
+		t.Errorf("a stranger may: %s", stderr)
+	}
 }

@@ -1,11 +1,14 @@
 package tests
 
 import (
+	"bufio"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/wsgid/wsgid/tests/internal/harness"
 )
@@ -118,4 +121,73 @@ func TestDiskFull(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestLogsLost: neither an error_log on a full disk nor a log that nobody reads holds
+// up requests; what is lost is counted and said.
+func TestLogsLost(t *testing.T) {
+	harness.NeedRoot(t)
+	w := newWorld(t)
+	w.App("flood_stderr.py")
+	disk := openDirectory(t, w, "disk")
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=64k,mode=755"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(disk, syscall.MNT_DETACH) })
+	pipe, full := w.Path("pipe"), disk+"/full.log"
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.Write("wsgid.hcl", w.Expand("listen \"unix\" {\n  path = \"{{.Socket}}\"\n}\ncontrol {\n  path = \"{{.Control}}\"\n}\n"+
+		"log {\n  format = \"json\"\n  destination = \"{{.Dir}}/pipe\"\n}\n"+group("disk", "#64001", 1, 3, option("error_log", full))+group("pipe", "#64001", 1, 3)+
+		mount("/disk", "apps/flood_stderr.py", option("process_group", "disk"))+mount("/pipe", "apps/flood_stderr.py", option("process_group", "pipe"))))
+	d := w.Start(harness.Options{})
+	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+	lost := func(group, destination string) {
+		t.Helper()
+		harness.Eventually(t, "lines are lost in "+destination, func() error {
+			wantStatus(t, "a request that logs", apache.Get("/"+group+"?lines=1000"), 200)
+			for _, l := range d.Status().Logs {
+				if l.Destination == destination && l.Lost > 0 && (l.Error != "") == (group == "disk") {
+					return nil
+				}
+			}
+			return fmt.Errorf("%+v", d.Status().Logs)
+		})
+	}
+	lost("disk", full)
+	lost("pipe", pipe)
+	for range 100 {
+		wantStatus(t, "a request", apache.Get("/disk?lines=10"), 200)
+		wantStatus(t, "a request", apache.Get("/pipe?lines=10"), 200)
+	}
+	for _, p := range d.Status().Groups {
+		if p.LogDropped != 0 {
+			t.Errorf("processes of %s have dropped %d records", p.Name, p.LogDropped)
+		}
+	}
+	_, text := controlClient(t, w)("/metrics")
+	for _, destination := range []string{full, pipe} {
+		if name := fmt.Sprintf("wsgid_log_lost_lines_total{destination=%q}", destination); samples(t, text)[name] == 0 {
+			t.Errorf("%s is not there", name)
+		}
+	}
+	if _, out, _ := w.CLI("status", "--control", w.Control); !strings.Contains(out, "log "+full+"  ") || !strings.Contains(out, "no space left on device") || !strings.Contains(out, "log "+pipe+"  ") {
+		t.Errorf("%s", out)
+	}
+	reader, err := os.Open(pipe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if err := reader.SetReadDeadline(time.Now().Add(harness.Patience)); err != nil {
+		t.Fatal(err)
+	}
+	missing := []string{"error_log cannot be written", linesMissing}
+	for lines := bufio.NewScanner(reader); len(missing) > 0; {
+		if !lines.Scan() {
+			t.Fatalf("the log does not say %q: %v", missing, lines.Err())
+		}
+		missing = slices.DeleteFunc(missing, func(text string) bool { return strings.Contains(lines.Text(), text) })
+	}
 }

@@ -187,6 +187,7 @@ func exampleSnapshot() status.Snapshot {
 			},
 			{Name: "api", User: "wsgid-api", Wanted: 1, State: "backoff", Backoff: 3.2, Queue: status.Queue{QueueLength: 10}, LastExit: &status.Exit{At: ago(time.Second), Reason: "start_failed", Status: 1, Error: "no libpython"}},
 		},
+		Logs: []status.Log{{Destination: "stderr", Lines: 9}, {Destination: "/var/log/\x1b.log", Lines: 7, Lost: 1, Error: "no space"}},
 	}
 }
 

@@ -2,23 +2,17 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
-	"os/signal"
 	"strings"
-	"sync"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/wsgid/wsgid/config"
 	"github.com/wsgid/wsgid/internal/escape"
 	"github.com/wsgid/wsgid/internal/status"
-	"github.com/wsgid/wsgid/supervisor"
 )
 
 // newReload is wsgid reload.
@@ -88,29 +82,5 @@ func loader(file string) func() (*config.Config, error) {
 			return nil, err
 		}
 		return nil, errors.New(strings.TrimSpace(text.String()))
-	}
-}
-
-// reloadOnHangup has s reload upon each SIGHUP, until stop is called, which
-// waits. Signals that come during a reload make one more.
-func reloadOnHangup(ctx context.Context, s *supervisor.Supervisor) (stop func()) {
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	ctx, cancel := context.WithCancel(ctx)
-	var wait sync.WaitGroup
-	wait.Go(func() {
-		for {
-			select {
-			case <-hangups:
-				s.Reload(nil) // it logs how it ended
-			case <-ctx.Done():
-				return
-			}
-		}
-	})
-	return func() {
-		signal.Stop(hangups)
-		cancel()
-		wait.Wait()
 	}
 }

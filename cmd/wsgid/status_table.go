@@ -76,6 +76,7 @@ func (p *page) head(s *status.Snapshot, now time.Time) {
 		}
 		p.line(8, text)
 	}
+	p.logs(s.Logs)
 	for _, a := range s.AccessLogs {
 		if a.LostLines > 0 {
 			p.line(4, fmt.Sprintf("access log %s  %d lines lost", escape.Line(a.Path), a.LostLines))
@@ -109,6 +110,20 @@ func reloadOutcome(r *status.Reload) string {
 func firstLine(text string) string {
 	line, _, _ := strings.Cut(text, "\n")
 	return line
+}
+
+// logs shows the destinations of log lines that are in trouble.
+func (p *page) logs(logs []status.Log) {
+	for _, l := range logs {
+		if l.Lost == 0 && l.Error == "" {
+			continue
+		}
+		text := fmt.Sprintf("log %s  %s lost, %d written", escape.Line(l.Destination), count(int(l.Lost), "line"), l.Lines)
+		if l.Error != "" {
+			text += "  " + escape.Line(l.Error)
+		}
+		p.line(4, text)
+	}
 }
 
 // addLoadErrors adds the scripts that a group, or the router, cannot import.

@@ -2,6 +2,10 @@ package main
 
 import (
 	"context"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
 
 	"github.com/wsgid/wsgid/config"
 	"github.com/wsgid/wsgid/internal/logwriter"
@@ -19,8 +23,33 @@ func supervise(ctx context.Context, c *config.Config, log *logwriter.Output, rea
 	if err != nil {
 		return err
 	}
+	defer uponSignal(ctx, syscall.SIGUSR1, func() { s.ReopenLogs() })()
 	if more.Load != nil {
-		defer reloadOnHangup(ctx, s)()
+		defer uponSignal(ctx, syscall.SIGHUP, func() { s.Reload(nil) })()
 	}
 	return s.Run(ctx)
+}
+
+// uponSignal calls f, which logs how it ended, upon each signal, until stop is called,
+// which waits. Signals that come while it runs make one more call.
+func uponSignal(ctx context.Context, which os.Signal, f func()) (stop func()) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, which)
+	ctx, cancel := context.WithCancel(ctx)
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		for {
+			select {
+			case <-signals:
+				f()
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	return func() {
+		signal.Stop(signals)
+		cancel()
+		wait.Wait()
+	}
 }

@@ -103,6 +103,11 @@ func Write(out io.Writer, s *status.Snapshot) error {
 	for _, a := range s.AccessLogs {
 		w.counter("access_log_lost_lines", "Lines of an access log that could not be written, or not in time.", float64(a.LostLines), "path", a.Path)
 	}
+	for i := range s.Logs {
+		l := &s.Logs[i]
+		w.counter("log_lines", "Log lines written.", float64(l.Lines), "destination", l.Destination)
+		w.counter("log_lost_lines", "Log lines that could not be written, or not in time.", float64(l.Lost), "destination", l.Destination)
+	}
 	b := bufio.NewWriter(out)
 	for _, name := range w.order {
 		m := w.metrics[name]

@@ -32,6 +32,8 @@ type Snapshot struct {
 	Monitor *Monitor `json:"monitor,omitempty"`
 	// AccessLogs are those that wsgid writes itself.
 	AccessLogs []AccessLog `json:"access_logs,omitempty"`
+	// Logs are the destinations of log lines that are open.
+	Logs []Log `json:"logs"`
 }
 
 // AccessLog is the file of one or more access_log blocks.
@@ -39,6 +41,14 @@ type AccessLog struct {
 	Path string `json:"path"`
 	// LostLines could not be written, or not in time.
 	LostLines uint64 `json:"lost_lines"`
+}
+
+// Log is a destination of log lines.
+type Log struct {
+	Destination string `json:"destination"`
+	Lines       uint64 `json:"lines"`           // written since it was opened
+	Lost        uint64 `json:"lost"`            // given up because they could not be written, or not in time
+	Error       string `json:"error,omitempty"` // of the last write; empty: it did not fail
 }
 
 // Monitor is the process that serves metrics and health on TCP.
@@ -62,6 +72,11 @@ type Reload struct {
 	Error string `json:"error,omitempty"`
 	// Problems are what does not serve all the same, and did not before.
 	Problems []string `json:"problems,omitempty"`
+}
+
+// Reopened is how opening the logs anew has ended.
+type Reopened struct {
+	Error string `json:"error,omitempty"` // files that are written on as they were
 }
 
 // Upgrade is how an upgrade has ended.
