@@ -22,6 +22,7 @@ enum {
 
 static atomic_int channel = -1;
 static atomic_ulong dropped;
+static atomic_ulong long_records; /* so far; the number tells their parts from others' */
 static _Thread_local struct wsgid_log_context current;
 
 void wsgid_log_open(int fd)
@@ -141,7 +142,7 @@ void wsgid_log(const char *level, const struct wsgid_log_context *context, const
 	                        context->script, context->request, context->code,
 	                        context->logger, context->place, context->error_log,
 	                        context->trace};
-	size_t header = 128;
+	size_t header = 224; /* names, and the fields below */
 	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
 		header += fields[i] ? strnlen(fields[i], FIELD) : 0;
 	if (header + length > capacity) {
@@ -163,10 +164,14 @@ void wsgid_log(const char *level, const struct wsgid_log_context *context, const
 	at = put_field(packet, at, "logger", context->logger);
 	at = put_field(packet, at, "place", context->place);
 	at = put_field(packet, at, "error_log", context->error_log);
+	char number[24] = "";
 	do {
 		size_t base = at;
-		size_t room = capacity - at - sizeof "more\0001" - sizeof "message";
+		size_t room = capacity - at - sizeof "part" - sizeof number - sizeof "more\0001" - sizeof "message";
 		size_t part = cut(message, length, room);
+		if (part < length && !*number)
+			snprintf(number, sizeof number, "%lu", atomic_fetch_add(&long_records, 1) + 1);
+		base = put_field(packet, base, "part", number);
 		if (part < length)
 			base = put_field(packet, base, "more", "1");
 		memcpy(packet + base, "message", sizeof "message");

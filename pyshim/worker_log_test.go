@@ -50,7 +50,7 @@ func TestWorkerLogs(t *testing.T) {
 			if !strings.HasPrefix(printed, "Traceback") || !strings.HasSuffix(printed, "KeyError: 'missing'") {
 				t.Errorf("print_exc: %q", printed)
 			}
-			total := 0
+			total, parts := 0, map[string]bool{}
 			for deadline := time.Now().Add(patience); total < 200000 && time.Now().Before(deadline); {
 				w.mu.Lock()
 				changed := w.changed
@@ -59,6 +59,7 @@ func TestWorkerLogs(t *testing.T) {
 				for _, r := range w.log() {
 					if r["request"] == "id-long" && r["source"] == "wsgi.errors" {
 						total += len(r["message"])
+						parts[r["part"]] = true
 					}
 				}
 				if total < 200000 {
@@ -68,8 +69,8 @@ func TestWorkerLogs(t *testing.T) {
 					}
 				}
 			}
-			if total != 200000 {
-				t.Errorf("long line: %d bytes", total)
+			if total != 200000 || len(parts) != 1 || parts[""] {
+				t.Errorf("long line: %d bytes, of the records %v", total, parts)
 			}
 		})
 	}

@@ -333,10 +333,9 @@ func (o *appOutput) add(text string) {
 	}
 }
 
-// record takes a packet of the log channel; what wsgid itself logs is in the report.
-func (o *appOutput) record(packet []byte) {
-	values, message := parseRecord(string(packet))
-	if values["source"] != "wsgid" && values["source"] != "" {
+// record takes a record of the log channel; what wsgid itself logs is in the report.
+func (o *appOutput) record(values map[string]string, message string) {
+	if values["source"] != ownSource && values["source"] != "" {
 		o.add(message)
 	}
 }

@@ -29,7 +29,7 @@ func TestErrorLogKeys(t *testing.T) {
 	child := &childLog{log: hclog.New(&hclog.LoggerOptions{Name: "wsgid.worker", Output: &out, DisableTime: true}).With("group", "g"), files: files, format: "text", level: "info"}
 	sink := child.sink("")
 	for _, r := range [][2]string{{"one", key}, {"two", "guessed"}, {"three", ""}, {"four", files.key(missing)}, {"five", files.key(missing)}, {"six", key}} {
-		sink.logRecord([]byte("level\x00error\x00error_log\x00" + r[1] + "\x00message\x00" + r[0]))
+		sink.logRecord(parseRecord("level\x00error\x00error_log\x00" + r[1] + "\x00message\x00" + r[0]))
 	}
 	sink.logRouterLine(`{"@level":"error","@message":"seven","error_log":"`+key+`"}`, false)
 	files.close()
@@ -63,8 +63,8 @@ func TestGroupLog(t *testing.T) {
 	general := logwriter.NewOutput(&out, logwriter.OutputOptions{Level: hclog.Info})
 	files := &errorLogs{log: hclog.NewNullLogger(), general: general, options: logwriter.OutputOptions{Level: hclog.Info}}
 	log := general.Logger(false).With("group", "g")
-	record := func(level, source, text string) []byte {
-		return []byte("level\x00" + level + "\x00source\x00" + source + "\x00message\x00" + text)
+	record := func(level, source, text string) (map[string]string, string) {
+		return map[string]string{"level": level, "source": source}, text
 	}
 	for _, child := range []*childLog{
 		{log: log, files: files, format: config.LogRaw, level: "info"},

@@ -16,15 +16,14 @@ const maxRecord = 64 << 10
 // this order, with the names that they have there.
 var recordFields = []struct{ from, to string }{
 	{"source", "source"}, {"application", "application"}, {"script", "script"},
-	{"request", "request"}, {"trace", "trace"}, {"code", "code"}, {"logger", "logger"}, {"place", "place"}, {"more", "more"},
+	{"request", "request"}, {"trace", "trace"}, {"code", "code"}, {"logger", "logger"}, {"place", "place"},
 }
 
 // ownSource is that of records that are not the application's.
 const ownSource = "wsgid"
 
-// logRecord writes one packet of the log channel into the log.
-func (s *logSink) logRecord(packet []byte) {
-	values, message := parseRecord(string(packet))
+// logRecord writes one record of the log channel into the log.
+func (s *logSink) logRecord(values map[string]string, message string) {
 	fields := make([]any, 0, 2*len(recordFields))
 	for _, f := range recordFields {
 		value, present := values[f.from]

@@ -5,9 +5,6 @@ import (
 	"strings"
 )
 
-// maxEvent bounds one event of the raw pipe: a line, or a joined traceback.
-const maxEvent = 64 << 10
-
 // block is what a joined event is made of.
 type block int
 
@@ -25,10 +22,12 @@ type lineJoiner struct {
 	// apart: each line, as it is, is an event.
 	apart bool
 
-	partial []byte // a line without its end
-	held    strings.Builder
-	lines   []string // after the traceback: may still turn out to belong to it
-	kind    block
+	partial  []byte // a line without its end
+	lost     int    // bytes of it that are beyond maxEvent
+	held     strings.Builder
+	heldLost int      // the same of held
+	lines    []string // after the traceback: may still turn out to belong to it
+	kind     block
 }
 
 // pending says whether something waits for more that a pause should release.
@@ -53,20 +52,16 @@ func (j *lineJoiner) write(data []byte) {
 	}
 }
 
-// keep holds a part of a line; one that is too long is split there.
+// keep holds a part of a line.
 func (j *lineJoiner) keep(data []byte) {
-	for len(j.partial)+len(data) > maxEvent {
-		room := maxEvent - len(j.partial)
-		j.partial = append(j.partial, data[:room]...)
-		data = data[room:]
-		j.endPartial()
-	}
-	j.partial = append(j.partial, data...)
+	room := min(len(data), maxEvent-len(j.partial))
+	j.partial = append(j.partial, data[:room]...)
+	j.lost += len(data) - room
 }
 
 func (j *lineJoiner) endPartial() {
-	line := string(j.partial)
-	j.partial = j.partial[:0]
+	line := clipped(string(j.partial), j.lost)
+	j.partial, j.lost = nil, 0
 	j.line(line)
 }
 
@@ -127,24 +122,23 @@ func startsTraceback(line string) bool {
 	return strings.HasPrefix(line, "Traceback (most recent call last):")
 }
 
-// hold adds a line to the event, which is passed on when it grows too long.
+// hold adds a line to the event.
 func (j *lineJoiner) hold(line string) {
-	if j.held.Len()+len(line) > maxEvent && j.held.Len() > 0 {
-		j.emit(j.held.String(), true)
-		j.held.Reset()
-	}
 	if j.held.Len() > 0 {
-		j.held.WriteByte('\n')
+		line = "\n" + line
 	}
-	j.held.WriteString(line)
+	room := min(len(line), maxEvent-j.held.Len())
+	j.held.WriteString(line[:room])
+	j.heldLost += len(line) - room
 }
 
 // flush passes on what is held: a pause, or the next event, ends it.
 func (j *lineJoiner) flush() {
 	if j.held.Len() > 0 {
-		j.emit(j.held.String(), true)
+		j.emit(clipped(j.held.String(), j.heldLost), true)
 	}
 	j.held.Reset()
+	j.heldLost = 0
 	for _, line := range j.lines {
 		if line != "" {
 			j.emit(line, false)

@@ -89,11 +89,11 @@ type logPump struct {
 
 // startLogPump takes the files over. lines and record are called from one
 // goroutine each.
-func startLogPump(raw, records *os.File, lines *lineJoiner, record func(packet []byte)) *logPump {
+func startLogPump(raw, records *os.File, lines *lineJoiner, record func(values map[string]string, message string)) *logPump {
 	p := &logPump{raw: raw, records: records, done: make(chan struct{})}
 	var wait sync.WaitGroup
 	wait.Go(func() { defer raw.Close(); pumpLines(raw, lines) })
-	wait.Go(func() { defer records.Close(); pumpRecords(records, record) })
+	wait.Go(func() { defer records.Close(); pumpRecords(records, &recordJoiner{emit: record}) })
 	go func() { wait.Wait(); close(p.done) }()
 	return p
 }
@@ -142,16 +142,17 @@ func pumpLines(raw *os.File, lines *lineJoiner) {
 }
 
 // pumpRecords reads packets until the peer has gone.
-func pumpRecords(records *os.File, record func(packet []byte)) {
+func pumpRecords(records *os.File, joiner *recordJoiner) {
+	defer joiner.flush()
 	buf := make([]byte, maxRecord)
 	for {
 		n, err := records.Read(buf)
 		if err != nil {
 			if !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrClosed) && !errors.Is(err, os.ErrDeadlineExceeded) {
-				record([]byte("level\x00warn\x00message\x00log channel failed: " + err.Error()))
+				joiner.emit(map[string]string{"level": "warn", "source": ownSource}, "log channel failed: "+err.Error())
 			}
 			return
 		}
-		record(buf[:n])
+		joiner.packet(buf[:n])
 	}
 }

@@ -130,7 +130,9 @@ func TestLinesAreJoined(t *testing.T) {
 			[]string{"T:Exception in thread T:\nTraceback (most recent call last):\n  a\nE: 1"}},
 		{"fatal", "Fatal Python error: x\n\nThread 1:\n  File\n", []string{"T:Fatal Python error: x\n\nThread 1:\n  File"}},
 		{"long line whole", long + "\nz", []string{long, "z"}},
-		{"too long", long + long + "\n", []string{(long + long)[:maxEvent], (long + long)[maxEvent:]}},
+		{"too long", long + long + "\nz\n", []string{clipped((long + long)[:maxEvent], maxEvent-20), "z"}},
+		{"too long a traceback", "Traceback (most recent call last):\n " + long + "\n x\nE: y\nz\n",
+			[]string{"T:" + clipped(("Traceback (most recent call last):\n " + long)[:maxEvent], 36-10+3+5), "z"}},
 	}
 	for _, test := range tests {
 		for _, size := range []int{1, 7, 4096, 1 << 20} {
@@ -160,7 +162,7 @@ func TestLinesAreJoined(t *testing.T) {
 func TestTextLogCannotBeForged(t *testing.T) {
 	var out bytes.Buffer
 	sink := &logSink{log: hclog.New(&hclog.LoggerOptions{Output: &out, DisableTime: true})}
-	sink.logRecord([]byte("level\x00error\x00source\x00wsgi.errors\x00request\x00a\nb\x00message\x00one\n[ERROR] two\x1b[1m\n"))
+	sink.logRecord(parseRecord("level\x00error\x00source\x00wsgi.errors\x00request\x00a\nb\x00message\x00one\n[ERROR] two\x1b[1m\n"))
 	if got, want := out.String(), "[ERROR] one\n  | [ERROR] two\\x1b[1m: source=wsgi.errors request=\"a\\nb\"\n"; got != want {
 		// hclog may quote the escaped text its own way; it must stay on one line.
 		if strings.Count(got, "\n") != 2 || strings.Contains(got, "\x1b") {

@@ -10,7 +10,7 @@ import (
 
 // formatted logs as JSON, by a formatter and by print, and below the usual level.
 const formatted = `
-import json, logging, sys
+import json, logging, os, sys
 class Formatter(logging.Formatter):
     def format(self, record):
         return json.dumps({"levelname": record.levelname, "message": record.getMessage(), "user": {"id": 2 ** 64}, "group": "mine"})
@@ -21,6 +21,9 @@ log.addHandler(handler)
 log.setLevel(logging.DEBUG)
 log.propagate = False
 def application(environ, start_response):
+    if environ["QUERY_STRING"] == "long":
+        sys.stderr.write("e" * 300000 + "\n")
+        os.write(2, b"d" * 300000 + b"\n")
     log.debug("in detail")
     log.warning("nearly empty")
     print('{"said": "by print", "n": 1.50}')
@@ -45,7 +48,7 @@ func TestLogFormats(t *testing.T) {
 		wantStatus(t, name, apache.Get("/"+name), 200)
 	}
 	r := d.Log.Await(t, "a record", harness.Containing("nearly empty"))
-	if r.Level() != "warn" || r.Message() != "nearly empty" || r.Text("logger") != "shop.cart" || !strings.Contains(r.Text("place"), "say.py:14") ||
+	if r.Level() != "warn" || r.Message() != "nearly empty" || r.Text("logger") != "shop.cart" || !strings.Contains(r.Text("place"), "say.py:17") ||
 		r.Text("group") != "merged" || r.Text("app.group") != "mine" || r.Text("request") == "" || !strings.Contains(r.Line, `"user":{"id":18446744073709551616}`) {
 		t.Errorf("%s", r.Line)
 	}
@@ -61,7 +64,15 @@ func TestLogFormats(t *testing.T) {
 		t.Errorf("%q %v", content, err)
 	}
 	awaitText(t, w, "logs/text.log", `wsgid.worker: {"levelname": "WARNING", "message": "nearly empty"`)
-	if found := d.Log.Find(harness.Containing("in detail")); len(found) != 1 {
-		t.Errorf("%d groups log what is below their level", len(found))
+	mark := d.Log.Mark()
+	wantStatus(t, "long lines", apache.Get("/merged?long"), 200)
+	for _, c := range []string{"e", "d"} {
+		r := d.Log.AwaitFrom(t, mark, "a long line", harness.Containing(strings.Repeat(c, 1000)))
+		if r.Message() != strings.Repeat(c, 300000) {
+			t.Errorf("a long line of %d bytes", len(r.Message()))
+		}
+	}
+	if content, err := os.ReadFile(w.Path("logs/text.log")); err != nil || strings.Contains(string(content), "in detail") {
+		t.Errorf("a group logs what is below its level: %s %v", content, err)
 	}
 }
