@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+
+	"github.com/wsgid/wsgid/internal/logwriter"
 )
 
 // control validates the control block.
@@ -66,8 +68,10 @@ func (v *validator) log(l *Log) {
 		v.add(v.place(l.Range, "format"), "Wrong value", "format is \"text\" or \"json\"; %q is neither.", l.Format)
 	}
 	v.logLevel(l.Range, "level", l.Level)
-	if l.Destination != "stderr" {
-		v.absoluteOr(l, "stderr")
+	if _, ok, err := logwriter.ParseService(l.Destination); err != nil {
+		v.add(v.place(l.Range, "destination"), "Wrong value", "destination: %s.", err)
+	} else if !ok && l.Destination != "stderr" && !filepath.IsAbs(l.Destination) {
+		v.add(v.place(l.Range, "destination"), "Wrong value", "destination is \"stderr\", \"journal\", \"syslog\" or an absolute path; %q is none of them.", l.Destination)
 	}
 	v.errorLog(l.Range, l.ErrorLog)
 }
@@ -92,8 +96,12 @@ func (v *validator) groupLog(p *DaemonProcess) {
 // errorLog validates an error_log of the block.
 func (v *validator) errorLog(block hcl.Range, name string) {
 	at := v.place(block, "error_log")
+	_, service, err := logwriter.ParseService(name)
 	switch {
 	case name == "":
+	case err != nil:
+		v.add(at, "Wrong value", "error_log: %s.", err)
+	case service:
 	case !filepath.IsAbs(name):
 		v.add(at, "Wrong value", "error_log is the absolute path of a file; %q is not.", name)
 	case name == v.config.Log.Destination:
@@ -105,12 +113,5 @@ func (v *validator) errorLog(block hcl.Range, name string) {
 		if info, err := os.Stat(filepath.Dir(name)); errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
 			v.warn(at, "No directory", "There is no directory %s: until there is, what would be written to it goes to the log of wsgid.", filepath.Dir(name))
 		}
-	}
-}
-
-// absoluteOr validates a destination that is a path or the word given.
-func (v *validator) absoluteOr(l *Log, word string) {
-	if len(l.Destination) == 0 || l.Destination[0] != '/' {
-		v.add(v.place(l.Range, "destination"), "Wrong value", "destination is %q or an absolute path; %q is neither.", word, l.Destination)
 	}
 }

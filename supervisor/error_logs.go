@@ -58,12 +58,8 @@ func (l *errorLogs) output(name string, raw bool) (*logwriter.Output, error) {
 	if output := l.outputs[name]; output != nil {
 		return output, nil
 	}
-	f, err := logwriter.OpenFile(name, true)
-	if err != nil {
-		return nil, fmt.Errorf("error_log: %w", err)
-	}
 	options := l.options
-	options.Name, options.File, options.Quiet = name, f, raw
+	options.Name = name
 	options.Failed = func(err error) {
 		l.log.Error("error_log cannot be written, its lines are lost", "error_log", name, "error", err)
 	}
@@ -73,9 +69,27 @@ func (l *errorLogs) output(name string, raw bool) (*logwriter.Output, error) {
 	if l.outputs == nil {
 		l.outputs = map[string]*logwriter.Output{}
 	}
-	l.outputs[name] = logwriter.NewOutput(f, options)
-	l.set.Add(l.outputs[name])
-	return l.outputs[name], nil
+	output, err := openErrorLog(options, raw)
+	if err != nil {
+		return nil, fmt.Errorf("error_log: %w", err)
+	}
+	l.outputs[name] = output
+	l.set.Add(output)
+	return output, nil
+}
+
+func openErrorLog(o logwriter.OutputOptions, raw bool) (*logwriter.Output, error) {
+	if service, ok, err := logwriter.ParseService(o.Name); err != nil {
+		return nil, err //nolint:wrapcheck // by output
+	} else if ok {
+		return logwriter.NewService(service, o) //nolint:wrapcheck // by output
+	}
+	f, err := logwriter.OpenFile(o.Name, true)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // by output
+	}
+	o.File, o.Quiet = f, raw
+	return logwriter.NewOutput(f, o), nil
 }
 
 // close writes what is left.
@@ -116,11 +130,11 @@ func (c *childLog) to(name string) *logSink {
 			output = file
 		}
 	}
-	s := &logSink{log: c.log, json: c.format == "json"}
+	s := &logSink{log: c.log, json: c.format == "json" || output != nil && output.Events()}
 	switch {
 	case output == nil:
-	case raw: // what wsgid says of the child is not written among it
-		s.raw, s.json = output, c.files.options.JSON
+	case raw && !output.Events(): // what wsgid says of the child is not written among it
+		s.raw, s.json = output, c.files.options.JSON || c.files.general != nil && c.files.general.Events()
 	default:
 		s.log = output.Logger(s.json).ResetNamed(c.log.Name()).With(c.log.ImpliedArgs()...)
 	}

@@ -119,7 +119,7 @@ func New(cfg *config.Config, options Options) (*Supervisor, error) {
 		options: options, log: options.Logger.Named("supervisor"), pid: os.Getpid(), oom: newOOMCounter(),
 		cgroups:  &cgroups{log: options.Logger.Named("supervisor")},
 		stopping: make(chan struct{}), upgraded: make(chan struct{}), ending: make(chan struct{}), turn: make(chan struct{}, 1),
-		launcher: &launcher{executable: options.Executable, version: options.Version, jsonLogs: cfg.Log.Format == "json"},
+		launcher: &launcher{executable: options.Executable, version: options.Version, jsonLogs: cfg.Log.Format == "json" || options.Log != nil && options.Log.Events()},
 	}
 	s.errorLogs.log, s.errorLogs.general, s.errorLogs.options = s.log, options.Log, logwriter.OutputOptions{Level: hclog.LevelFromString(cfg.Log.Level), JSON: cfg.Log.Format == "json"}
 	if options.Log != nil {

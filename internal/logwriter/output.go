@@ -13,6 +13,7 @@ type Output struct {
 	name   string
 	file   *File // nil: it is none that could be opened anew
 	writer *Writer
+	socket *datagrams // nil: it is none of a service
 	text   hclog.Logger
 	json   hclog.Logger
 }
@@ -47,6 +48,21 @@ func NewOutput(destination io.Writer, o OutputOptions) *Output {
 	return out
 }
 
+// NewService starts to send events to a service.
+func NewService(s Service, o OutputOptions) (*Output, error) {
+	socket, err := dial(s, o.JSON)
+	if err != nil {
+		return nil, err
+	}
+	o.JSON = true
+	out := NewOutput(socket, o)
+	out.socket, out.text = socket, out.json
+	return out, nil
+}
+
+// Events says whether it takes events only, which the loggers write, and no lines.
+func (o *Output) Events() bool { return o.socket != nil }
+
 // Name is what the administrator calls it.
 func (o *Output) Name() string { return o.name }
 
@@ -78,6 +94,9 @@ func (o *Output) Close() {
 	o.writer.Close()
 	if o.file != nil {
 		o.file.Close()
+	}
+	if o.socket != nil {
+		o.socket.close()
 	}
 }
 

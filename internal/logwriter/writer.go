@@ -163,6 +163,8 @@ func (w *Writer) take() []byte {
 		n = chunk
 		if end := bytes.LastIndexByte(w.waiting[:n], '\n'); end >= 0 {
 			n = end + 1
+		} else if end := bytes.IndexByte(w.waiting[n:], '\n'); end >= 0 {
+			n += end + 1 // a long line is written as a whole: it may be one datagram
 		}
 	}
 	piece := bytes.Clone(w.waiting[:n])
