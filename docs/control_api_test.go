@@ -30,6 +30,7 @@ var answers = map[string]map[string]any{
 	"POST /v1/interrupt":          {"200": status.Interrupt{}, "409": status.Error{}},
 	"POST /v1/reload":             {"200": status.Reload{}},
 	"POST /v1/upgrade":            {"200": status.Upgrade{}},
+	"POST /v1/logs/reopen":        {"200": status.Reopened{}},
 	"POST /v1/stop":               {"202": status.Version{}},
 	"POST /v1/groups/restart":     {"200": status.Restart{}},
 	"POST /v1/groups/scale":       {"200": status.Done{}, "409": status.Error{}},

@@ -160,6 +160,7 @@ func TestControlAPI(t *testing.T) {
 			t.Errorf("%s: %q", path, refused.Error)
 		}
 	}
+	api.want(200, "POST", "/v1/logs/reopen")
 	d.NoteSessions()
 	api.want(202, "POST", "/v1/stop")
 	for path := range api.left {

@@ -2,6 +2,7 @@ package tests
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"syscall"
@@ -226,19 +227,19 @@ func TestReopenLogs(t *testing.T) {
 	w := newWorld(t)
 	w.Write("apps/say.py", sayer)
 	w.Write("logs/there", "")
-	log, moved := w.Path("logs/one.log"), w.Path("logs/old.log")
-	w.Configure(group("one", "#64001", 1, 2, option("error_log", log)) + mount("/", "apps/say.py"))
+	log, moved, access := w.Path("logs/one.log"), w.Path("logs/old.log"), w.Path("logs/access.log")
+	w.Configure(fmt.Sprintf("access_log {\n  path = %q\n}\n", access) + group("one", "#64001", 1, 2, option("error_log", log)) + mount("/", "apps/say.py"))
 	d := w.Start(harness.Options{})
 	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
-	if err := errors.Join(os.Chown(log, 64001, 64002), os.Chmod(log, 0o604), os.Rename(log, moved)); err != nil {
+	if err := errors.Join(os.Chown(log, 64001, 64002), os.Chmod(log, 0o604), os.Rename(log, moved), os.Remove(access)); err != nil {
 		t.Fatal(err)
 	}
 	if code, _, stderr := w.CLI("reopen-logs", "--control", w.Control); code != 0 {
 		t.Fatalf("%d %s", code, stderr)
 	}
 	info, err := os.Stat(log)
-	if err != nil {
-		t.Fatal(err)
+	if _, missing := os.Stat(access); err != nil || missing != nil {
+		t.Fatal(err, missing)
 	}
 	if owner := info.Sys().(*syscall.Stat_t); owner.Uid != 64001 || owner.Gid != 64002 || info.Mode().Perm() != 0o604 {
 		t.Errorf("%d:%d %v", owner.Uid, owner.Gid, info.Mode())

@@ -167,7 +167,7 @@ func (d *datagrams) Write(lines []byte) (int, error) {
 func (d *datagrams) send(data, control []byte) error {
 	for {
 		err := unix.Sendmsg(d.fd, data, control, &unix.SockaddrUnix{Name: d.service.Socket}, unix.MSG_NOSIGNAL)
-		if err != unix.EINTR { //nolint:errorlint // a number
+		if err != unix.EINTR {
 			return err //nolint:wrapcheck // by Write
 		}
 	}
