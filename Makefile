@@ -30,8 +30,8 @@ setup-test: ## install what the tests need
 
 .PHONY: lint
 lint: lint-c ## go vet, golangci-lint with the layer rules, C warnings as errors; the long tests too
-	$(GO) vet -tags full ./...
-	$(TOOL) golangci-lint run --build-tags full ./...
+	$(GO) vet -tags full,screenshots ./...
+	$(TOOL) golangci-lint run --build-tags full,screenshots ./...
 
 .PHONY: lint-c
 lint-c:
@@ -79,6 +79,10 @@ test-full: test ## make test, then the long versions: full loops, real applicati
 bench: build ## compare with mod_wsgi, uWSGI, gunicorn and a floor behind the same Apache
 	@tools/setup.sh bench
 	$(GO) run ./tests/bench $(BENCHFLAGS)
+
+.PHONY: screenshots
+screenshots: setup-test ## the pictures of the page in docs/images, of a real wsgid
+	$(GO) test -count=1 -tags screenshots -run '^TestPageScreenshots$$' ./tests
 
 .PHONY: demo
 demo: ## install, build, and serve the example behind Apache and over HTTP

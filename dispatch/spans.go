@@ -16,9 +16,6 @@ type recording struct {
 	own      tracing.SpanID // of the exchange
 	spans    tracing.Spans
 	asked    time.Time // when a script was
-	pid      int       // of the process that has had the request last
-	status   int       // of the answer; 0: not known
-	code     string    // of a refusal
 	gone     bool      // the client was, while it was answered
 }
 

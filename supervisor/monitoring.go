@@ -8,12 +8,14 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/wsgid/wsgid/internal/metrics"
+	"github.com/wsgid/wsgid/internal/page"
 )
 
 // addMonitoring adds what monitoring asks for: on the control socket for everybody
 // who reaches it, and for the monitor process.
 func (s *Supervisor) addMonitoring(mux *http.ServeMux, log hclog.Logger) {
 	const plain = "text/plain; charset=utf-8"
+	mux.Handle("GET /{$}", page.New())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		writeAnswer(w, log, http.StatusOK, plain, []byte("ok\n")) // that it answers is what is asked
 	})

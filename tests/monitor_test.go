@@ -59,7 +59,7 @@ func TestMonitor(t *testing.T) {
 	if err := json.Unmarshal(look.Get("/status").Body, &snapshot); err != nil || snapshot.PID != d.PID || snapshot.Monitor == nil || snapshot.Monitor.Address != address {
 		t.Errorf("%v: %+v", err, snapshot)
 	}
-	for _, path := range []string{"/", "/v1/status", "/v1/config", "/v1/stacks?of=web", "/v1/stop"} {
+	for _, path := range []string{"/index.html", "/v1/status", "/v1/config", "/v1/stacks?of=web", "/v1/stop"} {
 		if got := look.Get(path); got.Status != 404 {
 			t.Errorf("%s: %d", path, got.Status)
 		}

@@ -1,6 +1,6 @@
 // Package monitor is the unprivileged process that serves metrics, health and status
-// on TCP. It passes questions on to the supervisor, one after another, and answers
-// also when that does not. It must not know what the answers say.
+// on TCP, and the page that shows it. It passes questions on to the supervisor, one
+// after another, and answers also when that does not. It must not know what the answers say.
 package monitor
 
 import (
@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/wsgid/wsgid/internal/page"
 )
 
 const (
@@ -47,6 +49,7 @@ type question struct {
 // server asks and answers.
 type server struct {
 	log  hclog.Logger
+	page *page.Page
 	asks chan string // to the one who speaks with the supervisor
 
 	mu      sync.Mutex
@@ -57,7 +60,7 @@ type server struct {
 // Serve answers on the listener until ctx ends, or the supervisor at the other end of
 // conn has gone.
 func Serve(ctx context.Context, listener net.Listener, conn net.Conn, log hclog.Logger) error {
-	s := &server{log: log, asks: make(chan string, len(paths)), running: map[string]*question{}, last: map[string]*answer{}}
+	s := &server{log: log, page: page.New(), asks: make(chan string, len(paths)), running: map[string]*question{}, last: map[string]*answer{}}
 	web := &http.Server{
 		Handler: s, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 30 * time.Second, MaxHeaderBytes: 8 << 10,
 		ErrorLog: log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
@@ -159,8 +162,12 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "only GET", http.StatusMethodNotAllowed)
 		return
 	}
+	if r.URL.Path == "/" {
+		s.page.ServeHTTP(w, r) // without the supervisor
+		return
+	}
 	if !known {
-		http.Error(w, "there are /metrics, /healthz, /readyz and /status", http.StatusNotFound)
+		http.Error(w, "there are /, /metrics, /healthz, /readyz and /status", http.StatusNotFound)
 		return
 	}
 	a := s.ask(r.Context(), r.URL.Path)
