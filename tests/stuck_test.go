@@ -238,7 +238,11 @@ func (s *stuckWorld) monitoring() error {
 				wrong = append(wrong, fmt.Errorf("%s: %d %s", path, code, got))
 			}
 		}
-		code, text := ask("/status")
+		code, text := ask("/")
+		if code != 200 || !strings.Contains(text, "<h1>wsgid</h1>") {
+			wrong = append(wrong, fmt.Errorf("/: %d %s", code, text))
+		}
+		code, text = ask("/status")
 		var snapshot status.Snapshot
 		if fromJSON(s.t, text, &snapshot); code != 200 || len(snapshot.Groups) != len(kinds) {
 			wrong = append(wrong, fmt.Errorf("/status: %d %s", code, text))
