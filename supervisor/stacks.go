@@ -304,6 +304,8 @@ func threadsOf(pid int) []status.Thread {
 		}
 		threads = append(threads, t)
 	}
+	// The directory's order is that of names: 1000 comes before 999.
+	slices.SortFunc(threads, func(a, b status.Thread) int { return a.TID - b.TID })
 	return threads
 }
 

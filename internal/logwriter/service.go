@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -134,10 +135,18 @@ type datagrams struct {
 	fd int
 }
 
+// sendPatience is how long one event may wait for a service that reads nothing.
+const sendPatience = time.Second
+
 // dial makes the socket.
 func dial(s Service, json bool) (*datagrams, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
+		return nil, fmt.Errorf("log socket: %w", err)
+	}
+	patience := unix.NsecToTimeval(int64(sendPatience))
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &patience); err != nil {
+		unix.Close(fd)
 		return nil, fmt.Errorf("log socket: %w", err)
 	}
 	return &datagrams{service: s, json: json, fd: fd}, nil

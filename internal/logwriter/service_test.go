@@ -182,3 +182,18 @@ func TestParseService(t *testing.T) {
 		t.Error("a file")
 	}
 }
+
+// TestServiceStalls: a service that reads nothing costs events, which are counted, and
+// does not keep wsgid from ending.
+func TestServiceStalls(t *testing.T) {
+	path, _ := receiver(t)
+	out, err := NewService(Service{Facility: "daemon", Socket: path}, OutputOptions{Name: "syslog", Level: hclog.Info})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for out.Stats().Lost == 0 { // the socket takes only some
+		out.Logger(true).Info(strings.Repeat("x", 1000))
+		time.Sleep(time.Millisecond)
+	}
+	out.Close()
+}
