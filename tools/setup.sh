@@ -4,7 +4,7 @@
 set -euo pipefail
 
 run="gcc libc6-dev libpython3.11 python3-minimal apache2-bin"
-test="$run apache2-utils libapache2-mod-wsgi-py3 python3 python3-venv python3-django python3-flask nginx-light lighttpd caddy curl openssl libasan8 procps util-linux chromium-headless-shell fonts-dejavu-core"
+test="$run apache2-utils libapache2-mod-wsgi-py3 python3 python3-venv python3-django python3-flask nginx-light lighttpd caddy curl openssl libasan8 procps util-linux systemd chromium-headless-shell fonts-dejavu-core"
 full="$test python3-keystone radicale graphite-web python3-pyramid python3-bottle python3-numpy python3-psycopg2 python3-lxml"
 bench="$run python3 libapache2-mod-wsgi-py3 uwsgi-core uwsgi-plugin-python3 gunicorn"
 
