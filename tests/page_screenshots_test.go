@@ -95,7 +95,7 @@ func TestPageScreenshots(t *testing.T) {
 	b.Eval("window.scrollTo(0, 0)")
 	picture("page-phone.png")
 	b.Eval(fmt.Sprintf(open, "wiki"))
-	b.View(1280, 860, false)
+	b.View(1280, 780, false)
 	b.Eval("document.querySelector('.errors details').open = true")
 	b.Eval("window.scrollTo(0, 0)")
 	picture("page-open.png")
