@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -32,8 +33,7 @@ type accessLog struct {
 	stream io.Writer
 	writer *logwriter.Writer
 
-	mu   sync.Mutex
-	lost uint64 // lines that are not in it
+	lost atomic.Uint64 // lines that are not in it
 
 	// of the goroutine of writer
 	failed  uint64 // lines that could not be written in a row
@@ -101,17 +101,11 @@ func (a *accessLog) missing(lines uint64) {
 	}
 }
 
-func (a *accessLog) count(lines uint64) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.lost += lines
-}
+func (a *accessLog) count(lines uint64) { a.lost.Add(lines) }
 
 // lostLines counts what a router had no room for; it logs that itself.
 func (l *accessLogs) lostLines(m *wire.LostLines) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, a := range l.all {
+	for _, a := range l.opened() {
 		if a.path == m.Path {
 			a.count(m.Lines)
 		}
@@ -120,23 +114,17 @@ func (l *accessLogs) lostLines(m *wire.LostLines) {
 
 // snapshot is what status shows.
 func (l *accessLogs) snapshot() []status.AccessLog {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	var shown []status.AccessLog
-	for _, a := range l.all {
-		a.mu.Lock()
-		shown = append(shown, status.AccessLog{Path: a.path, LostLines: a.lost})
-		a.mu.Unlock()
+	for _, a := range l.opened() {
+		shown = append(shown, status.AccessLog{Path: a.path, LostLines: a.lost.Load()})
 	}
 	return shown
 }
 
 // reopen opens the files anew.
 func (l *accessLogs) reopen() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	var errs []error
-	for _, a := range l.all {
+	for _, a := range l.opened() {
 		if a.file != nil {
 			errs = append(errs, a.file.Reopen())
 		}
@@ -146,15 +134,19 @@ func (l *accessLogs) reopen() error {
 
 // close writes what is left.
 func (l *accessLogs) close() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, a := range l.all {
+	for _, a := range l.opened() {
 		a.writer.Close()
 		if a.file != nil {
 			a.file.Close()
 		}
 	}
-	l.all = nil
+}
+
+// opened are those that are. Status and the messages of routers wait for no disk.
+func (l *accessLogs) opened() []*accessLog {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.all)
 }
 
 // accessPaths are the files that the configuration names, each once.

@@ -77,9 +77,9 @@ func TestAccessLogFull(t *testing.T) {
 	if got, want := disk.String(), "good\nis c\ngood again\nand again\n"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	if a.lost != 3 || strings.Count(log.String(), "\n") != 2 || !strings.Contains(log.String(), "cannot be written, its lines are lost: access_log=/x/log error=\"no space left on device\"") ||
+	if a.lost.Load() != 3 || strings.Count(log.String(), "\n") != 2 || !strings.Contains(log.String(), "cannot be written, its lines are lost: access_log=/x/log error=\"no space left on device\"") ||
 		!strings.Contains(log.String(), "lines are missing: they could not be written: access_log=/x/log lines=3") {
-		t.Errorf("%d lost, log:\n%s", a.lost, log.String())
+		t.Errorf("%d lost, log:\n%s", a.lost.Load(), log.String())
 	}
 }
 

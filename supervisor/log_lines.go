@@ -15,6 +15,10 @@ const (
 	blockSticky          // a fatal error of Python or a panic of Go: everything until a pause
 )
 
+// between is how many lines stand between two tracebacks of a chain: one of text, and an
+// empty one before and after it. More are not kept, whatever a child writes.
+const between = 3
+
 // lineJoiner cuts a byte stream into lines and puts those of a traceback
 // together. It is used by one goroutine.
 type lineJoiner struct {
@@ -82,16 +86,20 @@ func (j *lineJoiner) line(line string) {
 		j.hold(line)
 		return
 	case blockAfter:
+		if len(j.lines) == between && !startsTraceback(line) {
+			j.flush() // not what Python writes
+			break
+		}
 		if line == "" || strings.HasPrefix(line, "During handling of the above exception") ||
 			strings.HasPrefix(line, "The above exception was the direct cause") {
 			j.lines = append(j.lines, line)
 			return
 		}
 		if startsTraceback(line) && len(j.lines) > 1 {
-			for _, between := range j.lines {
-				j.hold(between)
+			for _, line := range j.lines {
+				j.hold(line)
 			}
-			j.lines = j.lines[:0]
+			j.lines = nil
 			j.hold(line)
 			j.kind = blockTraceback
 			return
@@ -102,12 +110,7 @@ func (j *lineJoiner) line(line string) {
 	case startsTraceback(line) || strings.HasPrefix(line, "Exception in thread ") ||
 		strings.HasPrefix(line, "Exception ignored in"):
 		j.kind = blockTraceback
-		if !startsTraceback(line) {
-			// The head line itself is not indented and must not end the block.
-			j.held.WriteString(line)
-			return
-		}
-		j.hold(line)
+		j.hold(line) // a head line is not indented, and must not end the block
 	case strings.HasPrefix(line, "Fatal Python error: ") || strings.HasPrefix(line, "panic: ") ||
 		strings.HasPrefix(line, "fatal error: "):
 		j.kind = blockSticky
@@ -127,7 +130,7 @@ func (j *lineJoiner) hold(line string) {
 	if j.held.Len() > 0 {
 		line = "\n" + line
 	}
-	room := min(len(line), maxEvent-j.held.Len())
+	room := min(len(line), maxEvent-j.held.Len()) // never beyond: only here is something added
 	j.held.WriteString(line[:room])
 	j.heldLost += len(line) - room
 }
@@ -144,7 +147,7 @@ func (j *lineJoiner) flush() {
 			j.emit(line, false)
 		}
 	}
-	j.lines = j.lines[:0]
+	j.lines = nil
 	j.kind = blockNone
 }
 

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,17 +20,37 @@ type File struct {
 	name   string
 	strict bool
 
-	mu     sync.Mutex // held over writes: when Reopen returns no more go to the old file
+	fixed atomic.Bool // no regular file: it is never opened anew
+	// turn is had by whoever writes or opens: when Reopen returns nothing more goes to
+	// the old file. A write may never end (a pipe that nobody reads, a disk that
+	// hangs): others wait for it only so long.
+	turn   chan struct{}
 	file   *os.File
 	looked time.Time
-	fixed  bool // no regular file: it is never opened anew
 }
+
+// turnPatience is how long a write may keep others from opening or closing the file.
+const turnPatience = 2 * time.Second
+
+// take waits for the turn.
+func (f *File) take() bool {
+	timer := time.NewTimer(turnPatience)
+	defer timer.Stop()
+	select {
+	case f.turn <- struct{}{}:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+func (f *File) give() { <-f.turn }
 
 // OpenFile opens a log file, which is made with mode 0640. strict: no symbolic link
 // is followed, and nothing but a regular file is taken: who may write in the
 // directory could have root append to any file.
 func OpenFile(name string, strict bool) (*File, error) {
-	f := &File{name: name, strict: strict}
+	f := &File{name: name, strict: strict, turn: make(chan struct{}, 1)}
 	if err := f.open(); err != nil {
 		return nil, err
 	}
@@ -59,7 +79,8 @@ func (f *File) open() error {
 		file.Close()
 		return fmt.Errorf("opening the log: %w", err)
 	}
-	if f.fixed = !info.Mode().IsRegular(); f.fixed && f.strict {
+	f.fixed.Store(!info.Mode().IsRegular())
+	if f.fixed.Load() && f.strict {
 		file.Close()
 		return fmt.Errorf("opening the log %s: it is no regular file", f.name)
 	}
@@ -105,19 +126,21 @@ func inherit(fd, before int) error {
 
 // Reopen opens the file anew. When that fails the old one goes on being used.
 func (f *File) Reopen() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.fixed {
+	if f.fixed.Load() {
 		return nil
 	}
+	if !f.take() {
+		return fmt.Errorf("opening the log %s: a line is being written to the one before, and that does not end", f.name)
+	}
+	defer f.give()
 	return f.open()
 }
 
 // Write appends.
 func (f *File) Write(b []byte) (int, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !f.fixed && time.Since(f.looked) > lookAgain {
+	f.turn <- struct{}{}
+	defer f.give()
+	if !f.fixed.Load() && time.Since(f.looked) > lookAgain {
 		f.looked = time.Now()
 		was, err := f.file.Stat()
 		is, missing := os.Stat(f.name)
@@ -137,9 +160,11 @@ func (f *File) unlinked() bool {
 	return unix.Fstat(int(f.file.Fd()), &stat) != nil || stat.Nlink == 0
 }
 
-// Close closes the file.
+// Close closes the file, unless a write to it does not end: then the process ends with
+// it open.
 func (f *File) Close() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.file.Close()
+	if f.take() {
+		f.file.Close()
+		f.give()
+	}
 }

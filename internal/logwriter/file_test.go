@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestFile: a file that was moved away, or removed, is made anew; what had been
@@ -73,4 +75,25 @@ func TestFileRefused(t *testing.T) {
 	if got, err := os.ReadFile(filepath.Join(dir, "target")); err != nil || string(got) != "x\ny\n" {
 		t.Errorf("%q %v", got, err)
 	}
+}
+
+// TestFileStalls: a pipe that nobody reads keeps neither rotation nor the end waiting
+// for ever.
+func TestFileStalls(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(name, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := OpenFile(name, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := NewOutput(f, OutputOptions{Name: name, File: f})
+	for range 100 { // more than it holds
+		_, _ = out.Write([]byte(strings.Repeat("x", 4000) + "\n"))
+	}
+	if err := out.Reopen(); err != nil {
+		t.Error(err)
+	}
+	out.Close()
 }
