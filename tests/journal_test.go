@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -71,7 +72,7 @@ func (j *journald) await(fields map[string]string) (entry map[string]string) {
 		lines := bufio.NewScanner(bytes.NewReader(out))
 		lines.Buffer(nil, 4<<20)
 		if !lines.Scan() {
-			return fmt.Errorf("there is none: %w", lines.Err())
+			return errors.Join(errors.New("there is none"), lines.Err())
 		}
 		entry = map[string]string{}
 		return json.Unmarshal(lines.Bytes(), &entry)
@@ -88,7 +89,7 @@ def application(environ, start_response):
         {}["missing"]
     except KeyError:
         log.warning("no such thing", exc_info=True)
-    log.error("x" * 200000)
+    log.error("x" * 400000)
     start_response("200 OK", [])
     return [environ["mod_wsgi.request_id"].encode()]
 `
@@ -119,7 +120,7 @@ func TestJournal(t *testing.T) {
 			t.Errorf("%s is %q, want %q", name, entry[name], want)
 		}
 	}
-	if entry := j.await(map[string]string{"WSGID_REQUEST_ID": id, "PRIORITY": "3"}); entry["MESSAGE"] != strings.Repeat("x", 200000) {
+	if entry := j.await(map[string]string{"WSGID_REQUEST_ID": id, "PRIORITY": "3"}); entry["MESSAGE"] != strings.Repeat("x", 400000) {
 		t.Errorf("the long line has %d bytes", len(entry["MESSAGE"]))
 	}
 

@@ -56,10 +56,9 @@ otherwise.`,
 // at once: the children die with their parent.
 //
 // SIGPIPE is taken and forgotten: whoever reads our log may go away, and Go
-// would end the process at the next line otherwise, with no orderly shutdown. So is
-// SIGUSR1 while nobody waits for it: rotation of logs ends nothing.
+// would end the process at the next line otherwise, with no orderly shutdown.
 func untilSignal(parent context.Context) (context.Context, context.CancelFunc) {
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE, syscall.SIGUSR1)
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	ctx, cancel := context.WithCancel(parent)
