@@ -146,9 +146,20 @@ func pumpRecords(records *os.File, joiner *recordJoiner) {
 	defer joiner.flush()
 	buf := make([]byte, maxRecord)
 	for {
+		var deadline time.Time
+		if joiner.pending() {
+			deadline = time.Now().Add(partPatience)
+		}
+		if err := records.SetReadDeadline(deadline); err != nil {
+			return
+		}
 		n, err := records.Read(buf)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			joiner.flush() // whoever wrote them has given up
+			continue
+		}
 		if err != nil {
-			if !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrClosed) && !errors.Is(err, os.ErrDeadlineExceeded) {
+			if !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrClosed) {
 				joiner.emit(map[string]string{"level": "warn", "source": ownSource}, "log channel failed: "+err.Error())
 			}
 			return

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestLongRecords: parts of several records come mixed; each is one event, with a mark
@@ -51,8 +53,46 @@ func TestLongRecords(t *testing.T) {
 		send(fmt.Sprint(100+n), "+", "x")
 	}
 	expect("L100:x")
+	got = nil
+	for n := range 4 { // more than may wait together
+		send(fmt.Sprint(100+n), "+", half+half)
+	}
+	if j.waiting > maxWaiting || len(got) == 0 {
+		t.Errorf("%d bytes wait", j.waiting)
+	}
 	j.flush()
-	if len(got) != maxUnfinished || len(j.unfinished) != 0 {
+	got = nil
+	for n := range maxUnfinished {
+		send(fmt.Sprint(n+1), "+", "x")
+	}
+	j.flush()
+	if j.waiting != 0 || len(got) != maxUnfinished || len(j.unfinished) != 0 {
 		t.Errorf("%d are passed on at the end, %d left", len(got), len(j.unfinished))
 	}
+}
+
+// TestUnfinishedRecord: a record whose other parts never come is passed on by itself.
+func TestUnfinishedRecord(t *testing.T) {
+	t.Parallel()
+	ours, theirs, err := socketPair(unix.SOCK_SEQPACKET)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan string, 2)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		pumpRecords(ours, &recordJoiner{emit: func(_ map[string]string, message string) { got <- message }})
+	}()
+	for _, packet := range []string{"part\x001\x00more\x001\x00message\x00never ended", "message\x00short"} {
+		if _, err := theirs.WriteString(packet); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if first, second := <-got, <-got; first != "short" || second != "never ended" {
+		t.Errorf("%q, %q", first, second)
+	}
+	theirs.Close()
+	<-ended
+	ours.Close()
 }

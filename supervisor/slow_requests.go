@@ -27,11 +27,15 @@ func (p *process) watchSlow(limit time.Duration) {
 	ticker := time.NewTicker(min(max(limit/4, slowLookLeast), slowLookMost))
 	defer ticker.Stop()
 	told := map[requestKey]bool{}
+	var rest time.Time // until then nothing is asked
 	for {
 		select {
 		case <-p.child.exited: // which ends stacks, too
 			return
-		case <-ticker.C:
+		case now := <-ticker.C:
+			if now.Before(rest) {
+				continue
+			}
 		}
 		running := map[requestKey]bool{}
 		var slow []status.Request
@@ -45,7 +49,10 @@ func (p *process) watchSlow(limit time.Duration) {
 		}
 		told = running
 		if len(slow) > 0 {
+			begun := time.Now()
 			p.tellSlow(slow, p.stacks(context.Background()))
+			// What the process writes, it may write at will: it gets a tenth of our time.
+			rest = time.Now().Add(min(9*time.Since(begun), slowLookMost))
 		}
 	}
 }

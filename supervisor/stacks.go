@@ -195,12 +195,18 @@ type toldThread struct {
 	interrupted       bool
 }
 
+// maxTold threads of a process are read: what it writes costs us no more than it can have.
+const maxTold = 4096
+
 // parseStacks reads what a process has written (docs/internals.md section 2). None of
 // it is believed beyond being shown.
 func parseStacks(text []byte) []toldThread {
 	var threads []toldThread
 	byIdent := map[int]toldThread{} // the request threads
 	for part := range bytes.SplitSeq(text, []byte{1}) {
+		if len(threads)+len(byIdent) >= maxTold {
+			break
+		}
 		head, stack, ok := strings.Cut(string(part), "\n")
 		if !ok || head == "" {
 			continue
@@ -234,12 +240,17 @@ func parseStacks(text []byte) []toldThread {
 			t.tid, t.number = known.tid, known.number
 		}
 	}
+	first := map[int]int{} // by tid
+	for i := range threads {
+		if _, known := first[threads[i].tid]; !known {
+			first[threads[i].tid] = i
+		}
+	}
 	for _, t := range byIdent {
-		at := slices.IndexFunc(threads, func(other toldThread) bool { return other.tid == t.tid })
-		if at < 0 {
-			threads = append(threads, t)
-		} else {
+		if at, known := first[t.tid]; known {
 			threads[at].number = t.number
+		} else {
+			threads = append(threads, t)
 		}
 	}
 	return threads
@@ -248,12 +259,13 @@ func parseStacks(text []byte) []toldThread {
 // joinThreads puts together what the kernel and the process say of each thread, and what
 // it serves.
 func joinThreads(threads []status.Thread, told []toldThread, running map[int]status.Request) []status.Thread {
+	of := map[int][]*toldThread{}
+	for i := range told {
+		of[told[i].tid] = append(of[told[i].tid], &told[i])
+	}
 	for i := range threads {
 		t := &threads[i]
-		for _, from := range told {
-			if from.tid != t.TID {
-				continue
-			}
+		for _, from := range of[t.TID] {
 			if from.name != "" {
 				t.Name = from.name
 			}

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -32,6 +33,14 @@ func TestParseStacks(t *testing.T) {
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
+	}
+}
+
+// TestManyStacks: what a process writes costs no more than reading it once.
+func TestManyStacks(t *testing.T) {
+	told := parseStacks([]byte(strings.Repeat("\x01number\x000\x00ident\x001\x00tid\x001\n\x01ident\x002\x00tid\x002\n  File x\n", maxTold)))
+	if len(told) > maxTold {
+		t.Errorf("%d threads are believed", len(told))
 	}
 }
 
