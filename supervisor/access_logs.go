@@ -1,8 +1,6 @@
 package supervisor
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,139 +12,98 @@ import (
 
 	"github.com/wsgid/wsgid/config"
 	"github.com/wsgid/wsgid/internal/logwriter"
-	"github.com/wsgid/wsgid/internal/status"
 	"github.com/wsgid/wsgid/internal/wire"
 )
 
 // accessLogs are the files of access logs, each open once, whichever generations
 // write to it.
 type accessLogs struct {
+	set logwriter.Set // all that are open
+
 	mu  sync.Mutex
-	all []*accessLog // in the order in which they were opened
+	all []*accessLog
 }
 
 // accessLog is one file, or standard output or error.
 type accessLog struct {
-	path   string
-	log    hclog.Logger
-	file   *logwriter.File // nil: stream
-	stream io.Writer
-	writer *logwriter.Writer
+	*logwriter.Output
+	lost atomic.Uint64 // lines that have not come here
+}
 
-	lost atomic.Uint64 // lines that are not in it
+// count notes lines that have not come here.
+func (a *accessLog) count(lines uint64) { a.lost.Add(lines) }
 
-	// of the goroutine of writer
-	failed  uint64 // lines that could not be written in a row
-	midLine bool   // the last write ended inside a line
+// Stats are those of the file, and what has not come here.
+func (a *accessLog) Stats() logwriter.Stats {
+	stats := a.Output.Stats()
+	stats.Lost += a.lost.Load()
+	return stats
 }
 
 // open gives the log of a path. The routers read nothing and open nothing: whoever
-// may write to their pipes can write here what he likes, and nowhere else.
+// may write to their pipes can write here what he likes, and nowhere else. It is not
+// called twice at the same time.
 func (l *accessLogs) open(path string, log hclog.Logger) (*accessLog, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if i := slices.IndexFunc(l.all, func(a *accessLog) bool { return a.path == path }); i >= 0 {
-		return l.all[i], nil
+	for _, a := range l.opened() {
+		if a.Name() == path {
+			return a, nil
+		}
 	}
-	a := &accessLog{path: path, log: log}
+	destination, file := io.Writer(nil), (*logwriter.File)(nil)
 	switch path {
 	case "stdout":
-		a.stream = os.Stdout
+		destination = os.Stdout
 	case "stderr":
-		a.stream = os.Stderr
+		destination = os.Stderr
 	default:
 		var err error
-		if a.file, err = logwriter.OpenFile(path, true); err != nil {
+		if file, err = logwriter.OpenFile(path, true); err != nil { // a disk that hangs holds up nobody else
 			return nil, fmt.Errorf("access_log: %w", err)
 		}
-		a.stream = a.file
+		destination = file
 	}
-	a.writer = logwriter.New(a, logwriter.Options{Lost: func(lines uint64) []byte {
-		a.count(lines)
-		a.missing(lines)
-		return nil // no line of another kind is among them
-	}})
+	a := newAccessLog(path, destination, file, log)
+	l.set.Add(a)
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.all = append(l.all, a)
 	return a, nil
 }
 
-// Write appends lines. Those that cannot be written are counted, and told of once.
-func (a *accessLog) Write(lines []byte) (int, error) {
-	data := lines
-	if a.midLine { // of that line the rest is given up
-		data = append([]byte{'\n'}, lines...)
-	}
-	n, err := a.stream.Write(data)
-	if n > 0 {
-		a.midLine = data[n-1] != '\n'
-	}
-	if err == nil {
-		a.missing(a.failed)
-		a.failed = 0
-		return len(lines), nil
-	}
-	if a.failed == 0 {
-		a.log.Error("access log cannot be written, its lines are lost", "access_log", a.path, "error", err)
-	}
-	lost := uint64(bytes.Count(lines[max(0, n-len(data)+len(lines)):], []byte{'\n'}))
-	a.failed += lost
-	a.count(lost)
-	return len(lines), nil
+// newAccessLog writes to a destination, which is the file if there is one.
+func newAccessLog(path string, destination io.Writer, file *logwriter.File, log hclog.Logger) *accessLog {
+	return &accessLog{Output: logwriter.NewOutput(destination, logwriter.OutputOptions{
+		Name: path, File: file, Quiet: true, // no line of another kind is among them
+		Failed: func(err error) {
+			log.Error("access log cannot be written, its lines are lost", "access_log", path, "error", err)
+		},
+		Recovered: func(lines uint64) {
+			log.Warn("access log lines are missing: they could not be written", "access_log", path, "lines", lines)
+		},
+	})}
 }
 
-// missing tells of lines that are not there.
-func (a *accessLog) missing(lines uint64) {
-	if lines > 0 {
-		a.log.Warn("access log lines are missing: they could not be written", "access_log", a.path, "lines", lines)
-	}
+// opened are those that are open.
+func (l *accessLogs) opened() []*accessLog {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.all)
 }
-
-func (a *accessLog) count(lines uint64) { a.lost.Add(lines) }
 
 // lostLines counts what a router had no room for; it logs that itself.
 func (l *accessLogs) lostLines(m *wire.LostLines) {
 	for _, a := range l.opened() {
-		if a.path == m.Path {
+		if a.Name() == m.Path {
 			a.count(m.Lines)
 		}
 	}
 }
 
-// snapshot is what status shows.
-func (l *accessLogs) snapshot() []status.AccessLog {
-	var shown []status.AccessLog
-	for _, a := range l.opened() {
-		shown = append(shown, status.AccessLog{Path: a.path, LostLines: a.lost.Load()})
-	}
-	return shown
-}
-
-// reopen opens the files anew.
-func (l *accessLogs) reopen() error {
-	var errs []error
-	for _, a := range l.opened() {
-		if a.file != nil {
-			errs = append(errs, a.file.Reopen())
-		}
-	}
-	return errors.Join(errs...)
-}
-
 // close writes what is left.
 func (l *accessLogs) close() {
 	for _, a := range l.opened() {
-		a.writer.Close()
-		if a.file != nil {
-			a.file.Close()
-		}
+		a.Close()
 	}
-}
-
-// opened are those that are. Status and the messages of routers wait for no disk.
-func (l *accessLogs) opened() []*accessLog {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return slices.Clone(l.all)
 }
 
 // accessPaths are the files that the configuration names, each once.

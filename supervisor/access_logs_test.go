@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -65,21 +66,30 @@ func (d *fullDisk) Write(b []byte) (int, error) {
 func TestAccessLogFull(t *testing.T) {
 	var log strings.Builder
 	disk := &fullDisk{room: 9}
-	a := &accessLog{path: "/x/log", log: hclog.New(&hclog.LoggerOptions{Output: &log}), stream: disk}
-	for _, lines := range []string{"good\n", "is cut\nis lost\n", "too\n"} {
+	a := newAccessLog("/x/log", disk, nil, hclog.New(&hclog.LoggerOptions{Output: &log}))
+	taken := uint64(0)
+	write := func(lines string) { // and waits until they are written, or lost
+		taken += uint64(strings.Count(lines, "\n"))
 		if n, err := a.Write([]byte(lines)); n != len(lines) || err != nil {
 			t.Errorf("%d %v", n, err)
 		}
+		for s := a.Stats(); s.Lines+s.Lost < taken; s = a.Stats() {
+			runtime.Gosched()
+		}
+	}
+	for _, lines := range []string{"good\n", "is cut\nis lost\n", "too\n"} {
+		write(lines)
 	}
 	disk.room = 100
-	a.Write([]byte("good again\n"))
-	a.Write([]byte("and again\n"))
+	write("good again\n")
+	write("and again\n")
+	a.Close()
 	if got, want := disk.String(), "good\nis c\ngood again\nand again\n"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	if a.lost.Load() != 3 || strings.Count(log.String(), "\n") != 2 || !strings.Contains(log.String(), "cannot be written, its lines are lost: access_log=/x/log error=\"no space left on device\"") ||
+	if a.Stats().Lost != 3 || strings.Count(log.String(), "\n") != 2 || !strings.Contains(log.String(), "cannot be written, its lines are lost: access_log=/x/log error=\"no space left on device\"") ||
 		!strings.Contains(log.String(), "lines are missing: they could not be written: access_log=/x/log lines=3") {
-		t.Errorf("%d lost, log:\n%s", a.lost.Load(), log.String())
+		t.Errorf("%d lost, log:\n%s", a.Stats().Lost, log.String())
 	}
 }
 
@@ -112,13 +122,13 @@ func TestAccessLogs(t *testing.T) {
 	io.WriteString(write, "line\ncut")
 	write.Close()
 	<-pump.done
-	all.lostLines(&wire.LostLines{Path: first.path, Lines: 41})
+	all.lostLines(&wire.LostLines{Path: first.Name(), Lines: 41})
 	all.lostLines(&wire.LostLines{Path: "/else", Lines: 1})
-	if shown := all.snapshot(); len(shown) != 1 || shown[0].Path != first.path || shown[0].LostLines != 42 {
+	all.close()
+	if shown := shownLogs(&all.set); len(shown) != 1 || shown[0].Destination != first.Name() || shown[0].Lines != 1 || shown[0].Lost != 42 {
 		t.Errorf("%+v", shown)
 	}
-	all.close()
-	if text, err := os.ReadFile(first.path); string(text) != "line\n" {
+	if text, err := os.ReadFile(first.Name()); string(text) != "line\n" {
 		t.Errorf("%q %v", text, err)
 	}
 }
@@ -183,7 +193,7 @@ func TestAccessLogNotReloaded(t *testing.T) {
 		}
 	}
 	s := w.await("the end of the generation before", func(s *status.Snapshot) bool { return len(s.Draining) == 0 })
-	if len(s.AccessLogs) != 1 || s.AccessLogs[0].Path != path || s.AccessLogs[0].LostLines != 0 {
+	if len(s.AccessLogs) != 1 || s.AccessLogs[0].Destination != path || s.AccessLogs[0].Lost != 0 {
 		t.Errorf("%+v", s.AccessLogs)
 	}
 	awaitDescriptors(t, held)

@@ -42,7 +42,7 @@ func startAccessPump(pipe *os.File, to *accessLog) *logPump {
 	go func() {
 		defer close(p.done)
 		defer pipe.Close()
-		if cut := copyLines(pipe, to.writer); cut > 0 {
+		if cut := copyLines(pipe, to); cut > 0 {
 			to.count(cut)
 		}
 	}()

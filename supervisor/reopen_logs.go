@@ -3,6 +3,7 @@ package supervisor
 import (
 	"errors"
 
+	"github.com/wsgid/wsgid/internal/logwriter"
 	"github.com/wsgid/wsgid/internal/status"
 )
 
@@ -10,7 +11,7 @@ import (
 // nothing is written to the old ones any more; those that cannot be opened go on with
 // them.
 func (s *Supervisor) ReopenLogs() *status.Reopened {
-	err := errors.Join(s.errorLogs.set.Reopen(), s.access.reopen())
+	err := errors.Join(s.errorLogs.set.Reopen(), s.access.set.Reopen())
 	if err != nil {
 		s.log.Error("logs cannot be opened anew, the old files are written on", "error", err)
 		return &status.Reopened{Error: err.Error()}
@@ -19,10 +20,10 @@ func (s *Supervisor) ReopenLogs() *status.Reopened {
 	return &status.Reopened{}
 }
 
-// snapshot is how the destinations do.
-func (l *errorLogs) snapshot() []status.Log {
+// shownLogs are destinations as status shows them.
+func shownLogs(set *logwriter.Set) []status.Log {
 	all := []status.Log{}
-	for _, d := range l.set.All() {
+	for _, d := range set.All() {
 		if len(all) == 0 || all[len(all)-1].Destination != d.Name() { // several may write to one file
 			all = append(all, status.Log{Destination: d.Name()})
 		}

@@ -32,8 +32,8 @@ func (s *Supervisor) Snapshot(ctx context.Context) *status.Snapshot {
 		Loaded:     g.loaded,
 		LastReload: lastReload,
 		Router:     g.router.snapshot(answer),
-		AccessLogs: s.access.snapshot(),
-		Logs:       s.errorLogs.snapshot(),
+		AccessLogs: shownLogs(&s.access.set),
+		Logs:       shownLogs(&s.errorLogs.set),
 	}
 	if g.helper != nil {
 		snapshot.DispatchHelper = g.helper.snapshot(answer)

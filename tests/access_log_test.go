@@ -244,7 +244,7 @@ func TestAccessLogLosesNothing(t *testing.T) {
 	goOn()
 	harness.Eventually(t, "all lines are there, or counted", func() error {
 		_, text := controlClient(t, w)("/metrics")
-		lost := samples(t, text)[`wsgid_access_log_lost_lines_total{path="`+w.Path("long.log")+`"}`]
+		lost := samples(t, text)[`wsgid_access_log_lost_lines_total{destination="`+w.Path("long.log")+`"}`]
 		there := strings.Count(readFile(t, w.Path("long.log")), "\n")
 		if lost < requests || there+int(lost) != 2*clients*requests {
 			return fmt.Errorf("%d are there, %v are lost", there, lost)
@@ -285,7 +285,7 @@ func TestAccessLogDiskFull(t *testing.T) {
 	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
 	lost := func() float64 {
 		_, text := controlClient(t, w)("/metrics")
-		return samples(t, text)[`wsgid_access_log_lost_lines_total{path="`+disk+`/access.log"}`]
+		return samples(t, text)[`wsgid_access_log_lost_lines_total{destination="`+disk+`/access.log"}`]
 	}
 	harness.Eventually(t, "lines are lost", func() error {
 		wantStatus(t, "a request", apache.Get("/"), 200)

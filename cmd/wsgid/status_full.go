@@ -39,10 +39,8 @@ func writeFullStatus(w io.Writer, s *status.Snapshot, now time.Time, width int) 
 		p.entry("runs as", "%s (%d)", m.User, m.UID)
 		p.ends(m.Restarts, m.LastExit)
 	}
-	for _, a := range s.AccessLogs {
-		p.title("access log " + a.Path)
-		p.entry("lost", "%s", count(int(a.LostLines), "line"))
-	}
+	p.allLogs("log", s.Logs)
+	p.allLogs("access log", s.AccessLogs)
 	for i := range s.Groups {
 		p.group(&s.Groups[i])
 	}
@@ -53,6 +51,17 @@ func writeFullStatus(w io.Writer, s *status.Snapshot, now time.Time, width int) 
 		p.processes(d.Processes)
 	}
 	return p.print(w)
+}
+
+// allLogs shows where lines go.
+func (p *fullPage) allLogs(kind string, logs []status.Log) {
+	for _, l := range logs {
+		p.title(kind + " " + l.Destination)
+		p.entry("lines", "%d written, %d lost", l.Lines, l.Lost)
+		if l.Error != "" {
+			p.entry("error", "%s", l.Error)
+		}
+	}
 }
 
 // title begins a part.

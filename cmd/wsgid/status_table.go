@@ -76,12 +76,8 @@ func (p *page) head(s *status.Snapshot, now time.Time) {
 		}
 		p.line(8, text)
 	}
-	p.logs(s.Logs)
-	for _, a := range s.AccessLogs {
-		if a.LostLines > 0 {
-			p.line(4, fmt.Sprintf("access log %s  %d lines lost", escape.Line(a.Path), a.LostLines))
-		}
-	}
+	p.logs("log", s.Logs)
+	p.logs("access log", s.AccessLogs)
 }
 
 // reload shows what reloads have made, if there were any.
@@ -113,12 +109,12 @@ func firstLine(text string) string {
 }
 
 // logs shows the destinations of log lines that are in trouble.
-func (p *page) logs(logs []status.Log) {
+func (p *page) logs(kind string, logs []status.Log) {
 	for _, l := range logs {
 		if l.Lost == 0 && l.Error == "" {
 			continue
 		}
-		text := fmt.Sprintf("log %s  %s lost, %d written", escape.Line(l.Destination), count(int(l.Lost), "line"), l.Lines)
+		text := fmt.Sprintf("%s %s  %s lost, %d written", kind, escape.Line(l.Destination), count(int(l.Lost), "line"), l.Lines)
 		if l.Error != "" {
 			text += "  " + escape.Line(l.Error)
 		}

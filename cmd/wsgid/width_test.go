@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -21,11 +22,13 @@ func crowdedSnapshot() *status.Snapshot {
 	s := &status.Snapshot{
 		Version: "1.12.3-45-gdeadbeef", PID: 1234560, State: "ready", Started: ago(1000 * time.Hour), Uptime: 3600000,
 		Config: "/etc/wsgid/sites/production-cluster-europe-west/wsgid.hcl", Generation: 42, Loaded: ago(26 * time.Hour),
-		LastReload: &status.Reload{At: ago(26 * time.Hour), Seconds: 12.5, Generation: 42, Problems: []string{"group reporting-and-invoices: /srv/reporting/wsgi.py cannot be imported: ImportError: cannot import name 'Decimal'"}},
+		LastReload: &status.Reload{At: ago(26 * time.Hour), Seconds: 12.5, Generation: 42, Groups: []string{"reporting-and-invoices", "shop-frontend-production-europe-west"}, Problems: []string{"group reporting-and-invoices: /srv/reporting/wsgi.py cannot be imported: ImportError: cannot import name 'Decimal'"}},
 		Draining: []status.Draining{{Generation: 41, Router: 1234561, Connections: 120, Processes: []status.Process{{
-			PID: 1234570, User: "wsgid-shop", State: "draining", Started: ago(30 * time.Hour), Threads: 64, ThreadsBusy: 1, Requests: 123456789}}}},
+			PID: 1234570, User: "wsgid-shop", State: "draining", Started: ago(30 * time.Hour), Threads: 64, ThreadsBusy: 1, Requests: 123456789, LastExit: crash,
+			Running: []status.Request{{Thread: 2, State: "writing", ID: "557c2e632c-1", Method: "GET", Client: "192.0.2.8", Started: ago(29 * time.Hour), URI: "/export"}}}}}},
 		Router: status.Router{
-			PID: 1234562, User: "www-data", UID: 33, State: "ready", Started: ago(26 * time.Hour), Python: "3.14.0rc2+", Answered: true, CPUSeconds: 123456.7, RSSBytes: 1234 << 20,
+			LoadErrors: []status.LoadError{{Script: "/srv/embedded/wsgi.py", Application: "", At: ago(time.Minute), PID: 1234562, Error: "NameError: x", Traceback: "Traceback (most recent call last):\nNameError: x\n"}},
+			PID:        1234562, User: "www-data", UID: 33, State: "ready", Started: ago(26 * time.Hour), Python: "3.14.0rc2+", Answered: true, CPUSeconds: 123456.7, RSSBytes: 1234 << 20,
 			Connections: 12345, Requests: 1234567890, Errors: 123456, InFlight: 1234, Restarts: map[string]uint64{"crash": 3, "unresponsive": 1}, LastExit: crash,
 			Scripts: []status.Script{{Kind: "dispatch script", Path: "/etc/wsgid/sites/production-cluster-europe-west/dispatch.py", Calls: 1234567890, Running: 16, Lost: 7,
 				LoadError: "SyntaxError: invalid syntax (dispatch.py, line 127)", Failed: 12, Latency: latency}},
@@ -34,7 +37,8 @@ func crowdedSnapshot() *status.Snapshot {
 		},
 		DispatchHelper: &status.DispatchHelper{PID: 1234563, User: "nobody", UID: 65534, State: "ready", Started: ago(time.Hour), Calls: 1234567890, Restarts: map[string]uint64{"unresponsive": 12}, LastExit: crash},
 		Monitor:        &status.Monitor{Address: "[2001:db8:ffff:ffff:ffff:ffff:ffff:ffff]:9181", PID: 1234564, User: "nobody", UID: 65534, Restarts: map[string]uint64{"crash": 2}, LastExit: crash},
-		AccessLogs:     []status.AccessLog{{Path: "/var/log/wsgid/production-cluster-europe-west/shop-frontend/access.log", LostLines: 1234567890}},
+		AccessLogs:     []status.Log{{Destination: "/var/log/wsgid/production-cluster-europe-west/shop-frontend/access.log", Lines: 9876543210, Lost: 1234567890, Error: "no space left on device"}},
+		Logs:           []status.Log{{Destination: "stderr", Lines: 12}, {Destination: "syslog:local3", Lines: 7, Lost: 3, Error: "no such file or directory"}},
 	}
 	number := 0
 	for i, g := range []struct {
@@ -49,6 +53,8 @@ func crowdedSnapshot() *status.Snapshot {
 			Cgroup: &status.Cgroup{Path: "/sys/fs/cgroup/system.slice/wsgid.service/" + g.name, MemoryBytes: 1 << 30, MemoryMax: 2 << 30, MemoryHigh: 1800 << 20, Pids: 700, PidsMax: 4096, CPUMax: 7.5, CPUWeight: 100, ThrottledSeconds: 12.5, OOMKills: 4},
 		}
 		switch g.name {
+		case "shop-frontend-production-europe-east":
+			group.LoadErrors = []status.LoadError{{Script: "/srv/shop/wsgi.py", At: ago(time.Hour), PID: 1234598, OldCodeServes: true, Error: "SyntaxError: invalid syntax", Traceback: "SyntaxError: invalid syntax\n"}}
 		case "reporting-and-invoices":
 			group.Backoff = 25.5
 			group.LastExit = &status.Exit{PID: 1234599, At: ago(time.Second), Reason: "start_failed", Status: 1, Error: "no libpython: /srv/reporting/venv was made by a Python that has no shared library; install python3.12-dev or rebuild it"}
@@ -140,7 +146,14 @@ func TestFullStatus(t *testing.T) {
 	before := show(s)
 	// Each value is changed, and back.
 	var try func(path string, v reflect.Value)
+	index := regexp.MustCompile(`\[\d+\]`)
+	shown := map[string]bool{} // whether there is such a thing at all, by path
 	try = func(path string, v reflect.Value) {
+		switch v.Kind() {
+		case reflect.Pointer, reflect.Slice, reflect.Map:
+			of := index.ReplaceAllString(path, "")
+			shown[of] = shown[of] || !v.IsZero()
+		}
 		change := func(to reflect.Value) {
 			t.Helper()
 			was := reflect.New(v.Type()).Elem()
@@ -169,6 +182,9 @@ func TestFullStatus(t *testing.T) {
 				if e, ok := v.Interface().(status.Exit); ok && e.Signal != "" && field.Name == "Status" {
 					continue // -1, as the signal says already
 				}
+				if e, ok := v.Interface().(status.LoadError); ok && e.Traceback != "" && field.Name == "Error" {
+					continue // its last line
+				}
 				if field.Tag.Get("json") != "-" {
 					try(path+"."+field.Name, v.Field(i))
 				}
@@ -190,4 +206,9 @@ func TestFullStatus(t *testing.T) {
 		}
 	}
 	try("snapshot", reflect.ValueOf(s).Elem())
+	for path, there := range shown {
+		if !there {
+			t.Errorf("nothing was tried of %s", path)
+		}
+	}
 }

@@ -100,14 +100,8 @@ func Write(out io.Writer, s *status.Snapshot) error {
 	for i := range s.Groups {
 		w.group(&s.Groups[i])
 	}
-	for _, a := range s.AccessLogs {
-		w.counter("access_log_lost_lines", "Lines of an access log that could not be written, or not in time.", float64(a.LostLines), "path", a.Path)
-	}
-	for i := range s.Logs {
-		l := &s.Logs[i]
-		w.counter("log_lines", "Log lines written.", float64(l.Lines), "destination", l.Destination)
-		w.counter("log_lost_lines", "Log lines that could not be written, or not in time.", float64(l.Lost), "destination", l.Destination)
-	}
+	w.logs("log", s.Logs)
+	w.logs("access_log", s.AccessLogs)
 	b := bufio.NewWriter(out)
 	for _, name := range w.order {
 		m := w.metrics[name]
@@ -130,6 +124,14 @@ func truth(v bool) float64 {
 }
 
 func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
+
+// logs are destinations of one kind.
+func (w *writer) logs(kind string, logs []status.Log) {
+	for _, l := range logs {
+		w.counter(kind+"_lines", "Lines written to logs of this kind.", float64(l.Lines), "destination", l.Destination)
+		w.counter(kind+"_lost_lines", "Lines that could not be written to them, or not in time.", float64(l.Lost), "destination", l.Destination)
+	}
+}
 
 // whole is the supervisor.
 func (w *writer) whole(s *status.Snapshot) {

@@ -31,19 +31,12 @@ type Snapshot struct {
 	// Monitor serves metrics and health on TCP; nil: there is none.
 	Monitor *Monitor `json:"monitor,omitempty"`
 	// AccessLogs are those that wsgid writes itself.
-	AccessLogs []AccessLog `json:"access_logs,omitempty"`
+	AccessLogs []Log `json:"access_logs,omitempty"`
 	// Logs are the destinations of log lines that are open.
 	Logs []Log `json:"logs"`
 }
 
-// AccessLog is the file of one or more access_log blocks.
-type AccessLog struct {
-	Path string `json:"path"`
-	// LostLines could not be written, or not in time.
-	LostLines uint64 `json:"lost_lines"`
-}
-
-// Log is a destination of log lines.
+// Log is a destination of log lines, or of an access log.
 type Log struct {
 	Destination string `json:"destination"`
 	Lines       uint64 `json:"lines"`           // written since it was opened

@@ -2,6 +2,8 @@
 
 const byID = id => document.getElementById(id);
 
+const logsOf = s => [...s.logs || [], ...s.access_logs || []];
+
 // problems are what is wrong, the worst first: {key, level, text, group}.
 function problems(snapshot, groups, now) {
   const { router, dispatch_helper: helper, last_reload: reload } = snapshot;
@@ -17,7 +19,7 @@ function problems(snapshot, groups, now) {
     if (s.load_error) add("bad", `script ${s.path}`, `${s.kind} ${s.path} cannot be loaded`);
     if (s.lost) add("warn", `lost ${s.path}`, `${plural(s.lost, "call")} of ${s.path} did not come back`);
   }
-  for (const l of snapshot.logs || []) {
+  for (const l of logsOf(snapshot)) {
     if (l.error) add("bad", `log ${l.destination}`, `the log ${l.destination} cannot be written`);
   }
   for (const g of groups) {
@@ -168,8 +170,7 @@ class Sections {
 }
 
 // lostLines says which logs lack how many lines.
-const lostLines = s => [...(s.logs || []).map(l => [l.destination, l.lost]), ...(s.access_logs || []).map(l => [l.path, l.lost_lines])]
-  .filter(([, lost]) => lost).map(([name, lost]) => `${name}: ${count(lost)}`).join(", ");
+const lostLines = s => logsOf(s).filter(l => l.lost).map(l => `${l.destination}: ${count(l.lost)}`).join(", ");
 
 // aboutProcess are facts of every process that wsgid starts for itself.
 const aboutProcess = (p, now) => [
