@@ -99,8 +99,8 @@ func (x *exchange) applySettings() *refusal {
 	}
 	m := x.overlay
 	*m = *from
-	if x.trace != nil {
-		x.trace.overlaid = from
+	if x.findings != nil {
+		x.findings.overlaid = from
 	}
 	m.fixed = nil
 	changed := false

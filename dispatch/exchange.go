@@ -107,8 +107,8 @@ type exchange struct {
 	target    target
 	overlay   *mount // target.mount where the web server's configuration sets options; used again
 	route     route
-	trace     *trace // of a made-up request (explain.go), else nil
-	span      *span  // of a distributed trace (tracing.go), else nil
+	findings  *findings // of a made-up request (explain.go), else nil
+	span      *span     // of a distributed trace (tracing.go), else nil
 	start     time.Time
 	inflight  bool
 
@@ -382,8 +382,8 @@ func (x *exchange) aborted() outcome {
 
 // refuse answers the request with r and logs it.
 func (x *exchange) refuse(r *refusal) outcome {
-	if x.trace != nil {
-		x.trace.refusal = r
+	if x.findings != nil {
+		x.findings.refusal = r
 	}
 	x.logRefusal(r)
 	if r.status >= 500 {

@@ -18,9 +18,9 @@ import (
 	"github.com/wsgid/wsgid/protocol"
 )
 
-// trace is what a made-up request leaves on its way, which is that of a real
+// findings are what a made-up request leaves on its way, which is that of a real
 // one up to the point where a thread would be looked for.
-type trace struct {
+type findings struct {
 	overlaid         *mount // what exchange.overlay is a copy of
 	static, decision *choice
 	call             *ScriptCall
@@ -44,7 +44,7 @@ func (r *Router) explain(id uint64, q *wire.Question) {
 	}
 	f := &explainFront{question: id, body: length}
 	x := &f.x
-	x.router, x.listener, x.front, x.trace = r, &listener{Listener: q.Listener}, f, &trace{}
+	x.router, x.listener, x.front, x.findings = r, &listener{Listener: q.Listener}, f, &findings{}
 	x.arrive()
 	go func() { // not waited for: a script may never come back
 		refused, o := x.read(params, protocol.Limits{Total: r.config.Limits.MaxHeaderBytes}), answered
@@ -123,7 +123,7 @@ func (f *explainFront) tell() {
 
 // explanation collects what has become of the request.
 func (x *exchange) explanation() *wire.Explanation {
-	t := x.trace
+	t := x.findings
 	w := &wire.Explanation{RequestID: string(x.requestID), Path: shown(x.path), Host: -1, Tried: []wire.MountIndex{}}
 	if t.refusal != nil {
 		w.Refusal = refusalOf(t.refusal)
@@ -161,7 +161,7 @@ func (x *exchange) explanation() *wire.Explanation {
 // explainMount says which mounts were tried, by trying them again.
 func (x *exchange) explainMount(w *wire.Explanation) {
 	mounts, own := x.router.mounts, 0
-	if r := x.trace.refusal; r != nil && (r.code == errcode.MalformedParams || r.code == errcode.HeaderTooLarge || r.code == errcode.BadHost) {
+	if r := x.findings.refusal; r != nil && (r.code == errcode.MalformedParams || r.code == errcode.HeaderTooLarge || r.code == errcode.BadHost) {
 		return
 	}
 	if x.host != nil {
@@ -176,7 +176,7 @@ func (x *exchange) explainMount(w *wire.Explanation) {
 	}
 	chosen := x.target.mount
 	if chosen != nil && chosen == x.overlay {
-		chosen = x.trace.overlaid
+		chosen = x.findings.overlaid
 	}
 	taken := -1
 	if !x.mappedBefore(mounts, chosen) {
@@ -235,7 +235,7 @@ func wireChoice(c *choice) *wire.Choice {
 	return &wire.Choice{ProcessGroup: shown(c.group), ApplicationGroup: shown(c.application), CallableObject: shown(c.callable)}
 }
 
-func dispatchReport(s *script, t *trace) *wire.DispatchReport {
+func dispatchReport(s *script, t *findings) *wire.DispatchReport {
 	w := &wire.DispatchReport{Script: s.config.Path, ApplicationGroup: shown(t.call.ApplicationGroup)}
 	if e := s.loadError.Load(); e != nil {
 		w.LoadError = *e

@@ -105,8 +105,8 @@ func (x *exchange) decide() (*refusal, outcome) {
 		application: e.expand(m.ApplicationGroup, applicationGroupValue, name),
 		callable:    e.expand(m.CallableObject, callableValue, name),
 	}
-	if x.trace != nil {
-		x.trace.static = &choice{c.group, c.application, c.callable}
+	if x.findings != nil {
+		x.findings.static = &choice{c.group, c.application, c.callable}
 	}
 	if m.script != nil {
 		if r, o := x.askScript(&c); r != nil || o != answered {
@@ -131,16 +131,16 @@ func (x *exchange) askScript(c *choice) (*refusal, outcome) {
 	variables := len(x.out)
 	x.out = x.appendScriptPairs(x.out)
 	call := &ScriptCall{Params: x.out[headLen:]}
-	if x.trace != nil {
-		x.trace.call = call
+	if x.findings != nil {
+		x.findings.call = call
 	}
 	d, r, o := s.evaluate(x, c.application, call)
 	if r != nil || o != answered {
 		return r, o
 	}
 	x.out = x.out[:variables]
-	if x.trace != nil {
-		x.trace.answer = &d
+	if x.findings != nil {
+		x.findings.answer = &d
 	}
 	if d.ProcessGroup.Set {
 		static := c.group
@@ -167,8 +167,8 @@ func (x *exchange) askScript(c *choice) (*refusal, outcome) {
 // routeTo makes the route of a choice that is permitted.
 func (x *exchange) routeTo(c choice) *refusal {
 	m := x.target.mount
-	if x.trace != nil {
-		x.trace.decision = &choice{c.group, c.application, c.callable}
+	if x.findings != nil {
+		x.findings.decision = &choice{c.group, c.application, c.callable}
 	}
 	if !m.permits(c.group) {
 		return refuse(errcode.GroupForbidden, "process_group", c.group, "mount", m.title,
