@@ -19,6 +19,8 @@ type errorLogs struct {
 	options logwriter.OutputOptions // level and format of the log
 	set     logwriter.Set           // all that are open, that of wsgid included
 
+	opening sync.Mutex // held while a file is opened
+
 	mu      sync.Mutex
 	outputs map[string]*logwriter.Output // by path
 	keys    map[string]string            // by path
@@ -51,11 +53,22 @@ func (l *errorLogs) path(key string) string {
 	return l.paths[key]
 }
 
-// output gives the file of the name. raw: lines of applications alone are written.
-func (l *errorLogs) output(name string, raw bool) (*logwriter.Output, error) {
+// opened gives the file of the name, nil if it is not open.
+func (l *errorLogs) opened(name string) *logwriter.Output {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if output := l.outputs[name]; output != nil {
+	return l.outputs[name]
+}
+
+// output gives the file of the name. raw: lines of applications alone are written.
+func (l *errorLogs) output(name string, raw bool) (*logwriter.Output, error) {
+	if output := l.opened(name); output != nil {
+		return output, nil
+	}
+	// A disk that hangs keeps those waiting who want another file, and nobody else.
+	l.opening.Lock()
+	defer l.opening.Unlock()
+	if output := l.opened(name); output != nil {
 		return output, nil
 	}
 	options := l.options
@@ -66,15 +79,17 @@ func (l *errorLogs) output(name string, raw bool) (*logwriter.Output, error) {
 	options.Recovered = func(lines uint64) {
 		l.log.Warn("error_log can be written again, lines are missing there", "error_log", name, "lines", lines)
 	}
-	if l.outputs == nil {
-		l.outputs = map[string]*logwriter.Output{}
-	}
 	output, err := openErrorLog(options, raw)
 	if err != nil {
 		return nil, fmt.Errorf("error_log: %w", err)
 	}
-	l.outputs[name] = output
 	l.set.Add(output)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.outputs == nil {
+		l.outputs = map[string]*logwriter.Output{}
+	}
+	l.outputs[name] = output
 	return output, nil
 }
 

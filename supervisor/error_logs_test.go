@@ -75,6 +75,7 @@ func TestGroupLog(t *testing.T) {
 		sink.logRecord(record("info", "logging", "{\"a\": 1.50}\n"))
 		sink.logRecord(record("debug", "logging", "fine\x1b"))
 		sink.logRecord(record("warn", ownSource, "of wsgid"))
+		sink.logRecord(record("info", "", "who knows"))
 		lines := &lineJoiner{emit: sink.logRaw, apart: sink.raw != nil}
 		lines.write([]byte("  raw\t\n\n"))
 	}
@@ -87,10 +88,11 @@ func TestGroupLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	stamp := regexp.MustCompile(`\d{4}-\d\d-\d\dT[^" ]*`)
-	want := "{\"a\": 1.50}\n  raw\t\n\n" +
+	want := "{\"a\": 1.50}\nwho knows\n  raw\t\n\n" +
 		`{"@level":"info","@message":"","@module":"wsgid","@timestamp":"T","a":1.50,"group":"g","source":"logging"}
 {"@level":"debug","@message":"fine\\x1b","@module":"wsgid","@timestamp":"T","group":"g","source":"logging"}
 {"@level":"warn","@message":"of wsgid","@module":"wsgid","@timestamp":"T","group":"g","source":"wsgid"}
+{"@level":"info","@message":"who knows","@module":"wsgid","@timestamp":"T","group":"g","source":"unknown"}
 {"@level":"info","@message":"  raw\t","@module":"wsgid","@timestamp":"T","group":"g","source":"stdio"}
 T [WARN]  wsgid: of wsgid: group=g source=wsgid
 `

@@ -24,6 +24,9 @@ const ownSource = "wsgid"
 
 // logRecord writes one record of the log channel into the log.
 func (s *logSink) logRecord(values map[string]string, message string) {
+	if values["source"] == "" { // it comes from somebody who writes to the channel himself
+		values["source"] = "unknown"
+	}
 	fields := make([]any, 0, 2*len(recordFields))
 	for _, f := range recordFields {
 		value, present := values[f.from]

@@ -126,9 +126,10 @@ func (o logObject) takeLevel(given hclog.Level) hclog.Level {
 				return level
 			}
 		case json.Number: // of Pino and Bunyan
-			if n, err := value.Int64(); err == nil && n > 0 && n <= 60 {
+			// What other numbers mean differs: 3 is an error for syslog.
+			if n, err := value.Int64(); err == nil && n >= 10 && n <= 60 && n%10 == 0 {
 				delete(o, name)
-				return min(hclog.Level((n+9)/10), hclog.Error)
+				return min(hclog.Level(n/10), hclog.Error)
 			}
 		}
 	}

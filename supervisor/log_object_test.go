@@ -22,6 +22,7 @@ func TestObjectsAreMerged(t *testing.T) {
 		{"structlog", `{"event": "in", "level": "error", "timestamp": "2026-01-01T00:00:00Z"}`,
 			`{"@level":"error","@message":"in","group":"g","source":"stdio","timestamp":"2026-01-01T00:00:00Z"}`},
 		{"pino", `{"level":50,"time":1,"msg":"m","v":1.50}`, `{"@level":"error","@message":"m","group":"g","source":"stdio","time":1,"v":1.50}`},
+		{"of another scale", `{"level":3,"msg":"m"}`, `{"@level":"info","@message":"m","group":"g","level":3,"source":"stdio"}`},
 		{"more than our levels say", `{"severity":"CRITICAL","msg":"m"}`, `{"@level":"error","@message":"m","group":"g","severity":"CRITICAL","source":"stdio"}`},
 		{"no level", `{"level":"purple","message":7,"msg":"m"}`, `{"@level":"info","@message":"m","group":"g","level":"purple","message":7,"source":"stdio"}`},
 		{"dotted", `{"log.level":"error","message":"m"}`, `{"@level":"error","@message":"m","group":"g","source":"stdio"}`},

@@ -37,11 +37,14 @@ func TestLogFormats(t *testing.T) {
 	w := newWorld(t)
 	w.Write("apps/say.py", formatted)
 	w.Write("logs/there", "")
-	w.Configure(group("merged", "#64001", 1, 2) +
-		group("raw", "#64001", 1, 2, option("log_format", "raw"), option("log_level", "info"), option("error_log", w.Path("logs/raw.log"))) +
-		group("people", "#64001", 1, 2, option("log_format", "text"), option("log_level", "info"), option("error_log", w.Path("logs/text.log"))) +
-		mount("/merged", "apps/say.py", option("process_group", "merged")) + mount("/raw", "apps/say.py", option("process_group", "raw")) +
-		mount("/people", "apps/say.py", option("process_group", "people")))
+	configure := func(format, level string) {
+		w.Configure(group("merged", "#64001", 1, 2) +
+			group("raw", "#64001", 1, 2, option("log_format", "raw"), option("log_level", "info"), option("error_log", w.Path("logs/raw.log"))) +
+			group("people", "#64001", 1, 2, option("log_format", format), option("log_level", level), option("error_log", w.Path("logs/text.log"))) +
+			mount("/merged", "apps/say.py", option("process_group", "merged")) + mount("/raw", "apps/say.py", option("process_group", "raw")) +
+			mount("/people", "apps/say.py", option("process_group", "people")))
+	}
+	configure("text", "info")
 	d := w.Start(harness.Options{})
 	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
 	for _, name := range []string{"merged", "raw", "people"} {
@@ -75,4 +78,10 @@ func TestLogFormats(t *testing.T) {
 	if content, err := os.ReadFile(w.Path("logs/text.log")); err != nil || strings.Contains(string(content), "in detail") {
 		t.Errorf("a group logs what is below its level: %s %v", content, err)
 	}
+	configure("json", "debug")
+	if code, _, errs := w.CLI("reload", "--control", w.Control); code != 0 {
+		t.Fatal(errs)
+	}
+	wantStatus(t, "after a reload", apache.Get("/people"), 200)
+	awaitText(t, w, "logs/text.log", `"@level":"debug","@message":"in detail"`)
 }

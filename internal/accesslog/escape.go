@@ -1,6 +1,10 @@
 package accesslog
 
-import "unicode/utf8"
+import (
+	"unicode/utf8"
+
+	"github.com/wsgid/wsgid/internal/escape"
+)
 
 // maxValue is how much of one value is logged: what Apache takes of a request line
 // or a header.
@@ -67,8 +71,7 @@ func appendJSON[T ~[]byte | ~string](b []byte, v T) []byte {
 		}
 		if c >= utf8.RuneSelf {
 			r, size := utf8.DecodeRuneInString(string(v[i:min(i+utf8.UTFMax, len(v))]))
-			// Control characters beyond ASCII, and what some readers take for a line end.
-			if r != utf8.RuneError && r > 0x9f && r != '\u2028' && r != '\u2029' {
+			if r != utf8.RuneError && !escape.Special(r) {
 				i += size
 				continue
 			}

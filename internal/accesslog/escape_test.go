@@ -23,6 +23,7 @@ func TestEscape(t *testing.T) {
 		`a"b\c ü €`: `"a\"b\\c ü €"`, "😀": `"😀"`,
 		"\n\r\t\x00\x1b\x7f":    `"\n\r\t\u0000\u001b\u007f"`,
 		"\u0085\u2028\u2029":    `"\u0085\u2028\u2029"`,
+		"\u202egnp.\u2066":      `"\u202egnp.\u2066"`,
 		"a\xffb\xc3":            `"a\ufffdb\ufffd"`,
 		"\ufffd\xed\xa0\x80":    `"\ufffd\ufffd\ufffd\ufffd"`,
 		"\xf0\x9f\x98 \xe2\x82": `"\ufffd\ufffd\ufffd \ufffd\ufffd"`,

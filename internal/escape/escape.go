@@ -37,7 +37,7 @@ func escape(text string, lines bool) string {
 			out.WriteString(strconv.FormatUint(uint64(text[0])|0x100, 16)[1:])
 		case lines && (c == '\n' || c == '\t'):
 			out.WriteByte(byte(c))
-		case unicode.IsControl(c) || c == '\u2028' || c == '\u2029' || bidi(c):
+		case Special(c):
 			quoted := strconv.QuoteRuneToASCII(c)
 			out.WriteString(quoted[1 : len(quoted)-1])
 		default:
@@ -51,13 +51,12 @@ func escape(text string, lines bool) string {
 // JSON escapes in the text of a JSON value what Line escapes in a line, so that it
 // says the same.
 func JSON(text string) string {
-	special := func(c rune) bool { return unicode.IsControl(c) || bidi(c) }
-	if !strings.ContainsFunc(text, special) {
+	if !strings.ContainsFunc(text, Special) {
 		return text
 	}
 	var out strings.Builder
 	for _, c := range text {
-		if special(c) { // in JSON they stand in strings alone, and none is beyond 16 bits
+		if Special(c) { // in JSON they stand in strings alone, and none is beyond 16 bits
 			out.WriteString(`\u`)
 			out.WriteString(strconv.FormatInt(int64(c)|0x10000, 16)[1:])
 			continue
@@ -67,7 +66,8 @@ func JSON(text string) string {
 	return out.String()
 }
 
-// bidi says whether c can change the order in which a terminal shows the rest.
-func bidi(c rune) bool {
-	return c >= '\u202a' && c <= '\u202e' || c >= '\u2066' && c <= '\u2069'
+// Special says whether c can do something to a terminal, such as change the order in
+// which it shows the rest, or is a line end for some readers.
+func Special(c rune) bool {
+	return unicode.IsControl(c) || c == '\u2028' || c == '\u2029' || c >= '\u202a' && c <= '\u202e' || c >= '\u2066' && c <= '\u2069'
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/wsgid/wsgid/internal/escape"
 )
 
 // Service is a log service of the machine that takes events instead of lines.
@@ -103,7 +105,7 @@ func (e *event) told() string {
 		if i == 0 {
 			text.WriteByte(':')
 		}
-		value := e.fields[name]
+		value := escape.Line(e.fields[name])
 		if value == "" || strings.ContainsAny(value, " \t\n\"=") {
 			value = fmt.Sprintf("%q", value)
 		}

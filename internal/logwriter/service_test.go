@@ -119,6 +119,10 @@ func TestJournal(t *testing.T) {
 	if got := journalFields(t, next()); got["MESSAGE"] != large {
 		t.Errorf("%d bytes", len(got["MESSAGE"]))
 	}
+	log.Info("seen", "by", "\x1b[2Jme")
+	if got := journalFields(t, next())["MESSAGE"]; got != `seen: by=\x1b[2Jme` {
+		t.Errorf("%q", got)
+	}
 	log.Warn("process exited", "group", "web", "reason", "out of memory")
 	if got := journalFields(t, next())["MESSAGE"]; got != `process exited: group=web reason="out of memory"` {
 		t.Errorf("%q", got)
