@@ -155,20 +155,25 @@ func abridged(name string, most int) string {
 
 // wrap breaks a line into such that fit into width, 0: any; those after the first are
 // indented by hang. It breaks at a space, unless that would leave half a line empty.
-func wrap(text string, width, hang int) []string {
-	line := []rune(strings.TrimRight(text, " "))
-	if width == 0 || len(line) <= width {
-		return []string{string(line)}
-	}
-	at := width
-	for i := width; i > width/2; i-- {
-		if line[i] == ' ' {
-			at = i
-			break
+func wrap(text string, width, hang int) (lines []string) {
+	rest := []rune(strings.TrimRight(text, " "))
+	margin := ""
+	for width > 0 && len(margin)+len(rest) > width {
+		room := width - len(margin)
+		at := room
+		for i := room; i > room/2; i-- {
+			if rest[i] == ' ' {
+				at = i
+				break
+			}
 		}
+		lines = append(lines, margin+strings.TrimRight(string(rest[:at]), " "))
+		for rest = rest[at:]; len(rest) > 0 && rest[0] == ' '; {
+			rest = rest[1:]
+		}
+		margin = strings.Repeat(" ", min(hang, width/2)) // a narrow terminal has something in each line
 	}
-	rest := strings.Repeat(" ", hang) + strings.TrimLeft(string(line[at:]), " ")
-	return append([]string{strings.TrimRight(string(line[:at]), " ")}, wrap(rest, width, hang)...)
+	return append(lines, margin+string(rest))
 }
 
 // page is text for people, on lines that fit into a width; 0: any.

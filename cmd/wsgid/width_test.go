@@ -98,6 +98,22 @@ func looks(s *status.Snapshot, width int) map[string]string {
 	return map[string]string{"status": plain.String(), "full": full.String(), "requests": p.String(), "top": top}
 }
 
+// TestWrap: a terminal may be narrower than what runs on is indented, and a line long.
+func TestWrap(t *testing.T) {
+	for _, width := range []int{1, 2, 10, 17} {
+		text := strings.Repeat("word ", 20_000)
+		lines := wrap(text, width, 16)
+		for _, line := range lines {
+			if n := len(line); n > width || strings.TrimSpace(line) == "" {
+				t.Fatalf("%d columns of %d: %q", n, width, line)
+			}
+		}
+		if joined := strings.Join(strings.Fields(strings.Join(lines, "")), ""); joined != strings.ReplaceAll(text, " ", "") {
+			t.Errorf("%d columns: %d bytes are left of %d", width, len(joined), len(text))
+		}
+	}
+}
+
 // TestWidth: no line is longer than the terminal is wide, and what tells things from
 // each other is there.
 func TestWidth(t *testing.T) {
