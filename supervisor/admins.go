@@ -123,6 +123,13 @@ func (c *control) admin(next http.HandlerFunc) http.HandlerFunc {
 		if !known {
 			p = &peer{uid: -1}
 		}
+		// A browser that reaches the socket through a tunnel brings along what other sites
+		// have it ask: it says whose idea that was, programs do not.
+		if r.Header.Get("Origin") != "" {
+			c.log.Warn("control request refused", "uid", p.uid, "method", r.Method, "path", r.URL.Path, "origin", r.Header.Get("Origin"))
+			c.answer(w, http.StatusForbidden, status.Error{Error: "commands are not for web pages"})
+			return
+		}
 		if named := c.admins(); p.uid == 0 || p.uid == c.uid || named.has(p) {
 			next(w, r)
 			return

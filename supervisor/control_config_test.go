@@ -68,6 +68,12 @@ func TestControlPermissions(t *testing.T) {
 	if text := answer.Body.String(); !strings.Contains(text, "uid 4712 may only look (its groups are 100 4712); POST /v1/stop is for root, uid 4711, and admin_users and admin_groups of the control block") {
 		t.Errorf("%s", text)
 	}
+	request.Header.Set("Origin", "https://elsewhere.example")
+	answer = httptest.NewRecorder()
+	handler.ServeHTTP(answer, request.WithContext(context.WithValue(request.Context(), peerKey{}, &peer{0, nil})))
+	if answer.Code != 403 || !strings.Contains(answer.Body.String(), "not for web pages") {
+		t.Errorf("a web page in a browser of root: %d %s", answer.Code, answer.Body.String())
+	}
 }
 
 // TestPeer: who is at the other end is this process, with all its groups.
