@@ -42,10 +42,10 @@ func TestErrorLogKeys(t *testing.T) {
 		_, text, _ := strings.Cut(line, " ")
 		lines = append(lines, text)
 	}
-	if got, want := strings.Join(lines, ""), "[ERROR] wsgid.worker: one: group=g\n[ERROR] wsgid.worker: six: group=g\n[ERROR] wsgid.worker: seven: group=g\n"; got != want {
+	if got, want := strings.Join(lines, ""), "[ERROR] wsgid.worker: one: group=g source=unknown\n[ERROR] wsgid.worker: six: group=g source=unknown\n[ERROR] wsgid.worker: seven: group=g\n"; got != want {
 		t.Errorf("file: %s", got)
 	}
-	for _, text := range []string{"two: group=g\n", "three: group=g\n", "four: group=g\n", "five: group=g\n", "seven: group=g\n"} {
+	for _, text := range []string{"two: group=g source=unknown\n", "three: group=g source=unknown\n", "four: group=g source=unknown\n", "five: group=g source=unknown\n", "seven: group=g\n"} {
 		if strings.Count(out.String(), text) != 1 {
 			t.Errorf("%q is not there once: %s", text, out.String())
 		}
