@@ -51,13 +51,12 @@ func TestReloadedGroupShrinks(t *testing.T) {
 	w.reloadable(idleSoon(w))
 	w.start()
 	w.s.generation().find("web").want(1)
-	w.await("growth", func(s *status.Snapshot) bool { return s.Groups[0].Ready == 1 })
-	ready := len(w.log.all("process ready"))
+	w.log.awaitCount(t, "process ready", 1)
 	if outcome := w.s.Reload(nil); outcome.Error != "" {
 		t.Fatalf("%+v", outcome)
 	}
-	if s, now := w.status(), len(w.log.all("process ready")); now != ready+1 || s.Generation != 2 {
-		t.Errorf("%d more processes became ready: %+v", now-ready, s.Groups[0])
+	if s, ready := w.status(), len(w.log.all("process ready")); ready != 2 || s.Generation != 2 {
+		t.Errorf("%d processes became ready: %+v", ready, s.Groups[0])
 	}
 	w.await("none", func(s *status.Snapshot) bool { return s.Groups[0].State == "idle" && len(s.Groups[0].Processes) == 0 })
 }
