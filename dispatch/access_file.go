@@ -16,7 +16,7 @@ import (
 const (
 	// accessChunk of lines are written at once, what there is of them accessDelay
 	// after the first.
-	accessChunk = 32 << 10
+	accessChunk = 64 << 10
 	accessDelay = 100 * time.Millisecond
 	// accessLimit bounds what waits while the supervisor does not read: many
 	// thousand lines.

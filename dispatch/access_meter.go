@@ -77,27 +77,40 @@ func (m *meter) takeHead(b []byte) {
 // header notes what a line of the head says, as the worker writes it (docs/internals.md
 // section 5). An application may write the second: it is for display.
 func (m *meter) header(line []byte) {
-	if value, is := headerValue(line, "Status:"); is {
-		if n := threeDigits(value); n >= http.StatusContinue {
-			m.status = n
+	switch line[0] | 0x20 { // most lines are none of these
+	case 's':
+		if value, is := headerValue(line, "Status:"); is {
+			if n := threeDigits(value); n >= http.StatusContinue {
+				m.status = n
+			}
 		}
-	} else if value, is := headerValue(line, "X-WSGID-Error:"); is {
+	case 'x':
+		value, is := headerValue(line, "X-WSGID-Error:")
+		if !is {
+			return
+		}
 		if number, is := headerValue(value, "WSGID-"); is && len(number) == 4 {
 			if entry, known := entries[errcode.Code(threeDigits(number[:3])*10+int(number[3]-'0'))]; known {
 				m.code = entry.Code
 			}
 		}
-	} else if _, is := headerValue(line, "Location:"); is {
-		m.moved = true
+	case 'l':
+		if _, is := headerValue(line, "Location:"); is {
+			m.moved = true
+		}
 	}
 }
 
 // headerValue gives what follows a name, whatever the case of its letters.
 func headerValue(line []byte, name string) ([]byte, bool) {
-	if len(line) < len(name) || line[0]|0x20 != name[0]|0x20 || !bytes.EqualFold(line[:len(name)], []byte(name)) {
+	if len(line) < len(name) || !bytes.EqualFold(line[:len(name)], []byte(name)) {
 		return nil, false
 	}
-	return bytes.TrimLeft(line[len(name):], " \t"), true
+	value := line[len(name):]
+	for len(value) > 0 && (value[0] == ' ' || value[0] == '\t') {
+		value = value[1:]
+	}
+	return value, true
 }
 
 // threeDigits is the number that v begins with, -1 if that does not have three digits.

@@ -97,10 +97,7 @@ func (e *environ) add(name, value []byte) {
 		e.note(name, value)
 		return
 	}
-	if len(e.pairs) < maxPairs {
-		e.pairs = append(e.pairs, pair{name: name, value: value, next: e.table[h], computed: e.note(name, value)})
-		e.table[h] = uint16(len(e.pairs))
-	}
+	e.append(h, pair{name: name, value: value, computed: e.note(name, value)})
 }
 
 // maxPairs is how many names an index can count; the limits of PARAMS come first.
@@ -263,8 +260,15 @@ func (e *environ) set(name string, value []byte) {
 		p.value = value
 		return
 	}
-	if h := hashName([]byte(name)); len(e.pairs) < maxPairs {
-		e.pairs = append(e.pairs, pair{name: []byte(name), value: value, next: e.table[h]})
+	e.append(hashName([]byte(name)), pair{name: []byte(name), value: value})
+}
+
+// append takes a variable that was not there, with the hash of its name; what is more
+// than maxPairs is left out.
+func (e *environ) append(h uint8, p pair) {
+	if len(e.pairs) < maxPairs {
+		p.next = e.table[h]
+		e.pairs = append(e.pairs, p)
 		e.table[h] = uint16(len(e.pairs))
 	}
 }

@@ -11,6 +11,8 @@ const (
 	stateVariable  = "HTTP_TRACESTATE"
 )
 
+var parentName = []byte(parentVariable)
+
 // span is the part of a trace that an exchange is. It is nil without tracing { }.
 type span struct {
 	parent tracing.Parent // Span is zero where the trace begins here
@@ -49,9 +51,9 @@ func (x *exchange) beginTrace() {
 	}
 	s, taken := x.span, false
 	*s = span{recording: recording{spans: s.spans}}
-	if !t.replace {
-		value, _ := x.env.lookup(parentVariable)
-		s.parent, taken = tracing.ParseParent(value)
+	given := x.env.find(parentVariable)
+	if given != nil && !t.replace {
+		s.parent, taken = tracing.ParseParent(given.value)
 	}
 	if !taken {
 		s.parent = t.sampler.Begin()
@@ -61,9 +63,11 @@ func (x *exchange) beginTrace() {
 	if t.exporter != nil && s.parent.Flags&tracing.Sampled != 0 {
 		s.record(x.start)
 	}
-	x.env.set(parentVariable, s.header[:])
-	if p := x.env.find(parentVariable); p != nil {
-		p.computed = true // appendTraceparent writes it
+	p := pair{name: parentName, value: s.header[:], computed: true} // appendTraceparent writes it
+	if given == nil {
+		x.env.append(hashName(parentName), p)
+	} else {
+		given.value, given.computed = p.value, true
 	}
 }
 

@@ -24,8 +24,9 @@ type Format struct {
 
 // piece is one part of a line.
 type piece struct {
+	text  string // what stands before it
 	op    op
-	name  string // literal text; parameter; number of a time
+	name  string // parameter; number of a time
 	atEnd bool   // of a time: that of the end
 	times []timePiece
 }
@@ -50,17 +51,16 @@ func orDash[T ~[]byte | ~string](b []byte, v T) []byte {
 }
 
 func (f *Format) appendPiece(b []byte, p *piece, r *Request) []byte {
+	b = append(b, p.text...)
 	switch p.op {
 	case opText:
-		return append(b, p.name...)
+		return b
 	case opParam:
 		v := r.Params.Param(p.name)
 		if v == nil {
 			return append(b, '-')
 		}
 		return appendText(b, v)
-	case opNone:
-		return append(b, '-')
 	case opPeer:
 		return orDash(b, r.Peer)
 	case opBytes:

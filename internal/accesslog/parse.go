@@ -11,9 +11,8 @@ import (
 type op uint8
 
 const (
-	opText op = iota
+	opText op = iota // nothing but its text
 	opParam
-	opNone
 	opPeer
 	opBytes
 	opBytesOrDash
@@ -49,7 +48,7 @@ const (
 var bare = map[byte]piece{
 	'a': {op: opParam, name: "REMOTE_ADDR"}, 'h': {op: opParam, name: "REMOTE_ADDR"}, 'A': {op: opParam, name: "SERVER_ADDR"},
 	'B': {op: opBytes}, 'b': {op: opBytesOrDash}, 'D': {op: opMicroseconds}, 'f': {op: opFile}, 'H': {op: opParam, name: "SERVER_PROTOCOL"},
-	'l': {op: opNone}, 'L': {op: opID}, 'm': {op: opMethod}, 'p': {op: opParam, name: "SERVER_PORT"}, 'P': {op: opPID}, 'q': {op: opQuery},
+	'l': {text: "-"}, 'L': {op: opID}, 'm': {op: opMethod}, 'p': {op: opParam, name: "SERVER_PORT"}, 'P': {op: opPID}, 'q': {op: opQuery},
 	'r': {op: opRequestLine}, 's': {op: opStatus}, 't': {op: opStamp}, 'T': {op: opSeconds}, 'u': {op: opParam, name: "REMOTE_USER"},
 	'U': {op: opPath}, 'v': {op: opServerName}, 'V': {op: opParam, name: "SERVER_NAME"}, 'X': {op: opConnection},
 }
@@ -107,10 +106,10 @@ func Parse(format string) (*Format, error) {
 	} else if !strings.Contains(format, "%") {
 		return nil, &Error{Directive: format, Why: "it is no name of a format, and has no directive", Word: format, Known: append(slices.Sorted(maps.Keys(Named)), JSON)}
 	}
-	f := &Format{}
+	f, before := &Format{}, ""
 	for rest := format; rest != ""; {
 		text, _, found := strings.Cut(rest, "%")
-		f.text(text)
+		before += text
 		rest = rest[len(text):]
 		if !found {
 			break
@@ -119,26 +118,18 @@ func Parse(format string) (*Format, error) {
 		if err != nil {
 			return nil, err
 		}
-		if p.op == opText {
-			f.text(p.name)
+		p.text = before + p.text
+		if before = ""; p.op == opText {
+			before = p.text
 		} else {
 			f.pieces = append(f.pieces, p)
 		}
 		rest = rest[size:]
 	}
+	if before != "" {
+		f.pieces = append(f.pieces, piece{text: before})
+	}
 	return f, nil
-}
-
-// text adds literal text.
-func (f *Format) text(text string) {
-	if text == "" {
-		return
-	}
-	if n := len(f.pieces); n > 0 && f.pieces[n-1].op == opText {
-		f.pieces[n-1].name += text
-		return
-	}
-	f.pieces = append(f.pieces, piece{op: opText, name: text})
 }
 
 // parseDirective reads the directive that text begins with, and gives its length.
@@ -169,7 +160,7 @@ func parseDirective(text string) (piece, int, error) {
 	}
 	switch {
 	case letter == '%' && !hasArgument:
-		return piece{op: opText, name: "%"}, at + 1, nil
+		return piece{text: "%"}, at + 1, nil
 	case letter == '!' || letter >= '0' && letter <= '9':
 		return piece{}, 0, wrong("conditions on the status are not known", "", nil)
 	case !hasArgument:

@@ -17,8 +17,8 @@ const (
 	// defaultPatience is how long a flood may be slowed down to the pace of the
 	// reader. One that takes nothing for so long has stalled.
 	defaultPatience = time.Second
-	// chunk is written at once; what a pipe holds by default.
-	chunk = 64 << 10
+	// chunk is written at once.
+	chunk = 128 << 10
 	// closing bounds the wait of Close for a reader that has stalled.
 	closing = 2 * time.Second
 )
@@ -45,8 +45,10 @@ type Writer struct {
 	wake    chan struct{} // of capacity 1: there is something to write
 
 	mu      sync.Mutex
-	room    chan struct{} // closed and made anew when something was taken
+	room    chan struct{} // closed when something was taken; nil: nobody waits for that
 	waiting []byte
+	cut     bool   // waiting is the rest of what it was
+	spare   []byte // what was taken last, for waiting when its write has ended
 	lost    uint64 // lines that came behind all that waits
 	stalled bool   // everything is dropped until nothing waits any more
 	closed  bool
@@ -66,7 +68,7 @@ func New(out io.Writer, options Options) *Writer {
 	if options.Patience == 0 {
 		options.Patience = defaultPatience
 	}
-	w := &Writer{out: out, options: options, done: make(chan struct{}), wake: make(chan struct{}, 1), room: make(chan struct{})}
+	w := &Writer{out: out, options: options, done: make(chan struct{}), wake: make(chan struct{}, 1)}
 	go w.run()
 	return w
 }
@@ -102,6 +104,9 @@ func (w *Writer) awaitRoom(n int) {
 	timer := time.NewTimer(w.options.Patience)
 	defer timer.Stop()
 	for full() {
+		if w.room == nil {
+			w.room = make(chan struct{})
+		}
 		room := w.room
 		w.mu.Unlock()
 		select {
@@ -149,7 +154,8 @@ func (w *Writer) writeAll() {
 	}
 }
 
-// take gives the next piece, which ends with a line; empty: nothing waits.
+// take gives the next piece, which ends with a line, until it is called again;
+// empty: nothing waits.
 func (w *Writer) take() []byte {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -167,13 +173,21 @@ func (w *Writer) take() []byte {
 			n += end + 1 // a long line is written as a whole: it may be one datagram
 		}
 	}
-	piece := bytes.Clone(w.waiting[:n])
-	w.waiting = w.waiting[n:]
-	if len(w.waiting) == 0 {
-		w.waiting = nil // a flood is no reason to keep its size
+	piece := w.waiting[:n:n]
+	if n < len(w.waiting) {
+		w.waiting, w.cut = w.waiting[n:], true
+	} else {
+		whole := w.waiting
+		w.waiting, w.spare = w.spare[:0], nil
+		if !w.cut && cap(whole) <= 2*chunk { // a flood is no reason to keep its size
+			w.spare = whole
+		}
+		w.cut = false
 	}
-	close(w.room)
-	w.room = make(chan struct{})
+	if w.room != nil {
+		close(w.room)
+		w.room = nil
+	}
 	return piece
 }
 
@@ -188,7 +202,11 @@ func (w *Writer) write(piece []byte) {
 		data = append(data, w.options.Lost(w.dropped)...)
 	}
 	head := len(data)
-	data = append(data, piece...)
+	if head == 0 {
+		data = piece
+	} else {
+		data = append(data, piece...)
+	}
 	n, err := w.out.Write(data)
 	if err == nil {
 		lost := w.dropped

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -93,19 +94,22 @@ func TestStalled(t *testing.T) {
 	}
 }
 
-// TestFlood: a reader that is only slower loses nothing.
+// TestFlood: a reader that is only slower loses nothing, whether it gets lines one
+// by one or as much as is written at once.
 func TestFlood(t *testing.T) {
-	out := newGate(true, -1)
-	w := New(out, Options{Limit: 10, Patience: time.Hour, Lost: lostLine})
-	var want strings.Builder
-	for number := range 2000 {
-		line := fmt.Sprintf("line %d\n", number)
-		want.WriteString(line)
-		say(t, w, line)
-	}
-	w.Close()
-	if got := out.String(); got != want.String() {
-		t.Errorf("%d bytes, want %d", len(got), want.Len())
+	for _, limit := range []int{10, 3 * chunk} {
+		out := newGate(true, -1)
+		w := New(out, Options{Limit: limit, Patience: time.Hour, Lost: lostLine})
+		var want strings.Builder
+		for number := range 2000 {
+			line := fmt.Sprintf("line %d %s\n", number, strings.Repeat("x", number))
+			want.WriteString(line)
+			say(t, w, line)
+		}
+		w.Close()
+		if got := out.String(); got != want.String() {
+			t.Errorf("%d bytes, want %d", len(got), want.Len())
+		}
 	}
 }
 
@@ -143,5 +147,22 @@ func TestClosed(t *testing.T) {
 	<-w.done
 	if got := out.String(); got != "never read\n" {
 		t.Errorf("%q", got)
+	}
+}
+
+// TestKeepsUp: a reader that keeps up gets lines out of memory that is used again.
+func TestKeepsUp(t *testing.T) {
+	w := New(io.Discard, Options{})
+	defer w.Close()
+	line, sent := []byte(strings.Repeat("x", 999)+"\n"), uint64(0)
+	if allocations := testing.AllocsPerRun(100, func() {
+		for range 40 {
+			w.Write(line) // never fails
+		}
+		for sent += 40; w.Stats().Lines < sent; {
+			runtime.Gosched()
+		}
+	}); allocations > 1 {
+		t.Errorf("%v allocations for 40 lines", allocations)
 	}
 }

@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// lookOn reads the metrics of a wsgid, at once and then every second, as Prometheus
-// does at its busiest. The returned function ends it, and says what went wrong.
+// lookOn reads the metrics of a wsgid every second, as Prometheus does at its busiest.
+// The first time is after half of one: a round of a second has one reading in it. The
+// returned function ends it, and says what went wrong.
 func lookOn(ctx context.Context, control string) func() error {
 	ctx, cancel := context.WithCancel(ctx)
 	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -19,17 +20,18 @@ func lookOn(ctx context.Context, control string) func() error {
 	done := make(chan error, 1)
 	go func() {
 		defer client.CloseIdleConnections()
-		tick := time.NewTicker(time.Second)
-		defer tick.Stop()
+		timer := time.NewTimer(time.Second / 2)
+		defer timer.Stop()
 		for {
-			if err := readMetrics(ctx, client); err != nil && ctx.Err() == nil {
-				done <- err
-				return
-			}
 			select {
-			case <-tick.C:
+			case <-timer.C:
+				timer.Reset(time.Second)
 			case <-ctx.Done():
 				done <- nil
+				return
+			}
+			if err := readMetrics(ctx, client); err != nil && ctx.Err() == nil {
+				done <- err
 				return
 			}
 		}
