@@ -26,7 +26,7 @@ func benchPython() (ScriptHost, error) {
 	if err != nil {
 		return nil, err
 	}
-	return StartPython(wire.Embedded{MaxInterpreters: 64, StackSize: 8 << 20}, int(modules.Fd()), -1)
+	return StartPython(wire.Embedded{MaxInterpreters: 64, StackSize: 8 << 20}, int(modules.Fd()), -1, -1)
 }
 
 // inProcess is the Python of the benchmarks, which one process has once.

@@ -18,14 +18,14 @@ type pythonHost struct {
 	serving bool // the first threads of applications were started
 }
 
-// StartPython loads Python into this process, once. modules and log are the
-// descriptors fd.modules and fd.log of the boot block.
-func StartPython(embedded wire.Embedded, modules, log int) (ScriptHost, error) {
+// StartPython loads Python into this process, once. modules, log and stacks are the
+// descriptors fd.modules, fd.log and fd.stacks of the boot block.
+func StartPython(embedded wire.Embedded, modules, log, stacks int) (ScriptHost, error) {
 	host, err := pyshim.StartHost(pyshim.HostOptions{
 		Python: embedded.Python, PythonHome: embedded.PythonHome, PythonPath: embedded.PythonPath,
 		Variables: embedded.Variables, Interpreters: embedded.Interpreters,
 		MaxInterpreters: embedded.MaxInterpreters, FreeThreading: embedded.FreeThreading,
-		Threads: max(1, embedded.Threads), ModulesFD: modules, LogFD: log,
+		Threads: max(1, embedded.Threads), ModulesFD: modules, LogFD: log, StacksFD: stacks,
 	})
 	if err != nil {
 		return nil, err

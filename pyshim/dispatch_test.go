@@ -30,8 +30,14 @@ var theHost = sync.OnceValues(func() (*pyshim.Host, error) {
 	if _, err := unix.Write(fd, pyshim.Modules()); err != nil {
 		return nil, err
 	}
-	return pyshim.StartHost(pyshim.HostOptions{Python: "/usr/bin/python3", Threads: 7, ModulesFD: fd, LogFD: -1})
+	if hostStacks, err = unix.MemfdCreate("stacks", unix.MFD_CLOEXEC); err != nil {
+		return nil, err
+	}
+	return pyshim.StartHost(pyshim.HostOptions{Python: "/usr/bin/python3", Threads: 7, ModulesFD: fd, LogFD: -1, StacksFD: hostStacks})
 })
+
+// hostStacks is where threads of theHost write their stacks.
+var hostStacks int
 
 func host(t testing.TB) *pyshim.Host {
 	t.Helper()

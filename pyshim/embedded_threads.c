@@ -11,6 +11,7 @@
 
 #include "import.h"
 #include "metrics.h"
+#include "stacks.h"
 #include "worker.h"
 
 /* Threads at once, those included whose client has gone while the application
@@ -137,8 +138,10 @@ int wsgid_embedded_start(struct wsgid_server *server, int fd, size_t stack)
 	}
 	pthread_attr_setstacksize(&attributes, stack);
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	/* Signals are Go's; those that a fault raises come through in any case. */
+	/* Signals are Go's, but for the one that asks where a thread is; those that a fault
+	 * raises come through in any case. */
 	sigfillset(&all);
+	sigdelset(&all, WSGID_STACKS_SIGNAL);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	result = pthread_create(&id, &attributes, serve, start);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

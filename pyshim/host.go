@@ -9,6 +9,7 @@ package pyshim
 // #include "log.h"
 // #include "process_events.h"
 // #include "request.h"
+// #include "stacks.h"
 import "C"
 
 import (
@@ -34,6 +35,7 @@ type HostOptions struct {
 	FreeThreading      bool     // without the GIL, on a build that can
 	ModulesFD          int      // archive of the Python side
 	LogFD              int      // channel for log records, -1: lines on descriptor 2
+	StacksFD           int      // memory for the stacks of threads (stacks.h), -1: none
 }
 
 // Host is the Python inside the router. There is at most one in a process.
@@ -84,6 +86,9 @@ func StartHost(o HostOptions) (*Host, error) {
 	defer C.free(text)
 	if C.wsgid_python_start(&options, (*C.char)(text), size) != 0 {
 		return nil, fmt.Errorf("start python: %s", C.GoString((*C.char)(text)))
+	}
+	if o.StacksFD >= 0 && C.wsgid_stacks_open(nil, C.int(o.StacksFD)) != 0 {
+		return nil, errors.New("start python: no memory to tell where threads are")
 	}
 	return &Host{}, nil
 }

@@ -115,6 +115,11 @@ void wsgid_interpreter_leave(struct wsgid_interpreter *interpreter)
 	py.PyEval_SaveThread();
 }
 
+const struct wsgid_interpreter *wsgid_interpreter_last(void)
+{
+	return states != NULL ? states->interpreter : NULL;
+}
+
 void *wsgid_interpreter_last_state(void)
 {
 	return states != NULL ? states->state : NULL;

@@ -83,8 +83,9 @@ struct wsgid_interpreter *wsgid_interpreter_find(const char *name, size_t length
 /* Leaves it: releases the GIL, keeps the thread state. */
 void wsgid_interpreter_leave(struct wsgid_interpreter *interpreter);
 
-/* The thread state of this OS thread in the interpreter that it has entered last;
- * NULL: in none. Async-signal-safe. */
+/* The interpreter that this OS thread has entered last, and its thread state there;
+ * NULL: none. Async-signal-safe. */
+const struct wsgid_interpreter *wsgid_interpreter_last(void);
 void *wsgid_interpreter_last_state(void);
 
 /* Inside an interpreter: give the GIL up around a system call and take it

@@ -56,7 +56,7 @@ static struct {
 	pid_t pid;
 	atomic_int target;  /* the thread that is meant */
 	sem_t done;
-	struct stat told; /* the file at dump_fd, of a service */
+	struct stat told; /* the file at dump_fd, if the supervisor sends the signal */
 } state = {.turn = PTHREAD_MUTEX_INITIALIZER, .lock = PTHREAD_MUTEX_INITIALIZER,
            .changed = PTHREAD_COND_INITIALIZER, .dump_fd = -1};
 
@@ -94,20 +94,25 @@ static void dump(int number)
 		pthread_setspecific(state.key, before);
 }
 
-/* In a service the supervisor sends the signal, to one thread after another. An
- * application may have closed our descriptor and opened another file in its place. */
-static void on_service_signal(int number)
+/* The supervisor sends the signal, to one thread after another. An application may have
+ * closed our descriptor and opened another file in its place. */
+static void on_supervisor_signal(int number)
 {
-	static const char head[] = "\1tid";
+	static const char head[] = "\1tid", interpreter[] = "interpreter";
 	char digits[16], *first = digits + sizeof digits;
 	struct stat now;
 	int saved = errno;
 	if (getpid() == state.pid && fstat(state.dump_fd, &now) == 0 && now.st_ino == state.told.st_ino && now.st_dev == state.told.st_dev) {
-		*--first = '\n';
+		const struct wsgid_interpreter *last = wsgid_interpreter_last();
+		*--first = '\0';
 		for (pid_t tid = own_tid(); tid; tid /= 10)
 			*--first = (char)('0' + tid % 10);
 		write_all(state.dump_fd, head, sizeof head); /* with the NUL */
 		write_all(state.dump_fd, first, (size_t)(digits + sizeof digits - first));
+		write_all(state.dump_fd, interpreter, sizeof interpreter);
+		if (last)
+			write_all(state.dump_fd, last->name, last->name_length);
+		write_all(state.dump_fd, "\n", 1);
 		dump(number);
 		write_all(state.dump_fd, end, sizeof end - 1);
 	}
@@ -140,7 +145,7 @@ static void find_key(void)
 }
 
 /* Registers faulthandler, and puts a handler of our own before its. GIL held. */
-static bool prepare_signal(void)
+static bool prepare_signal(bool from_supervisor)
 {
 	struct sigaction action, theirs;
 	PyObject *module = py.PyImport_ImportModule("faulthandler"), *result = NULL;
@@ -153,8 +158,8 @@ static bool prepare_signal(void)
 	Py_DECREF(result);
 	find_key();
 	memset(&action, 0, sizeof action);
-	action.sa_handler = state.server->threads ? on_signal : on_service_signal;
-	action.sa_flags = SA_RESTART;
+	action.sa_handler = from_supervisor ? on_supervisor_signal : on_signal;
+	action.sa_flags = SA_RESTART | SA_ONSTACK; /* Go's threads run on stacks of some KiB */
 	sigemptyset(&action.sa_mask);
 	if (sigaction(WSGID_STACKS_SIGNAL, NULL, &theirs) != 0 || theirs.sa_flags & SA_SIGINFO)
 		return false;
@@ -166,7 +171,7 @@ int wsgid_stacks_open(const struct wsgid_server *server, int fd)
 {
 	state.server = server;
 	state.pid = getpid();
-	state.threads = calloc((size_t)server->threads + 1, sizeof *state.threads);
+	state.threads = calloc((size_t)(server ? server->threads : 0) + 1, sizeof *state.threads);
 	state.dump_fd = fd >= 0 ? fd : open("/dev/null", O_WRONLY | O_CLOEXEC);
 	if (fd >= 0 && fstat(fd, &state.told) != 0)
 		return -1;
@@ -175,10 +180,12 @@ int wsgid_stacks_open(const struct wsgid_server *server, int fd)
 	struct wsgid_interpreter *main = state.dump_fd < 0 ? NULL : wsgid_interpreter_enter("", 0);
 	if (!main)
 		return 0;
-	bool prepared = prepare_signal();
+	bool prepared = prepare_signal(fd >= 0);
 	wsgid_interpreter_leave(main);
 	if (!prepared)
 		wsgid_logf("debug", NULL, "no faulthandler: there are no stacks while an extension holds the GIL");
+	else if (fd >= 0)
+		write_all(fd, end, sizeof end - 1);
 	return 0;
 }
 

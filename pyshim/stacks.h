@@ -15,10 +15,15 @@
 /* The signal: the highest but one, which orphans get (fork.c). */
 #define WSGID_STACKS_SIGNAL (SIGRTMAX - 1)
 
-/* After Python has started, on the main thread, without the GIL. Without
- * faulthandler there are no stacks while a GIL is held. fd, unless -1, is the memory
- * into which the threads of a service write: it has no thread that could be asked, so
- * that a fork in it is one of a process with a single thread. 0, or -1 without memory. */
+/* After Python has started, on the thread that has started it, without the GIL. Without
+ * faulthandler there are no stacks while a GIL is held.
+ *
+ * fd, unless -1, is memory that every thread writes its stack into when the supervisor
+ * sends it the signal; once that is so, the memory begins with \1end. It is that of a
+ * service, in which a thread that could be asked would make a fork one of a process with
+ * several, and of the router and the dispatch helper, whose server is NULL: there the
+ * threads of Go get the signal, too, on the signal stacks that they have. 0, or -1 without
+ * memory. */
 int wsgid_stacks_open(const struct wsgid_server *server, int fd);
 
 /* The calling thread serves requests under this number. */

@@ -69,6 +69,7 @@ type helperSession struct {
 	channel *os.File           // status channel
 	unfit   chan *wire.Replace // the router wants another one; capacity 1
 	ready   chan struct{}      // closed by the ready event
+	stacks  *stackMemory
 
 	// of the helper's mu
 	state   string
@@ -167,13 +168,19 @@ func (d *dispatchHelper) start() (*helperSession, error) {
 	b.SetList("interpreter", d.python.Interpreters)
 	b.SetInt("max_interpreters", int64(d.python.MaxInterpreters))
 	b.SetBool("free_threading", d.python.FreeThreading)
-	spec.files = []named{{"fd.listen", d.socket.file}, {"fd.status", childChannel}}
-	c, err := d.launcher.start(spec)
+	stacks, err := newStackMemory()
 	if err != nil {
 		channel.Close()
 		return nil, err
 	}
-	s := &helperSession{child: c, channel: channel, unfit: make(chan *wire.Replace, 1), ready: make(chan struct{}),
+	spec.files = []named{{"fd.listen", d.socket.file}, {"fd.status", childChannel}, {"fd.stacks", stacks.file}}
+	c, err := d.launcher.start(spec)
+	if err != nil {
+		channel.Close()
+		stacks.close()
+		return nil, err
+	}
+	s := &helperSession{child: c, channel: channel, stacks: stacks, unfit: make(chan *wire.Replace, 1), ready: make(chan struct{}),
 		state: stateStarting.String()}
 	d.mu.Lock()
 	d.session = s
@@ -270,6 +277,7 @@ func (d *dispatchHelper) setState(s *helperSession, text string) {
 
 // ended records the exit and gives what the helper said of a failed start.
 func (d *dispatchHelper) ended(s *helperSession, intent exitreason.Reason, log hclog.Logger) (failure string) {
+	s.stacks.close()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	facts := exitFacts{state: s.child.state, intent: intent, failed: s.failure != "", killed: s.child.wasKilled(), stopped: s.child.wasUnresponsive(), oom: d.oom.happened()}

@@ -36,11 +36,10 @@ type process struct {
 	board   *scoreboard.Reader
 	channel *os.File // status channel
 
-	slowEnded chan struct{} // nobody looks for slow requests
-	stackTurn sync.Mutex    // of who asks for stacks
-	// stacksMemory is what the threads of a service write their stacks into; nil: they are asked.
-	stacksMemory *os.File
-	stacksTold   chan struct{} // the process has written them
+	slowEnded  chan struct{} // nobody looks for slow requests
+	stackTurn  sync.Mutex    // of who asks for stacks
+	stacks     *stackMemory  // of a service; nil: it is asked
+	stacksTold chan struct{} // the process has written them
 	// interrupted: what became of an interrupt: "1" it is raised, "0" it cannot be there,
 	// empty: the request does not run.
 	interrupted chan string
@@ -102,22 +101,22 @@ func (g *group) startProcess(s *slot, replace *status.Exit, t *trial) (*process,
 	}
 	defer childChannel.Close()
 	spec.files = []named{{"fd.status", childChannel}, {"fd.scoreboard", memory}}
-	var stacks *os.File
+	var stacks *stackMemory
 	if threads == 0 {
-		if stacks, err = stacksMemory(); err != nil {
+		if stacks, err = newStackMemory(); err != nil {
 			channel.Close()
 			return nil, errors.Join(err, board.Close())
 		}
-		spec.files = append(spec.files, named{"fd.stacks", stacks})
+		spec.files = append(spec.files, named{"fd.stacks", stacks.file})
 	}
 	c, err := g.launcher.start(spec)
 	if err != nil {
 		channel.Close()
-		stacks.Close() // of nil it is an error, and nothing else
+		stacks.close()
 		return nil, errors.Join(err, board.Close())
 	}
 	p := &process{
-		group: g, child: c, state: newMachine(), board: board, channel: channel, stacksMemory: stacks, replace: replace,
+		group: g, child: c, state: newMachine(), board: board, channel: channel, stacks: stacks, replace: replace,
 		log:  g.log.With("pid", c.pid),
 		slot: s, restarts: make(chan chan error),
 		trial: t, retried: retried, renew: make(chan struct{}, 1),
@@ -338,9 +337,7 @@ func (p *process) finish(events <-chan struct{}) {
 	<-events
 	<-p.slowEnded
 	p.pump.drain()
-	p.stackTurn.Lock()     // who asks has seen the exit
-	p.stacksMemory.Close() // nil where there is none
-	p.stackTurn.Unlock()
+	p.stacks.close()
 	wasReady := p.state.was(stateReady)
 	board := p.board.Read()
 	p.mu.Lock() // whoever looks from now on sees the last of it

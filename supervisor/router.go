@@ -72,6 +72,7 @@ type session struct {
 	child  *child
 	state  string     // as status shows it
 	access []*os.File // our ends of the pipes of access logs
+	stacks *stackMemory
 }
 
 // run starts routers until stop is closed or the first one says that it
@@ -176,6 +177,12 @@ func (r *router) start() (*session, *wire.Conn, error) {
 		return nil, nil, err
 	}
 	defer closeAll(accessEnds)
+	stacks, err := newStackMemory()
+	if err != nil {
+		ours.Close()
+		closeAll(access)
+		return nil, nil, err
+	}
 	// The listeners and then the access logs come first: the configuration message
 	// has their numbers.
 	for _, listener := range r.listeners {
@@ -184,7 +191,7 @@ func (r *router) start() (*session, *wire.Conn, error) {
 	for _, pipe := range accessEnds {
 		spec.files = append(spec.files, named{"fd.access", pipe})
 	}
-	spec.files = append(spec.files, named{"fd.wire", theirs})
+	spec.files = append(spec.files, named{"fd.wire", theirs}, named{"fd.stacks", stacks.file})
 	if r.handover[0] != nil { // else it listens nowhere
 		spec.files = append(spec.files, named{"fd.handover_send", r.handover[0]}, named{"fd.handover_receive", r.handover[1]})
 	}
@@ -192,9 +199,10 @@ func (r *router) start() (*session, *wire.Conn, error) {
 	if err != nil {
 		ours.Close()
 		closeAll(access)
+		stacks.close()
 		return nil, nil, err
 	}
-	s := &session{child: c, state: stateStarting.String(), access: access}
+	s := &session{child: c, state: stateStarting.String(), access: access, stacks: stacks}
 	r.mu.Lock()
 	r.session = s
 	r.mu.Unlock()
@@ -354,6 +362,7 @@ func (r *router) ended(s *session, intent exitreason.Reason, failure error, log 
 		text = failure.Error()
 	}
 	exit := exitRecord(s.child, reason, text)
+	s.stacks.close()
 	r.mu.Lock()
 	r.session = nil
 	if !stopping(intent) {

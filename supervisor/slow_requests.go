@@ -50,7 +50,7 @@ func (p *process) watchSlow(limit time.Duration) {
 		told = running
 		if len(slow) > 0 {
 			begun := time.Now()
-			p.tellSlow(slow, p.stacks(context.Background()))
+			p.tellSlow(slow, p.tellStacks(context.Background()))
 			// What the process writes, it may write at will: it gets a tenth of our time.
 			rest = time.Now().Add(min(9*time.Since(begun), slowLookMost))
 		}

@@ -28,14 +28,17 @@ const (
 	stacksPatience = 5 * time.Second
 )
 
-var stacksEnd = []byte("\x01end\n")
+var (
+	stacksEnd  = []byte("\x01end\n")
+	errStopped = errors.New("it is stopped")
+)
 
 // Stacks tells where the threads of a process, or of those of a group, are.
 func (s *Supervisor) Stacks(ctx context.Context, of string) ([]status.Stacks, error) {
 	pid, _ := strconv.Atoi(of)
 	chosen := slices.DeleteFunc(s.processes(), func(p *process) bool { return p.group.config.Name != of && p.child.pid != pid })
 	if len(chosen) == 0 {
-		if others := s.otherStacks(of, pid); len(others) > 0 {
+		if others := s.otherStacks(ctx, of, pid); len(others) > 0 {
 			return others, nil
 		}
 		return nil, fmt.Errorf("there is no process group and no process of one called %q; wsgid status lists them", of)
@@ -43,7 +46,7 @@ func (s *Supervisor) Stacks(ctx context.Context, of string) ([]status.Stacks, er
 	answers := make([]status.Stacks, len(chosen))
 	done := make(chan struct{})
 	for i, p := range chosen {
-		go func() { answers[i] = p.stacks(ctx); done <- struct{}{} }()
+		go func() { answers[i] = p.tellStacks(ctx); done <- struct{}{} }()
 	}
 	for range chosen {
 		<-done
@@ -51,26 +54,35 @@ func (s *Supervisor) Stacks(ctx context.Context, of string) ([]status.Stacks, er
 	return answers, nil
 }
 
-// otherStacks are what the kernel says of the router or the dispatch helper, which do
-// not tell their stacks.
-func (s *Supervisor) otherStacks(of string, pid int) (found []status.Stacks) {
+// otherStacks are those of the router or the dispatch helper.
+func (s *Supervisor) otherStacks(ctx context.Context, of string, pid int) (found []status.Stacks) {
 	g := s.generation()
 	g.router.mu.Lock()
-	if session := g.router.session; session != nil && (of == "%{GLOBAL}" || session.child.pid == pid) {
-		found = append(found, status.Stacks{Group: "%{GLOBAL}", PID: session.child.pid})
-	}
+	router := g.router.session
 	g.router.mu.Unlock()
-	if h := g.helper; h != nil {
-		h.mu.Lock()
-		if h.session != nil && h.session.child.pid == pid {
-			found = append(found, status.Stacks{PID: pid})
-		}
-		h.mu.Unlock()
+	if router != nil && (of == "%{GLOBAL}" || router.child.pid == pid) {
+		found = append(found, s.stacksBySignal(ctx, "%{GLOBAL}", router.child, router.stacks))
 	}
-	for i := range found {
-		found[i].Threads = threadsOf(found[i].PID)
+	if g.helper == nil {
+		return found
+	}
+	g.helper.mu.Lock()
+	helper := g.helper.session
+	g.helper.mu.Unlock()
+	if helper != nil && helper.child.pid == pid {
+		found = append(found, s.stacksBySignal(ctx, "", helper.child, helper.stacks))
 	}
 	return found
+}
+
+// stacksBySignal are those of a process that has no scoreboard.
+func (s *Supervisor) stacksBySignal(ctx context.Context, group string, c *child, memory *stackMemory) status.Stacks {
+	told, err := memory.ask(ctx, c)
+	if err != nil {
+		s.log.Debug("process does not tell its stacks", "pid", c.pid, "error", err)
+	}
+	return status.Stacks{Group: group, PID: c.pid, BySignal: true, Answered: err == nil || errors.Is(err, errNoPython),
+		Threads: joinThreads(threadsOf(c.pid), parseStacks(told), nil)}
 }
 
 // processes are those of the groups of all generations, the oldest first.
@@ -93,9 +105,9 @@ func (s *Supervisor) processes() []*process {
 	return all
 }
 
-// stacks is what the process says of its threads, and the kernel.
-func (p *process) stacks(ctx context.Context) status.Stacks {
-	answer := status.Stacks{Group: p.group.config.Name, PID: p.child.pid, Service: p.group.config.Service()}
+// tellStacks is what the process says of its threads, and the kernel.
+func (p *process) tellStacks(ctx context.Context) status.Stacks {
+	answer := status.Stacks{Group: p.group.config.Name, PID: p.child.pid, BySignal: p.stacks != nil}
 	told, err := p.askStacks(ctx)
 	if err != nil {
 		p.log.Debug("process does not tell its stacks", "error", err)
@@ -125,16 +137,16 @@ func stacksMemory() (*os.File, error) {
 
 // askStacks has the process write its stacks into memory that is ours.
 func (p *process) askStacks(ctx context.Context) ([]byte, error) {
+	if p.stacks != nil {
+		return p.stacks.ask(ctx, p.child)
+	}
 	p.stackTurn.Lock()
 	defer p.stackTurn.Unlock()
 	if p.child.isStopped() {
-		return nil, errors.New("it is stopped")
+		return nil, errStopped
 	}
 	ctx, cancel := context.WithTimeout(ctx, stacksPatience)
 	defer cancel()
-	if p.stacksMemory != nil {
-		return p.signalStacks(ctx)
-	}
 	file, err := stacksMemory()
 	if err != nil {
 		return nil, err

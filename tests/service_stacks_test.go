@@ -1,7 +1,6 @@
 package tests
 
 import (
-	"strconv"
 	"strings"
 	"testing"
 
@@ -44,21 +43,27 @@ main()
 `
 
 // TestStacksOfService: each thread of a service tells where it is, also while one holds
-// the GIL; one that has given the signal another meaning is left alone. Of router and
-// dispatch helper there is what the kernel says.
+// the GIL; one that has given the signal another meaning is left alone. So on every
+// Python of the machine.
 func TestStacksOfService(t *testing.T) {
-	w := newWorld(t)
+	for number, python := range newWorld(t).Pythons() {
+		t.Run(python.Version, func(t *testing.T) {
+			w := newWorld(t)
+			checkServiceStacks(t, w, w.Pythons()[number])
+		})
+	}
+}
+
+func checkServiceStacks(t *testing.T, w *harness.World, python harness.Python) {
 	w.App("hello.py")
 	w.Write("apps/threaded.py", threaded)
-	w.Write("dispatch.py", "def process_group(environ):\n    return None\n")
 	openDirectory(t, w, "state")
 	jobs := func(name, state string) string {
 		openDirectory(t, w, state)
-		return group(name, "#64002", 1, 0, option("shutdown_timeout", "1s"), `restrict_signal = false`, `environment = { STATE = "{{.Dir}}/`+state+`" }`) +
+		return group(name, "#64002", 1, 0, option("shutdown_timeout", "1s"), python.Option(), `restrict_signal = false`, `environment = { STATE = "{{.Dir}}/`+state+`" }`) +
 			"import_script \"{{.Dir}}/apps/threaded.py\" {\n  process_group = \"" + name + "\"\n}\n"
 	}
-	w.Configure("dispatch {\n  isolation = \"process\"\n}\ndispatch_script \"{{.Dir}}/dispatch.py\" {}\n" +
-		jobs("jobs", "state") + jobs("other", "other") + group("web", "#64001", 1, 1) + mount("/", "apps/hello.py", option("process_group", "web")))
+	w.Configure(jobs("jobs", "state") + jobs("other", "other") + group("web", "#64001", 1, 1) + mount("/", "apps/hello.py", option("process_group", "web")))
 	d := w.Start(harness.Options{})
 	awaitFile(t, w.Path("state/running"))
 	awaitFile(t, w.Path("other/running"))
@@ -66,7 +71,7 @@ func TestStacksOfService(t *testing.T) {
 	of := func(group, function string) (found status.Thread) {
 		t.Helper()
 		for _, s := range stacksOf(t, w, group) {
-			if len(s.Threads) != 2 || !s.Answered || !s.Service {
+			if len(s.Threads) != 2 || !s.Answered || !s.BySignal {
 				t.Errorf("%+v", s)
 			}
 			for _, thread := range s.Threads {
@@ -110,10 +115,5 @@ func TestStacksOfService(t *testing.T) {
 	s := d.Status()
 	if after := s.PIDs("other"); len(after) != 1 || after[0] != before || !harness.Alive(before) {
 		t.Errorf("it has ended: %d, %v", before, after)
-	}
-	for of, pid := range map[string]int{"%{GLOBAL}": s.RouterPID, strconv.Itoa(s.RouterPID): s.RouterPID, strconv.Itoa(s.DispatchHelper.PID): s.DispatchHelper.PID} {
-		if got := stacksOf(t, w, of); len(got) != 1 || got[0].PID != pid || got[0].Answered || len(got[0].Threads) < 1 || got[0].Threads[0].State == "" {
-			t.Errorf("%s: %+v", of, got)
-		}
 	}
 }

@@ -87,7 +87,11 @@ func startHost(embedded wire.Embedded) (dispatch.ScriptHost, error) {
 	if err != nil {
 		return nil, err
 	}
-	return dispatch.StartPython(embedded, modules, log)
+	stacks, err := bootDescriptor("fd.stacks")
+	if err != nil {
+		return nil, err
+	}
+	return dispatch.StartPython(embedded, modules, log, stacks)
 }
 
 // bootDescriptor gives a descriptor that the boot block names.

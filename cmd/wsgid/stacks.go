@@ -23,10 +23,10 @@ func newStacks() *cobra.Command {
 		Short: "Show where the threads of a process or of a group are",
 		Long: `Shows for each thread what the kernel says of it, the request that it serves and
 its Python stack. The processes tell it themselves; no debugger is attached, and
-requests go on. While an extension holds the GIL, threads are interrupted by a
-signal and write their stacks without it, the newest call first. Of a process
-that is stopped, of the router ("%{GLOBAL}") and of the dispatch helper there is
-only what the kernel says.
+requests go on. While an extension holds the GIL, and always in services, the
+router ("%{GLOBAL}") and the dispatch helper, threads are interrupted by a signal
+and write their stacks without it, the newest call first. Of a process that is
+stopped there is only what the kernel says.
 
 Threads that wait for a request, and those of wsgid itself, are shown with --all.`,
 		RunE: func(cmd *cobra.Command, arguments []string) error {
@@ -72,7 +72,7 @@ func writeStacks(w io.Writer, processes []status.Stacks, all bool, now time.Time
 		shown := 0
 		for _, t := range p.Threads {
 			if all || t.Stack != "" || t.Request != nil || !p.Answered {
-				writeThread(&out, &t, p.Service, now)
+				writeThread(&out, &t, p.BySignal, now)
 				shown++
 			}
 		}
@@ -86,7 +86,7 @@ func writeStacks(w io.Writer, processes []status.Stacks, all bool, now time.Time
 	return nil
 }
 
-func writeThread(out *strings.Builder, t *status.Thread, service bool, now time.Time) {
+func writeThread(out *strings.Builder, t *status.Thread, bySignal bool, now time.Time) {
 	fmt.Fprintf(out, "\n  thread %d %s: %s", t.TID, escape.Line(t.Name), escape.Line(t.State))
 	if t.Wait != "" && t.Wait != "0" {
 		fmt.Fprintf(out, " in %s", escape.Line(t.Wait))
@@ -101,7 +101,7 @@ func writeThread(out *strings.Builder, t *status.Thread, service bool, now time.
 			span(now.Sub(r.Started)), escape.Line(r.Method), escape.Line(r.URI))
 	}
 	switch {
-	case t.Interrupted && service:
+	case t.Interrupted && bySignal:
 		out.WriteString("    the newest call first:\n")
 	case t.Interrupted:
 		out.WriteString("    interrupted, as somebody holds the GIL:\n")

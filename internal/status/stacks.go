@@ -1,16 +1,16 @@
 package status
 
-// Stacks is where the threads of one process are. Of the router, whose group is
-// "%{GLOBAL}", and of the dispatch helper, which has none, there is what the kernel says.
+// Stacks is where the threads of one process are. The group of the router is
+// "%{GLOBAL}", and the dispatch helper has none.
 type Stacks struct {
 	Group string `json:"group"`
 	PID   int    `json:"pid"`
 	// Answered says that the process has told its Python stacks.
 	Answered bool `json:"answered"`
-	// Service: each thread of it is interrupted to write its stack, without anything
-	// being wrong.
-	Service bool     `json:"service,omitempty"`
-	Threads []Thread `json:"threads"`
+	// BySignal: each thread of it is interrupted to write its stack, without anything
+	// being wrong, as in services, the router and the dispatch helper.
+	BySignal bool     `json:"by_signal,omitempty"`
+	Threads  []Thread `json:"threads"`
 }
 
 // Thread is one thread of a process.
