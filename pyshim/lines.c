@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HELD_MAX = 60 * 1024 }; /* a traceback without an end is not held beyond this */
+/* A line or a traceback without an end is not held beyond this, which is what the
+ * supervisor takes for one event (maxEvent). */
+enum { HELD_MAX = 1024 * 1024 };
 
 void wsgid_lines_add(struct wsgid_lines *lines, const char *text, size_t length)
 {
@@ -82,20 +84,49 @@ static size_t scan(const char *text, size_t length, wsgid_line_sink sink, void *
 	return *open ? record : at;
 }
 
+/* Whether nothing has become complete since the last time. Looks at what is new only:
+ * a line may come byte by byte, and a traceback line by line. */
+static bool unfinished(struct wsgid_lines *lines)
+{
+	const char *end;
+	if (!lines->open) {
+		bool none = lines->length == lines->searched ||
+		            !memchr(lines->data + lines->searched, '\n', lines->length - lines->searched);
+		if (none)
+			lines->searched = lines->length;
+		return none;
+	}
+	while (lines->searched < lines->length &&
+	       (end = memchr(lines->data + lines->searched, '\n', lines->length - lines->searched)) != NULL) {
+		size_t next = (size_t)(end - lines->data) + 1;
+		if (!continues_traceback(lines->data + lines->searched, next - lines->searched))
+			return false;
+		lines->searched = next;
+	}
+	return true;
+}
+
 char *wsgid_lines_take(struct wsgid_lines *lines, bool all, size_t *length)
 {
 	bool open = false;
-	size_t complete = lines->length;
-	if (!all) {
-		if (!lines->length || !memrchr(lines->data, '\n', lines->length))
-			complete = lines->length > HELD_MAX ? lines->length : 0;
-		else
-			complete = scan(lines->data, lines->length, NULL, NULL, &open);
-		if (open && lines->length > HELD_MAX)
+	size_t complete = lines->length, searched = 0;
+	if (!all && unfinished(lines)) {
+		if (lines->length <= HELD_MAX)
+			return NULL;
+	} else if (!all) {
+		complete = scan(lines->data, lines->length, NULL, NULL, &open);
+		if (open && lines->length > HELD_MAX) {
 			complete = lines->length;
+			open = false;
+		}
+		if (open)
+			searched = (size_t)((char *)memrchr(lines->data, '\n', lines->length) - lines->data) + 1 - complete;
 	}
-	if (!complete)
+	if (!complete) {
+		lines->open = open;
+		lines->searched = searched;
 		return NULL;
+	}
 	char *text = lines->data;
 	size_t left = lines->length - complete;
 	*length = complete;
@@ -109,6 +140,8 @@ char *wsgid_lines_take(struct wsgid_lines *lines, bool all, size_t *length)
 	}
 	lines->data = rest;
 	lines->length = lines->capacity = left;
+	lines->open = open && left;
+	lines->searched = left ? searched : 0;
 	return text;
 }
 

@@ -10,6 +10,10 @@
 struct wsgid_lines {
 	char *data;
 	size_t length, capacity;
+	/* What was looked at before: without a line end, or, if open, complete lines that
+	 * end in a traceback whose exception has not come. */
+	size_t searched;
+	bool open;
 };
 
 /* Receives a record: no line end at its end, never empty. */

@@ -24,6 +24,10 @@ def application(environ, start_response):
     if environ["QUERY_STRING"] == "long":
         sys.stderr.write("e" * 300000 + "\n")
         os.write(2, b"d" * 300000 + b"\n")
+        for piece in ["p" * 100] * 3000 + ["\n"]:
+            sys.stderr.write(piece)
+        for line in ["Traceback (most recent call last):"] + ['  File "x", line %d, in f' % n for n in range(9000)] + ["ValueError: at last"]:
+            sys.stderr.write(line + "\n")
     log.debug("in detail")
     log.warning("nearly empty")
     print('{"said": "by print", "n": 1.50}')
@@ -51,7 +55,7 @@ func TestLogFormats(t *testing.T) {
 		wantStatus(t, name, apache.Get("/"+name), 200)
 	}
 	r := d.Log.Await(t, "a record", harness.Containing("nearly empty"))
-	if r.Level() != "warn" || r.Message() != "nearly empty" || r.Text("logger") != "shop.cart" || !strings.Contains(r.Text("place"), "say.py:17") ||
+	if r.Level() != "warn" || r.Message() != "nearly empty" || r.Text("logger") != "shop.cart" || !strings.Contains(r.Text("place"), "say.py:21") ||
 		r.Text("group") != "merged" || r.Text("app.group") != "mine" || r.Text("request") == "" || !strings.Contains(r.Line, `"user":{"id":18446744073709551616}`) {
 		t.Errorf("%s", r.Line)
 	}
@@ -69,11 +73,14 @@ func TestLogFormats(t *testing.T) {
 	awaitText(t, w, "logs/text.log", `wsgid.worker: {"levelname": "WARNING", "message": "nearly empty"`)
 	mark := d.Log.Mark()
 	wantStatus(t, "long lines", apache.Get("/merged?long"), 200)
-	for _, c := range []string{"e", "d"} {
+	for _, c := range []string{"e", "d", "p"} {
 		r := d.Log.AwaitFrom(t, mark, "a long line", harness.Containing(strings.Repeat(c, 1000)))
 		if r.Message() != strings.Repeat(c, 300000) {
 			t.Errorf("a long line of %d bytes", len(r.Message()))
 		}
+	}
+	if text := d.Log.AwaitFrom(t, mark, "a long traceback", harness.Containing("ValueError: at last")).Message(); !strings.HasPrefix(text, "Traceback (most") || strings.Count(text, "\n") != 9001 {
+		t.Errorf("%d lines of a traceback, %.100s", strings.Count(text, "\n"), text)
 	}
 	if content, err := os.ReadFile(w.Path("logs/text.log")); err != nil || strings.Contains(string(content), "in detail") {
 		t.Errorf("a group logs what is below its level: %s %v", content, err)

@@ -30,7 +30,7 @@ func bars() []bar {
 			v, ok := r.median("sleep", "wsgid", p99)
 			return v / 600, ok
 		}, 1.1, true},
-		{"hello, 16 connections, access log, metrics and tracing ids: CPU per request / without", ratio("hello-16", observed, "wsgid", cpu), 1.05, true},
+		{"hello, 16 connections, access log, metrics and tracing ids: CPU per request / without", ratio("hello-16-observed", observed, "wsgid", cpu), 1.05, true},
 		{"errors of wsgid in all workloads", func(r results) (float64, bool) {
 			count, ok := 0, false
 			for work := range r {

@@ -134,12 +134,12 @@ func runAll(ctx context.Context, log hclog.Logger, o options, works []workload, 
 	r = results{}
 	for _, w := range works {
 		log.Info("workload", "name", w.name)
-		for round := range o.rounds {
+		for round := range o.rounds * max(1, w.times) {
 			// Each round begins with another server: what follows upon
 			// what is not the same in all rounds.
 			for i := range chosen {
 				p := chosen[(i+round)%len(chosen)]
-				if strings.Contains(p.without, w.name) {
+				if !w.serves(p) {
 					continue
 				}
 				got, err := b.measure(ctx, p, w, time.Duration(o.seconds*float64(time.Second)))

@@ -1,6 +1,10 @@
 package main
 
-import "time"
+import (
+	"slices"
+	"strings"
+	"time"
+)
 
 // workload is one kind of load, the same for every peer.
 type workload struct {
@@ -17,6 +21,18 @@ type workload struct {
 	least time.Duration
 	// warm is how long the load runs before the clocks are read.
 	warm time.Duration
+	// servers has it alone, with so many times the rounds; empty: all. What they differ
+	// by is less than one round moves by.
+	servers []string
+	times   int
+}
+
+// serves says whether the server takes part.
+func (w workload) serves(p peer) bool {
+	if len(w.servers) > 0 {
+		return slices.Contains(w.servers, p.name)
+	}
+	return !strings.Contains(p.without, w.name)
 }
 
 const helloSize = 13
@@ -26,6 +42,8 @@ func workloads() []workload {
 	return []workload{
 		{name: "hello-1", title: "hello, 1 connection", path: "hello", connections: 1, expect: helloSize, warm: warm},
 		{name: "hello-16", title: "hello, 16 connections", path: "hello", connections: 16, expect: helloSize, warm: warm},
+		{name: "hello-16-observed", title: "hello, 16 connections, eight times the rounds", path: "hello", connections: 16, expect: helloSize, warm: warm,
+			servers: []string{"wsgid", observed}, times: 8},
 		{name: "hello-64", title: "hello, 64 connections", path: "hello", connections: 64, expect: helloSize, warm: warm},
 		{name: "stream", title: "1 MiB streamed in 64 KiB chunks, 4 connections", path: "stream", connections: 4, expect: 1 << 20, warm: warm},
 		{name: "upload", title: "10 MiB upload, 4 connections", path: "upload", connections: 4, upload: 10 << 20, expect: helloSize, warm: warm},
