@@ -150,16 +150,11 @@ struct trimmed {
 	void *closure;
 };
 
-/* Records without the line end; empty ones say nothing. */
+/* Records without the line end. */
 static void trim(void *closure, const char *text, size_t length)
 {
 	struct trimmed *t = closure;
-	while (length && (text[length - 1] == '\n' || text[length - 1] == '\r'))
-		length--;
-	while (length && *text == '\n')
-		text++, length--;
-	if (length)
-		t->sink(t->closure, text, length);
+	t->sink(t->closure, text, length - (text[length - 1] == '\n'));
 }
 
 void wsgid_lines_emit(const char *text, size_t length, wsgid_line_sink sink, void *closure)

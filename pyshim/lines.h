@@ -16,7 +16,7 @@ struct wsgid_lines {
 	bool open;
 };
 
-/* Receives a record: no line end at its end, never empty. */
+/* Receives a record without the line end at its end; empty for an empty line. */
 typedef void (*wsgid_line_sink)(void *closure, const char *text, size_t length);
 
 /* Appends what one write call wrote. Without memory the text is lost. */

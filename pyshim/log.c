@@ -109,6 +109,8 @@ static size_t cut(const char *message, size_t length, size_t room)
 /* Without a channel: lines on descriptor 2. */
 static void raw(const char *message, size_t length)
 {
+	if (!length) /* an empty line says nothing */
+		return;
 	while (length) {
 		ssize_t sent = write(2, message, length);
 		if (sent < 0 && errno == EINTR)

@@ -38,12 +38,22 @@ func (s *logSink) logRecord(values map[string]string, message string) {
 	if s.about != nil && values["code"] == errcode.RequestTimeout.String() {
 		fields = append(fields, s.about(values["request"])...)
 	}
-	write := s.of(values["error_log"]).application
+	to := s.of(values["error_log"])
+	if to.raw == nil && streams[values["source"]] {
+		if message = strings.Trim(message, "\r\n"); message == "" {
+			return
+		}
+	}
+	write := to.application
 	if values["source"] == ownSource {
-		write = s.of(values["error_log"]).emit
+		write = to.emit
 	}
 	write(recordLevel(values["level"]), message, fields...)
 }
+
+// streams are the sources whose records are lines as they were written: those that are
+// empty are no event.
+var streams = map[string]bool{"stdout": true, "stderr": true, "wsgi.errors": true}
 
 // parseRecord splits a packet into its fields and the message, which runs to
 // the end of the packet. What is no record is all message.

@@ -28,6 +28,7 @@ def application(environ, start_response):
             sys.stderr.write(piece)
         for line in ["Traceback (most recent call last):"] + ['  File "x", line %d, in f' % n for n in range(9000)] + ["ValueError: at last"]:
             sys.stderr.write(line + "\n")
+    sys.stderr.write("\nbelow it, by Windows\r\n\n")
     log.debug("in detail")
     log.warning("nearly empty")
     print('{"said": "by print", "n": 1.50}')
@@ -55,7 +56,7 @@ func TestLogFormats(t *testing.T) {
 		wantStatus(t, name, apache.Get("/"+name), 200)
 	}
 	r := d.Log.Await(t, "a record", harness.Containing("nearly empty"))
-	if r.Level() != "warn" || r.Message() != "nearly empty" || r.Text("logger") != "shop.cart" || !strings.Contains(r.Text("place"), "say.py:21") ||
+	if r.Level() != "warn" || r.Message() != "nearly empty" || r.Text("logger") != "shop.cart" || !strings.Contains(r.Text("place"), "say.py:22") ||
 		r.Text("group") != "merged" || r.Text("app.group") != "mine" || r.Text("request") == "" || !strings.Contains(r.Line, `"user":{"id":18446744073709551616}`) {
 		t.Errorf("%s", r.Line)
 	}
@@ -64,7 +65,7 @@ func TestLogFormats(t *testing.T) {
 	}
 	d.Log.Await(t, "a record of debug", harness.Containing("in detail"))
 	awaitText(t, w, "logs/raw.log", `{"said": "by print", "n": 1.50}`)
-	want := `{"levelname": "WARNING", "message": "nearly empty", "user": {"id": 18446744073709551616}, "group": "mine"}
+	want := "\nbelow it, by Windows\r\n\n" + `{"levelname": "WARNING", "message": "nearly empty", "user": {"id": 18446744073709551616}, "group": "mine"}
 {"said": "by print", "n": 1.50}
 `
 	if content, err := os.ReadFile(w.Path("logs/raw.log")); err != nil || string(content) != want {
