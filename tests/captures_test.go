@@ -53,6 +53,7 @@ func shape(text string) (tables []string, words []string) {
 		switch {
 		case titles.MatchString(line):
 			tables = append(tables, line)
+		case first == "GET": // it stands in its row or below, as the numbers of processes leave room
 		case label.MatchString(line):
 			words = append(words, label.FindStringSubmatch(line)[1])
 		case first != "" && !figure.MatchString(first):

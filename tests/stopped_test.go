@@ -72,9 +72,12 @@ func TestStoppedWorker(t *testing.T) {
 	if got := apache.Do("POST", "/slow?for=0", nil); got.Status != 200 || got.Text() != fmt.Sprint(victim) {
 		t.Errorf("%d goes on: %d %s", victim, got.Status, got.Body)
 	}
+	mark := wsgid.Log.Mark()
 	if err := syscall.Kill(other, syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
+	wsgid.Log.AwaitFrom(t, mark, "that it goes on", harness.Containing("stopped process goes on"))
+	wsgid.Status() // asks the router, behind what it was told
 
 	victim, get := requests("2", "GET")
 	second, post := requests("2", "POST")
