@@ -41,9 +41,7 @@ func (s *Supervisor) Reload(names []string) *status.Reload {
 		outcome.Error = "wsgid is " + s.currentPhase().String() + ", and can be reloaded when it is ready"
 		return outcome
 	}
-	if err := systemd.Reloading(); err != nil {
-		s.log.Warn("service manager not notified", "error", err)
-	}
+	s.notified(systemd.Reloading())
 	started := time.Now()
 	next, problems, err := s.succeed(names)
 	outcome.Seconds = time.Since(started).Seconds()
@@ -62,9 +60,7 @@ func (s *Supervisor) Reload(names []string) *status.Reload {
 	s.mu.Lock()
 	s.lastReload = outcome
 	s.mu.Unlock()
-	if err := systemd.Ready(fmt.Sprintf("generation %d, %d process groups", outcome.Generation, len(s.generation().groups))); err != nil {
-		s.log.Warn("service manager not notified", "error", err)
-	}
+	s.notified(systemd.Ready(fmt.Sprintf("generation %d, %d process groups", outcome.Generation, len(s.generation().groups))))
 	return outcome
 }
 

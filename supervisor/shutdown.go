@@ -15,9 +15,7 @@ import (
 func (s *Supervisor) shutdown() {
 	s.setPhase(phaseStopping)
 	s.log.Info("stopping")
-	if err := systemd.Stopping(); err != nil {
-		s.log.Warn("service manager not notified", "error", err)
-	}
+	s.notified(systemd.Stopping())
 	close(s.ending)
 	for _, group := range s.generation().groups { // whoever has the turn need not wait for them
 		group.halt()

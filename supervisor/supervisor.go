@@ -198,13 +198,16 @@ func (s *Supervisor) Run(ctx context.Context) error {
 
 // awaitEnd waits until wsgid is to end, or was upgraded, and ends it.
 func (s *Supervisor) awaitEnd(ctx context.Context) {
+	stop := s.keepManager()
 	select { // a router that was ready once is replaced when it ends
 	case <-ctx.Done():
 	case <-s.stopping:
 	case <-s.upgraded:
+		stop()
 		s.retire(ctx)
 		return
 	}
+	stop()
 	s.shutdown()
 }
 
@@ -238,9 +241,7 @@ func (s *Supervisor) becomeReady() {
 	g := s.generation()
 	processes := g.countReady()
 	text := fmt.Sprintf("%d process groups, %d processes", len(g.groups), processes)
-	if err := systemd.Ready(text); err != nil {
-		s.log.Warn("service manager not notified", "error", err)
-	}
+	s.notified(systemd.Ready(text))
 	s.log.Info("ready", "version", s.options.Version, "groups", len(g.groups), "processes", processes)
 	if s.options.Ready != nil {
 		s.options.Ready()

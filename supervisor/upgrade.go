@@ -48,9 +48,7 @@ func (s *Supervisor) Upgrade(ctx context.Context) *status.Upgrade {
 	}
 	outcome.PID, outcome.Version = heir.pid, heir.version
 	s.log.Info("upgraded", "version", heir.version, "pid", heir.pid, "after", time.Since(started).Round(time.Millisecond).String())
-	if err := systemd.MainPID(heir.pid); err != nil {
-		s.log.Warn("service manager not notified", "error", err)
-	}
+	s.notified(systemd.MainPID(heir.pid))
 	return outcome
 }
 

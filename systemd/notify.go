@@ -5,7 +5,11 @@ package systemd
 
 import (
 	"fmt"
+	"math"
+	"os"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sys/unix"
@@ -14,6 +18,29 @@ import (
 // Ready says that the start is complete, with a line for systemctl status.
 func Ready(status string) error {
 	return notify(daemon.SdNotifyReady + "\nSTATUS=" + line(status))
+}
+
+// Status gives systemctl status another line.
+func Status(status string) error { return notify("STATUS=" + line(status)) }
+
+// Alive pings the watchdog.
+func Alive() error { return notify(daemon.SdNotifyWatchdog) }
+
+// Managed says whether there is a service manager that listens.
+func Managed() bool { return os.Getenv("NOTIFY_SOCKET") != "" }
+
+// Watchdog gives the time after which a service that has not pinged is ended
+// (WatchdogSec=); false without one. heir: this process has become the service by
+// MainPID, and the variables name its predecessor.
+func Watchdog(heir bool) (time.Duration, bool) {
+	if pid := os.Getenv("WATCHDOG_PID"); !heir && pid != "" && pid != strconv.Itoa(os.Getpid()) {
+		return 0, false
+	}
+	micro, err := strconv.ParseInt(os.Getenv("WATCHDOG_USEC"), 10, 64)
+	if err != nil || micro <= 0 || micro > math.MaxInt64/int64(time.Microsecond) {
+		return 0, false
+	}
+	return time.Duration(micro) * time.Microsecond, true
 }
 
 // Reloading says that the configuration is being read again; Ready ends it.

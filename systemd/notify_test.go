@@ -4,7 +4,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
+	"time"
 )
 
 func TestNotify(t *testing.T) {
@@ -26,6 +28,8 @@ func TestNotify(t *testing.T) {
 	}{
 		{func() error { return Ready("2 groups\nMAINPID=1") }, "READY=1\nSTATUS=2 groups MAINPID=1"},
 		{Stopping, "STOPPING=1"},
+		{func() error { return Status("1 of 2\nREADY=1") }, "STATUS=1 of 2 READY=1"},
+		{Alive, "WATCHDOG=1"},
 	}
 	for _, test := range tests {
 		if err := test.call(); err != nil {
@@ -42,8 +46,30 @@ func TestNotify(t *testing.T) {
 	}
 }
 
+// TestWatchdog: only that of this process counts, or of the one before it.
+func TestWatchdog(t *testing.T) {
+	for _, tt := range []struct {
+		pid, usec string
+		heir      bool
+		want      time.Duration
+	}{
+		{"", "30000000", false, 30 * time.Second}, {strconv.Itoa(os.Getpid()), "500", false, 500 * time.Microsecond},
+		{"1", "30000000", false, 0}, {"1", "30000000", true, 30 * time.Second},
+		{"", "", false, 0}, {"", "0", false, 0}, {"", "-1", true, 0}, {"", "x", false, 0}, {"", "9223372036854775807", false, 0},
+	} {
+		t.Setenv("WATCHDOG_PID", tt.pid)
+		t.Setenv("WATCHDOG_USEC", tt.usec)
+		if got, is := Watchdog(tt.heir); got != tt.want || is != (tt.want > 0) {
+			t.Errorf("%+v: %v %v", tt, got, is)
+		}
+	}
+}
+
 func TestWithoutManager(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "")
+	if Managed() {
+		t.Error("somebody listens")
+	}
 	if err := Ready("x"); err != nil {
 		t.Error(err)
 	}
