@@ -17,12 +17,12 @@ const statusEvery = 10 * time.Second
 // snapshot could be made and the router has answered, or is being replaced: who hangs is
 // ended by the manager then.
 func (s *Supervisor) keepManager() (stop func()) {
+	if !systemd.Managed() {
+		return func() {}
+	}
 	interval, watched := systemd.Watchdog(s.estate != nil)
 	if !watched {
 		interval = 2 * statusEvery
-	}
-	if !systemd.Managed() {
-		return func() {}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -60,16 +60,15 @@ func alive(s *status.Snapshot) bool {
 
 // managerLine is the line of systemctl status.
 func managerLine(s *status.Snapshot) string {
-	ready, inFlight, queued := 0, 0, 0
+	ready, queued := 0, 0
 	for i := range s.Groups {
 		g := &s.Groups[i]
 		if g.State == "ready" || g.State == "idle" {
 			ready++
 		}
-		queued += g.Queue.Queued
+		queued += g.Queued
 	}
-	inFlight = s.Router.InFlight
-	text := fmt.Sprintf("%d of %d process groups ready, %d requests in flight, %d queued, generation %d", ready, len(s.Groups), inFlight, queued, s.Generation)
+	text := fmt.Sprintf("%d of %d process groups ready, %d requests in flight, %d queued, generation %d", ready, len(s.Groups), s.Router.InFlight, queued, s.Generation)
 	if r := s.LastReload; r != nil && r.Error != "" {
 		text += ", the last reload was refused"
 	}

@@ -47,7 +47,7 @@ func lockAccounts(t *testing.T) {
 }
 
 func runDemo(t *testing.T, w *harness.World, uid int) {
-	for _, pattern := range []string{"../tools/demo.sh", "../examples/*"} {
+	for _, pattern := range []string{"../tools/demo.sh", "../examples/*.*"} {
 		paths, err := filepath.Glob(pattern)
 		if err != nil || len(paths) == 0 {
 			t.Fatal(pattern, err)

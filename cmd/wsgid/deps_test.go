@@ -28,6 +28,7 @@ var allowedModules = map[string]string{
 	"github.com/tklauser/go-sysconf":           "of gopsutil",
 	"github.com/tklauser/numcpus":              "of gopsutil",
 	"github.com/coreos/go-systemd/v22":         "sd_notify",
+	"github.com/kardianos/service":             "the service of the machine",
 	"github.com/dlclark/regexp2/v2":            "expressions that RE2 has not",
 	"google.golang.org/protobuf":               "spans: its package protowire alone",
 	"golang.org/x/sys":                         "system calls that syscall lacks",

@@ -41,7 +41,7 @@ speak FastCGI to it, in groups of Python processes, each group as its own user.
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%w; %q lists the options", err, cmd.CommandPath()+" --help")
 	})
-	root.AddCommand(newRun(), newCheck(), newConfig(), newRoutes(), newDispatch(), newApache(), newStatus(), newTop(), newRequests(), newStacks(), newInterrupt(), newHealthcheck(), newReload(), newReopenLogs(), newRestart(), newScale(), newUpgrade(), newMaintenance(), newDrain(), newStart(), newStop(), newServe(), newVersion())
+	root.AddCommand(newRun(), newCheck(), newConfig(), newRoutes(), newDispatch(), newApache(), newStatus(), newTop(), newRequests(), newStacks(), newInterrupt(), newHealthcheck(), newReload(), newReopenLogs(), newRestart(), newScale(), newUpgrade(), newMaintenance(), newDrain(), newStart(), newStop(), newServe(), newService(), newVersion())
 	return root
 }
 
