@@ -20,6 +20,7 @@ func (d *decoder) listenOptions(l *Listener) options {
 		"body_timeout":   d.duration(&l.BodyTimeout),
 
 		"request_id_header": d.str(&l.RequestIDHeader),
+		"systemd_socket":    d.str(&l.SystemdSocket),
 	}
 	if l.Kind != ListenHTTP {
 		known["trust_front_server"] = d.boolean(&l.TrustFrontServer)

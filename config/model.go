@@ -81,6 +81,9 @@ type Listener struct {
 	// TrustFrontServer (unix, tcp): WSGID_ parameters, which the web server's
 	// configuration sets, count; default false.
 	TrustFrontServer bool
+	// SystemdSocket is the name under which systemd gives the socket; empty: wsgid
+	// opens it.
+	SystemdSocket string
 	// RequestIDHeader is a header of requests that has their id; empty: none.
 	RequestIDHeader string
 	// Authorizer (unix, tcp): the web server may ask who is let in.

@@ -11,6 +11,7 @@ import (
 func (v *validator) listener(l *Listener) {
 	v.responder(l)
 	v.requestIDHeader(l)
+	v.systemdSocket(l)
 	v.positive(l.Range, "header_timeout", l.HeaderTimeout, "a silent client would hold a connection for ever")
 	v.positive(l.Range, "body_timeout", l.BodyTimeout, "a silent client would hold a connection for ever")
 	if l.Kind == ListenHTTP {
@@ -40,6 +41,21 @@ func (v *validator) requestIDHeader(l *Listener) {
 	}
 	if name := l.RequestIDHeader; name == "" || strings.Trim(strings.ToLower(name), "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
 		v.add(v.place(l.Range, "request_id_header"), "Wrong header", "request_id_header is the name of a header, of letters, digits and hyphens, such as \"X-Request-Id\"; %q is none.", name)
+	}
+}
+
+// systemdSocket checks that nothing is said of a socket that systemd makes.
+func (v *validator) systemdSocket(l *Listener) {
+	if !v.given(l.Range, "systemd_socket") {
+		return
+	}
+	if name := l.SystemdSocket; name == "" || len(name) > 255 || strings.ContainsFunc(name, func(c rune) bool { return c < ' ' || c > '~' || c == ':' }) {
+		v.add(v.place(l.Range, "systemd_socket"), "Wrong name", "systemd_socket is what FileDescriptorName= of the socket unit says: up to 255 characters of ASCII without a colon; %q is none.", name)
+	}
+	for _, option := range [][2]string{{"owner", "SocketUser"}, {"group", "SocketGroup"}, {"mode", "SocketMode"}} {
+		if v.given(l.Range, option[0]) {
+			v.add(v.place(l.Range, option[0]), "Socket of systemd", "systemd makes this socket: take %q out, and write %s= into the socket unit.", option[0], option[1])
+		}
 	}
 }
 

@@ -16,7 +16,8 @@ import (
 // listeners are the sockets of the front servers. They stay open from one
 // generation to the next.
 type listeners struct {
-	all []*openListener
+	all   []*openListener
+	given []*os.File // by systemd, with their names
 }
 
 // openListener is one of them.
@@ -24,10 +25,13 @@ type openListener struct {
 	key     string // kind and what is configured
 	file    *os.File
 	address string      // with the port that was chosen, for ":0"
-	unix    *unixSocket // nil: TCP
+	unix    *unixSocket // nil: TCP, or systemd's
 }
 
 func (p *listenerPlan) key() string {
+	if p.config.SystemdSocket != "" {
+		return "systemd " + p.config.SystemdSocket + " " + p.config.Path + p.config.Address
+	}
 	if p.config.Kind == config.ListenUnix {
 		return string(p.config.Kind) + " " + p.config.Path
 	}
@@ -43,6 +47,14 @@ func (l *listeners) open(plan listenerPlan) (*openListener, error) {
 		}
 	}
 	o := &openListener{key: plan.key()}
+	if plan.config.SystemdSocket != "" {
+		var err error
+		if o.file, o.address, err = l.activated(plan.config); err != nil {
+			return nil, err
+		}
+		l.all = append(l.all, o)
+		return o, nil
+	}
 	if plan.config.Kind == config.ListenUnix {
 		if err := makeParent(plan.config.Path); err != nil {
 			return nil, err

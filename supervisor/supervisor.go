@@ -37,6 +37,8 @@ type Options struct {
 	Modules []byte
 	// Version of wsgid.
 	Version string
+	// Sockets are those that systemd has opened, by their names.
+	Sockets []*os.File
 	// Executable that children are started from; default /proc/self/exe, so
 	// that an upgrade of the package cannot put a new child under an old
 	// supervisor.
@@ -353,10 +355,13 @@ func (s *Supervisor) openFronts(g *generation) error {
 	if err := g.openSockets(s.directory); err != nil {
 		return err
 	}
-	s.fronts = &listeners{}
+	s.fronts = &listeners{given: s.options.Sockets}
 	s.resources.add(s.fronts.close)
 	if err := g.openFronts(s.fronts); err != nil {
 		return err
+	}
+	for _, name := range unwanted(s.options.Sockets, g.plan.listeners) {
+		s.log.Warn("socket of systemd belongs to no listener: systemd_socket names none so", "name", name)
 	}
 	for _, l := range g.plan.wire.Listeners {
 		s.log.Info("listening", "kind", string(l.Kind), "address", l.Address)

@@ -104,6 +104,36 @@ func TestService(t *testing.T) {
 	if harness.Exists(w.Socket) {
 		t.Error("a socket is left")
 	}
+	activate(t, w, s, apache)
 	service(0, "", "uninstall")
 	service(3, "there is no service", "status")
+}
+
+// activate has systemd open the socket of a service that is stopped: a request starts it,
+// and the socket outlives it.
+func activate(t *testing.T, w *harness.World, s *harness.Systemd, apache *harness.Apache) {
+	t.Helper()
+	configuration := readFile(t, w.Path("wsgid.hcl"))
+	w.Write("wsgid.hcl", strings.Replace(configuration, "path = \""+w.Socket+"\"\n", "path = \""+w.Socket+"\"\n  systemd_socket = \"front\"\n", 1))
+	if code, _ := s.Run("systemctl", "start", "wsgid"); code == 0 {
+		t.Error("it has started without the socket that it wants")
+	}
+	if log := s.Must("journalctl", "--no-pager", "-u", "wsgid"); !strings.Contains(log, w.Path("wsgid.hcl")+":2: systemd_socket") {
+		t.Errorf("%s", log)
+	}
+	s.Must("systemctl", "stop", "wsgid") // it tries again
+	w.Write("wsgid.socket", "[Socket]\nListenStream="+w.Socket+"\nFileDescriptorName=front\nSocketMode=0660\nSocketGroup=www-data\n")
+	s.Must("install", "-D", "-m", "644", w.Path("wsgid.socket"), "/etc/systemd/system/wsgid.socket")
+	s.Must("systemctl", "daemon-reload")
+	s.Must("systemctl", "start", "wsgid.socket")
+	for range 2 {
+		if state := s.Property("wsgid", "ActiveState"); state != "inactive" {
+			t.Errorf("before a request it is %s", state)
+		}
+		wantStatus(t, "before wsgid is there", apache.Get("/"), 200)
+		s.Must("systemctl", "reload", "wsgid")
+		wantStatus(t, "after a reload", apache.Get("/"), 200)
+		s.Must("systemctl", "stop", "wsgid.service")
+	}
+	s.Must("systemctl", "stop", "wsgid.socket")
 }

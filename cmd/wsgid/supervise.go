@@ -11,6 +11,7 @@ import (
 	"github.com/wsgid/wsgid/internal/logwriter"
 	"github.com/wsgid/wsgid/pyshim"
 	"github.com/wsgid/wsgid/supervisor"
+	"github.com/wsgid/wsgid/systemd"
 )
 
 // supervise runs a configuration until ctx ends or somebody asks for the end
@@ -18,6 +19,7 @@ import (
 // nobody wants to know. more are what a configuration file makes possible.
 func supervise(ctx context.Context, c *config.Config, log *logwriter.Output, ready func(), more supervisor.Options) error {
 	more.Logger, more.Log = log.Logger(c.Log.Format == "json"), log
+	more.Sockets = systemd.Sockets()
 	more.Modules, more.Version, more.Ready = pyshim.Modules(), currentVersion().Version, ready
 	s, err := supervisor.New(c, more)
 	if err != nil {
