@@ -295,7 +295,7 @@ func TestAccessLogDiskFull(t *testing.T) {
 		return nil
 	})
 	awaitLine(t, wsgid, "access log cannot be written, its lines are lost")
-	if _, out, _ := w.CLI("status", "--control", w.Control); !strings.Contains(out, "lines lost") {
+	if _, out, _ := w.CLI("status", "--control", w.Control); !strings.Contains(out, " lost, ") {
 		t.Errorf("%s", out)
 	}
 	if err := os.Truncate(disk+"/access.log", 0); err != nil {
