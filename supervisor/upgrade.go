@@ -48,7 +48,6 @@ func (s *Supervisor) Upgrade(ctx context.Context) *status.Upgrade {
 	}
 	outcome.PID, outcome.Version = heir.pid, heir.version
 	s.log.Info("upgraded", "version", heir.version, "pid", heir.pid, "after", time.Since(started).Round(time.Millisecond).String())
-	s.notified(systemd.MainPID(heir.pid))
 	return outcome
 }
 
@@ -87,7 +86,7 @@ func (s *Supervisor) bequeath(ctx context.Context) (*heir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", s.options.Command[0], err)
 	}
-	version, err := s.inherited(ours, estate)
+	version, err := s.inherited(ours, estate, cmd.Process.Pid)
 	if err != nil {
 		s.endHeir(cmd)
 		return nil, err
@@ -189,7 +188,7 @@ func (s *Supervisor) successor(kin *os.File) (*exec.Cmd, *estate) {
 
 // inherited leads the conversation with the heir: the estate, its word that it
 // serves, our services' end, and then everything is its own.
-func (s *Supervisor) inherited(kin *os.File, e *estate) (version string, err error) {
+func (s *Supervisor) inherited(kin *os.File, e *estate, pid int) (version string, err error) {
 	type answer struct {
 		word kinWord
 		err  error
@@ -232,6 +231,8 @@ func (s *Supervisor) inherited(kin *os.File, e *estate) (version string, err err
 	if s.control != nil {
 		s.control.socket.disown()
 	}
+	// Before the heir says anything: only the main process is believed.
+	s.notified(systemd.MainPID(pid))
 	if err := encoder.Encode(kinWord{Yours: true}); err != nil {
 		s.log.Error("the new wsgid has ended when it was to take over", "error", err)
 	}

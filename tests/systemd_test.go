@@ -3,6 +3,7 @@ package tests
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -27,14 +28,12 @@ func TestService(t *testing.T) {
 	service(1, "no such file or directory; write it first", "install", "--config", w.Path("none.hcl"))
 	service(2, `--name "a b"`, "start", "--name", "a b")
 	service(0, "installed; start it with: wsgid service start --name wsgid", "install", "--config", w.Path("wsgid.hcl"))
-	service(1, "already", "install", "--config", w.Path("wsgid.hcl"))
+	service(1, "already, /etc/systemd/system/wsgid.service", "install", "--config", w.Path("wsgid.hcl"))
 	service(3, "is stopped", "status")
-	w.Write("faster.conf", "[Service]\nWatchdogSec=2\nTimeoutAbortSec=1\n")
-	s.Must("install", "-D", "-m", "644", w.Path("faster.conf"), "/etc/systemd/system/wsgid.service.d/faster.conf")
-	s.Must("systemctl", "daemon-reload")
+	impatient(w, s)
 
 	service(0, "", "start")
-	service(0, "running", "status")
+	service(0, "running, pid "+s.Property("wsgid", "MainPID")+": ", "status")
 	service(1, "runs; end it first", "uninstall")
 	if state := s.Property("wsgid", "ActiveState"); state != "active" {
 		t.Errorf("after start it is %s", state)
@@ -43,12 +42,7 @@ func TestService(t *testing.T) {
 	wantStatus(t, "a request", apache.Get("/"), 200)
 	line := func(want string) {
 		t.Helper()
-		harness.Eventually(t, "systemctl status tells "+want, func() error {
-			if text := s.Property("wsgid", "StatusText"); !strings.Contains(text, want) {
-				return errors.New(text)
-			}
-			return nil
-		})
+		awaitProperty(t, s, "StatusText", func(text string) bool { return strings.Contains(text, want) })
 	}
 	line("1 of 1 process groups ready, 0 requests in flight, 0 queued, generation 1")
 
@@ -85,12 +79,7 @@ func TestService(t *testing.T) {
 		t.Errorf("%s restarts", restarts)
 	}
 	s.Must("kill", "-STOP", main)
-	harness.Eventually(t, "the watchdog has it replaced", func() error {
-		if n := s.Property("wsgid", "NRestarts"); n != "1" {
-			return errors.New(n)
-		}
-		return nil
-	})
+	awaitProperty(t, s, "NRestarts", func(n string) bool { return n == "1" })
 	line("1 of 1 process groups ready")
 	wantStatus(t, "after the watchdog", apache.Get("/"), 200)
 	if log := s.Must("journalctl", "--no-pager", "-u", "wsgid"); !strings.Contains(log, "SIGABRT: abort") { // which systemd sends it then
@@ -105,7 +94,10 @@ func TestService(t *testing.T) {
 		t.Error("a socket is left")
 	}
 	activate(t, w, s, apache)
-	service(0, "", "uninstall")
+	foreign(w, s)
+	service(1, "takes it away", "uninstall", "--name", "packaged")
+	service(1, "runs something else", "uninstall", "--name", "other")
+	service(0, "removed /etc/systemd/system/wsgid.service", "uninstall")
 	service(3, "there is no service", "status")
 }
 
@@ -136,4 +128,84 @@ func activate(t *testing.T, w *harness.World, s *harness.Systemd, apache *harnes
 		s.Must("systemctl", "stop", "wsgid.service")
 	}
 	s.Must("systemctl", "stop", "wsgid.socket")
+}
+
+// foreign makes units that are none of wsgid service.
+func foreign(w *harness.World, s *harness.Systemd) {
+	for unit, command := range map[string]string{"/run/systemd/system/packaged.service": "/usr/bin/wsgid run --config x", "/etc/systemd/system/other.service": "/bin/true"} {
+		w.Write("unit", "[Service]\nExecStart="+command+"\n")
+		s.Must("install", "-D", "-m", "644", w.Path("unit"), unit)
+	}
+	s.Must("systemctl", "daemon-reload")
+}
+
+// impatient gives the watchdog of the service little time.
+func impatient(w *harness.World, s *harness.Systemd) {
+	w.Write("faster.conf", "[Service]\nWatchdogSec=2\n")
+	s.Must("install", "-D", "-m", "644", w.Path("faster.conf"), "/etc/systemd/system/wsgid.service.d/faster.conf")
+	s.Must("systemctl", "daemon-reload")
+}
+
+// awaitProperty waits until a property of the service is what is wanted, and gives it.
+func awaitProperty(t *testing.T, s *harness.Systemd, name string, wanted func(value string) bool) (value string) {
+	t.Helper()
+	harness.Eventually(t, "the service has another "+name, func() error {
+		if value = s.Property("wsgid", name); !wanted(value) {
+			return errors.New(value)
+		}
+		return nil
+	})
+	return value
+}
+
+// TestServiceUpgrade: systemd knows the process that an upgrade has made the main one:
+// its watchdog goes on, and it is replaced when it dies, or when its router hangs. What
+// it logs has fields.
+func TestServiceUpgrade(t *testing.T) {
+	w := newWorld(t)
+	w.App("hello.py")
+	w.Write("wsgid.hcl", w.Expand("listen \"unix\" {\n  path = \"{{.Socket}}\"\n}\ncontrol {\n  path = \"{{.Control}}\"\n}\n"+
+		group("web", "#64001", 1, 2)+mount("/", "apps/hello.py", option("process_group", "web"))))
+	s := harness.StartSystemd(w)
+	s.Must(w.Binary, "service", "install", "--config", w.Path("wsgid.hcl"))
+	impatient(w, s)
+	s.Must(w.Binary, "service", "start")
+	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+	first := s.Property("wsgid", "MainPID")
+
+	said := s.Must(w.Binary, "upgrade", "--control", w.Control)
+	second := awaitProperty(t, s, "MainPID", func(pid string) bool { return pid != first })
+	if !strings.Contains(said, "(pid "+second+") serves") {
+		t.Errorf("%s is the main process: %s", second, said)
+	}
+	awaitProperty(t, s, "StatusText", func(text string) bool {
+		return text == "1 of 1 process groups ready, 0 requests in flight, 0 queued, generation 2"
+	})
+	last := s.Property("wsgid", "WatchdogTimestampMonotonic")
+	for range 3 { // longer than the watchdog waits
+		last = awaitProperty(t, s, "WatchdogTimestampMonotonic", func(at string) bool { return at != last })
+	}
+	wantStatus(t, "after the upgrade", apache.Get("/"), 200)
+	if n := s.Property("wsgid", "NRestarts"); n != "0" || s.Property("wsgid", "MainPID") != second {
+		t.Errorf("%s restarts", n)
+	}
+
+	s.Must("kill", "-KILL", second)
+	awaitProperty(t, s, "NRestarts", func(n string) bool { return n == "1" })
+	awaitProperty(t, s, "SubState", func(state string) bool { return state == "running" })
+	wantStatus(t, "after the new one was killed", apache.Get("/"), 200)
+
+	var status harness.Status
+	fromJSON(t, s.Must(w.Binary, "status", "--json", "--control", w.Control), &status)
+	s.Must("kill", "-STOP", strconv.Itoa(status.Router.PID))
+	awaitProperty(t, s, "NRestarts", func(n string) bool { return n == "2" })
+	awaitProperty(t, s, "SubState", func(state string) bool { return state == "running" })
+	wantStatus(t, "after the router has hung", apache.Get("/"), 200)
+
+	var entry map[string]any
+	fromJSON(t, s.Must("journalctl", "--no-pager", "-o", "json", "-n", "1", "_SYSTEMD_UNIT=wsgid.service", "WSGID_FIELD_GROUPS=1"), &entry)
+	if entry["SYSLOG_IDENTIFIER"] != "wsgid" || entry["PRIORITY"] != "6" || entry["WSGID_MODULE"] != "wsgid.supervisor" || entry["_PID"] != s.Property("wsgid", "MainPID") {
+		t.Errorf("%v", entry)
+	}
+	s.Must(w.Binary, "service", "stop")
 }
