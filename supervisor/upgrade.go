@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -138,7 +139,7 @@ func awaitZombie(pid int, limit time.Duration) (ended bool) {
 
 // endHeir ends a supervisor that did not come up; its children die with it.
 func (s *Supervisor) endHeir(cmd *exec.Cmd) {
-	_ = cmd.Process.Signal(unix.SIGTERM) // it may have ended
+	_ = cmd.Process.Signal(unix.SIGTERM) // it may have ended, and process 1 have reaped it
 	if !awaitZombie(cmd.Process.Pid, heirTime) {
 		_ = cmd.Process.Kill() // as above
 		awaitZombie(cmd.Process.Pid, heirTime)
@@ -152,6 +153,12 @@ func (s *Supervisor) successor(kin *os.File) (*exec.Cmd, *estate) {
 	cmd := exec.Command(s.options.Command[0], s.options.Command[1:]...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.Env = append(os.Environ(), UpgradeVariable+"=3")
+	if os.Getppid() == 1 {
+		// It gets process 1 as its parent anyway, when this one ends. But of a main
+		// process that was not its child when it heard of it systemd does not wait for
+		// the end: it kills all that runs as soon as it has sent SIGTERM.
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_PARENT}
+	}
 	cmd.ExtraFiles = []*os.File{kin}
 	give := func(f *os.File) int {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, f)

@@ -125,6 +125,9 @@ func activate(t *testing.T, w *harness.World, s *harness.Systemd, apache *harnes
 		wantStatus(t, "before wsgid is there", apache.Get("/"), 200)
 		s.Must("systemctl", "reload", "wsgid")
 		wantStatus(t, "after a reload", apache.Get("/"), 200)
+		s.Must(w.Binary, "upgrade", "--control", w.Control)
+		s.Must("systemctl", "reload", "wsgid")
+		wantStatus(t, "after an upgrade", apache.Get("/"), 200)
 		s.Must("systemctl", "stop", "wsgid.service")
 	}
 	s.Must("systemctl", "stop", "wsgid.socket")
@@ -186,8 +189,18 @@ func TestServiceUpgrade(t *testing.T) {
 		last = awaitProperty(t, s, "WatchdogTimestampMonotonic", func(at string) bool { return at != last })
 	}
 	wantStatus(t, "after the upgrade", apache.Get("/"), 200)
+	good := readFile(t, w.Path("apps/hello.py"))
+	w.Write("apps/hello.py", "raise LookupError('not today')\n")
+	if code, out := s.Run(w.Binary, "upgrade", "--control", w.Control); code != 1 || !strings.Contains(out, "not today") {
+		t.Errorf("of an application that is broken: %d: %s", code, out)
+	}
+	w.Write("apps/hello.py", good)
+	wantStatus(t, "after one that failed", apache.Get("/"), 200)
 	if n := s.Property("wsgid", "NRestarts"); n != "0" || s.Property("wsgid", "MainPID") != second {
 		t.Errorf("%s restarts", n)
+	}
+	if left := s.Must("pgrep", "--exact", "--full", w.Binary+" run --config "+w.Path("wsgid.hcl")); strings.TrimSpace(left) != second {
+		t.Errorf("there are %q, not only %s", left, second)
 	}
 
 	s.Must("kill", "-KILL", second)
