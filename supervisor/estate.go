@@ -146,7 +146,7 @@ func (s *Supervisor) takeOver() error {
 		s.resources.add(func() { removePIDFile(path) })
 	}
 	g.serve()
-	g.startGroups(t.services) // nobody pings the watchdog until this returns
+	<-g.startGroups(t.services)
 	for _, problem := range t.problems {
 		s.log.Error("upgraded, but not all of it serves", "error", problem)
 	}

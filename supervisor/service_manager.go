@@ -9,8 +9,8 @@ import (
 	"github.com/wsgid/wsgid/systemd"
 )
 
-// statusEvery is how often the service manager's line is looked at, and, with a usual
-// WatchdogSec=, how often the router gets a second to answer before that is over.
+// statusEvery is how often the service manager's line is looked at, and the watchdog pinged:
+// within a WatchdogSec= of a minute a router that is starved has six seconds to answer in.
 const statusEvery = 10 * time.Second
 
 // keepManager keeps the service manager told how wsgid is, until the returned function is
