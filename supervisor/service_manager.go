@@ -9,26 +9,28 @@ import (
 	"github.com/wsgid/wsgid/systemd"
 )
 
-// statusEvery is how often the service manager's line is looked at without a watchdog.
+// statusEvery is how often the service manager's line is looked at, and the watchdog pinged:
+// within a WatchdogSec= of a minute a router that is starved has six seconds to answer in.
 const statusEvery = 10 * time.Second
 
 // keepManager keeps the service manager told how wsgid is, until the returned function is
-// called, which waits. Its watchdog is pinged twice in its time, each time only if a
-// snapshot could be made and the router has answered, or is being replaced: who hangs is
+// called, which waits. Its watchdog is pinged at least twice in its time, each time only if
+// a snapshot could be made and the router has answered, or is being replaced: who hangs is
 // ended by the manager then.
 func (s *Supervisor) keepManager() (stop func()) {
 	if !systemd.Managed() {
 		return func() {}
 	}
-	interval, watched := systemd.Watchdog(s.estate != nil)
-	if !watched {
-		interval = 2 * statusEvery
+	every := statusEvery
+	limit, watched := systemd.Watchdog(s.estate != nil)
+	if watched {
+		every = min(every, limit/2)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		tick := time.NewTicker(interval / 2)
+		tick := time.NewTicker(every)
 		defer tick.Stop()
 		told := ""
 		for {

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -48,7 +49,6 @@ func (s *Supervisor) Upgrade(ctx context.Context) *status.Upgrade {
 	}
 	outcome.PID, outcome.Version = heir.pid, heir.version
 	s.log.Info("upgraded", "version", heir.version, "pid", heir.pid, "after", time.Since(started).Round(time.Millisecond).String())
-	s.notified(systemd.MainPID(heir.pid))
 	return outcome
 }
 
@@ -87,7 +87,7 @@ func (s *Supervisor) bequeath(ctx context.Context) (*heir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", s.options.Command[0], err)
 	}
-	version, err := s.inherited(ours, estate)
+	version, err := s.inherited(ours, estate, cmd.Process.Pid)
 	if err != nil {
 		s.endHeir(cmd)
 		return nil, err
@@ -139,7 +139,7 @@ func awaitZombie(pid int, limit time.Duration) (ended bool) {
 
 // endHeir ends a supervisor that did not come up; its children die with it.
 func (s *Supervisor) endHeir(cmd *exec.Cmd) {
-	_ = cmd.Process.Signal(unix.SIGTERM) // it may have ended
+	_ = cmd.Process.Signal(unix.SIGTERM) // it may have ended, and process 1 have reaped it
 	if !awaitZombie(cmd.Process.Pid, heirTime) {
 		_ = cmd.Process.Kill() // as above
 		awaitZombie(cmd.Process.Pid, heirTime)
@@ -153,6 +153,12 @@ func (s *Supervisor) successor(kin *os.File) (*exec.Cmd, *estate) {
 	cmd := exec.Command(s.options.Command[0], s.options.Command[1:]...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.Env = append(os.Environ(), UpgradeVariable+"=3")
+	if os.Getppid() == 1 {
+		// It gets process 1 as its parent anyway, when this one ends. But of a main
+		// process that was not its child when it heard of it systemd does not wait for
+		// the end: it kills all that runs as soon as it has sent SIGTERM.
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_PARENT}
+	}
 	cmd.ExtraFiles = []*os.File{kin}
 	give := func(f *os.File) int {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
@@ -189,7 +195,7 @@ func (s *Supervisor) successor(kin *os.File) (*exec.Cmd, *estate) {
 
 // inherited leads the conversation with the heir: the estate, its word that it
 // serves, our services' end, and then everything is its own.
-func (s *Supervisor) inherited(kin *os.File, e *estate) (version string, err error) {
+func (s *Supervisor) inherited(kin *os.File, e *estate, pid int) (version string, err error) {
 	type answer struct {
 		word kinWord
 		err  error
@@ -232,6 +238,8 @@ func (s *Supervisor) inherited(kin *os.File, e *estate) (version string, err err
 	if s.control != nil {
 		s.control.socket.disown()
 	}
+	// Before the heir says anything: only the main process is believed.
+	s.notified(systemd.MainPID(pid))
 	if err := encoder.Encode(kinWord{Yours: true}); err != nil {
 		s.log.Error("the new wsgid has ended when it was to take over", "error", err)
 	}

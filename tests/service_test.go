@@ -1,139 +1,161 @@
 package tests
 
 import (
-	"errors"
 	"fmt"
+	"os"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/wsgid/wsgid/tests/internal/harness"
 )
 
-// TestService: a real systemd runs what wsgid service installs. It knows when it is
-// ready, how it is and when it hangs; a reload loses no request.
-func TestService(t *testing.T) {
+// serviceWorld has a group "web" and a service "jobs" that runs apps/service.py.
+func serviceWorld(t *testing.T, options ...string) *harness.World {
+	t.Helper()
 	w := newWorld(t)
 	w.App("hello.py")
-	w.Configure(group("web", "#64001", 2, 2) + mount("/", "apps/hello.py", option("process_group", "web")))
-	s := harness.StartSystemd(w)
-	service := func(code int, want string, arguments ...string) {
+	w.App("service.py")
+	openDirectory(t, w, "state")
+	w.Configure(group("web", "#64001", 1, 2) +
+		group("jobs", "#64002", 1, 0, append(options, `environment = { STATE = "{{.Dir}}/state" }`)...) +
+		"import_script \"{{.Dir}}/apps/service.py\" {\n  process_group = \"jobs\"\n}\n" + mount("/", "apps/hello.py"))
+	return w
+}
+
+// TestServiceProcess: it runs while its script never returns, is restarted
+// when it dies, backs off when it ends at once, and is stopped by SystemExit.
+func TestServiceProcess(t *testing.T) {
+	w := serviceWorld(t)
+	wsgid := w.Start(harness.Options{})
+	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+	if got := apache.Get("/"); got.Status != 200 { // "web" is the only group that serves
+		t.Errorf("%d", got.Status)
+	}
+	running := func() int {
 		t.Helper()
-		got, out := s.Run(append([]string{w.Binary, "service"}, arguments...)...)
-		if got != code || !strings.Contains(out, want) {
-			t.Fatalf("%v: %d: %s", arguments, got, out)
+		pid, err := strconv.Atoi(awaitFile(t, w.Path("state/running")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pid
+	}
+	first := running()
+	jobs := wsgid.AwaitReady("web", "jobs").Group("jobs")
+	if !jobs.Service || jobs.Threads != 0 || len(jobs.Processes) != 1 || jobs.Processes[0].PID != first || jobs.Processes[0].Python == "" {
+		t.Errorf("status %+v", jobs)
+	}
+	if _, table, _ := w.CLI("status", "--control", w.Control); !strings.Contains(table, " service ") {
+		t.Errorf("the table does not say that it is a service:\n%s", table)
+	}
+	wsgid.NoteSessions()
+	restarted := func(what string) {
+		t.Helper()
+		before := running()
+		if err := os.Remove(w.Path("state/running")); err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Kill(before, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		if running() == before {
+			t.Errorf("%s: the same process", what)
 		}
 	}
-	service(3, `there is no service "wsgid"`, "status")
-	service(1, "no such file or directory; write it first", "install", "--config", w.Path("none.hcl"))
-	service(2, `--name "a b"`, "start", "--name", "a b")
-	service(0, "installed; start it with: wsgid service start --name wsgid", "install", "--config", w.Path("wsgid.hcl"))
-	service(1, "already", "install", "--config", w.Path("wsgid.hcl"))
-	service(3, "is stopped", "status")
-	w.Write("faster.conf", "[Service]\nWatchdogSec=2\nTimeoutAbortSec=1\n")
-	s.Must("install", "-D", "-m", "644", w.Path("faster.conf"), "/etc/systemd/system/wsgid.service.d/faster.conf")
-	s.Must("systemctl", "daemon-reload")
-
-	service(0, "", "start")
-	service(0, "running", "status")
-	service(1, "runs; end it first", "uninstall")
-	if state := s.Property("wsgid", "ActiveState"); state != "active" {
-		t.Errorf("after start it is %s", state)
+	restarted("killed")
+	if got := wsgid.AwaitReady("jobs").Group("jobs").Restarts["crash"]; got != 1 {
+		t.Errorf("%d restarts by a crash", got)
 	}
-	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
-	wantStatus(t, "a request", apache.Get("/"), 200)
-	line := func(want string) {
-		t.Helper()
-		harness.Eventually(t, "systemctl status tells "+want, func() error {
-			if text := s.Property("wsgid", "StatusText"); !strings.Contains(text, want) {
-				return errors.New(text)
+	w.Write("state/mode", "end")
+	restarted("killed, and ends by itself from now on")
+	status := wsgid.AwaitStatus("it backs off", func(s harness.Status) error {
+		if jobs := s.Group("jobs"); jobs.Restarts["exited"] < 3 || jobs.Backoff <= 0 {
+			return fmt.Errorf("%+v", jobs)
+		}
+		return nil
+	})
+	if status.Group("web").State != "ready" {
+		t.Errorf("the other group is %s", status.Group("web").State)
+	}
+	w.Write("state/mode", "")
+	harness.Eventually(t, "it runs again", func() error {
+		if len(wsgid.Status().PIDs("jobs")) != 1 || syscall.Kill(running(), 0) != nil {
+			return errNotYet
+		}
+		return nil
+	})
+	last := running()
+	wsgid.Stop()
+	if got := readFile(t, w.Path("state/stopped")); got != strconv.Itoa(last) {
+		t.Errorf("SystemExit was raised in process %q, want %d", got, last)
+	}
+	if !harness.Exists(w.Path("state/atexit")) {
+		t.Error("exit functions did not run")
+	}
+	if exits := wsgid.Log.Find(harness.Containing("process exited", `"jobs"`, `"shutdown_signal"`)); len(exits) != 1 {
+		t.Errorf("%d exits by SIGTERM", len(exits))
+	}
+}
+
+// TestStubbornService: after shutdown_timeout it is killed.
+func TestStubbornService(t *testing.T) {
+	w := serviceWorld(t, `shutdown_timeout = "100ms"`)
+	w.Write("state/mode", "stubborn")
+	wsgid := w.Start(harness.Options{})
+	awaitFile(t, w.Path("state/running"))
+	wsgid.Stop()
+	awaitFile(t, w.Path("state/stopped"))
+	if exits := wsgid.Log.Find(harness.Containing("process exited", `"jobs"`, `"shutdown_timeout"`)); len(exits) != 1 {
+		t.Errorf("%d were killed", len(exits))
+	}
+}
+
+// TestServiceThatRaises: the traceback shows in status over its restarts.
+func TestServiceThatRaises(t *testing.T) {
+	w := serviceWorld(t)
+	w.Write("state/mode", "raise")
+	wsgid := w.Start(harness.Options{})
+	for restarts := range uint64(3) {
+		wsgid.AwaitStatus("the error shows", func(s harness.Status) error {
+			jobs := s.Group("jobs")
+			if len(jobs.LoadErrors) != 1 || jobs.LoadErrors[0].Error != "LookupError: no such queue" || jobs.Restarts["exited"] < restarts {
+				return fmt.Errorf("%+v", jobs)
 			}
 			return nil
 		})
 	}
-	line("1 of 1 process groups ready, 0 requests in flight, 0 queued, generation 1")
+	if again := wsgid.Log.Find(harness.Containing("can be imported again")); len(again) != 0 {
+		t.Errorf("logged %s", again[0].Line)
+	}
+}
 
-	ended, done := make(chan struct{}), make(chan error)
-	go func() {
-		for n := 0; ; n++ {
-			select {
-			case <-ended:
-				done <- nil
-				return
-			default:
-			}
-			if got, err := apache.Try(t.Context(), "POST", "/", nil); err != nil || got.Status != 200 {
-				done <- fmt.Errorf("request %d: %+v %w", n, got, err)
-				return
-			}
-		}
-	}()
-	main := s.Property("wsgid", "MainPID")
-	s.Must("systemctl", "reload", "wsgid")
-	line("generation 2")
-	close(ended)
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
-	w.Configure("nonsense\n")
-	if code, out := s.Run("systemctl", "reload", "wsgid"); code == 0 {
-		t.Errorf("a broken configuration: %s", out)
-	}
-	w.Configure(group("web", "#64001", 2, 2) + mount("/", "apps/hello.py", option("process_group", "web")))
-	wantStatus(t, "after a refused reload", apache.Get("/"), 200)
-
-	if restarts := s.Property("wsgid", "NRestarts"); restarts != "0" || s.Property("wsgid", "MainPID") != main {
-		t.Errorf("%s restarts", restarts)
-	}
-	s.Must("kill", "-STOP", main)
-	harness.Eventually(t, "the watchdog has it replaced", func() error {
-		if n := s.Property("wsgid", "NRestarts"); n != "1" {
-			return errors.New(n)
+// TestWatchedService: a change replaces it, and there are never two.
+func TestWatchedService(t *testing.T) {
+	w := serviceWorld(t, `watch = ["*.py"]`)
+	wsgid := w.Start(harness.Options{})
+	first := awaitFile(t, w.Path("state/running"))
+	w.Write("apps/service.py", readFile(t, w.Path("apps/service.py"))+"\n# changed\n")
+	harness.Eventually(t, "another process runs", func() error {
+		if awaitFile(t, w.Path("state/running")) == first {
+			return errNotYet
 		}
 		return nil
 	})
-	line("1 of 1 process groups ready")
-	wantStatus(t, "after the watchdog", apache.Get("/"), 200)
-	if log := s.Must("journalctl", "--no-pager", "-u", "wsgid"); !strings.Contains(log, "SIGABRT: abort") { // which systemd sends it then
-		t.Errorf("%s", log)
+	if got := readFile(t, w.Path("state/stopped")); got != first {
+		t.Errorf("the first was %s, stopped before the second began: %q", first, got)
 	}
-
-	service(0, "", "restart")
-	wantStatus(t, "after a restart", apache.Get("/"), 200)
-	service(0, "", "stop")
-	service(3, "is stopped", "status")
-	if harness.Exists(w.Socket) {
-		t.Error("a socket is left")
+	if got := wsgid.AwaitReady("jobs").Group("jobs").Restarts["script_reload"]; got != 1 {
+		t.Errorf("%d restarts", got)
 	}
-	activate(t, w, s, apache)
-	service(0, "", "uninstall")
-	service(3, "there is no service", "status")
 }
 
-// activate has systemd open the socket of a service that is stopped: a request starts it,
-// and the socket outlives it.
-func activate(t *testing.T, w *harness.World, s *harness.Systemd, apache *harness.Apache) {
-	t.Helper()
-	configuration := readFile(t, w.Path("wsgid.hcl"))
-	w.Write("wsgid.hcl", strings.Replace(configuration, "path = \""+w.Socket+"\"\n", "path = \""+w.Socket+"\"\n  systemd_socket = \"front\"\n", 1))
-	if code, _ := s.Run("systemctl", "start", "wsgid"); code == 0 {
-		t.Error("it has started without the socket that it wants")
-	}
-	if log := s.Must("journalctl", "--no-pager", "-u", "wsgid"); !strings.Contains(log, w.Path("wsgid.hcl")+":2: systemd_socket") {
-		t.Errorf("%s", log)
-	}
-	s.Must("systemctl", "stop", "wsgid") // it tries again
-	w.Write("wsgid.socket", "[Socket]\nListenStream="+w.Socket+"\nFileDescriptorName=front\nSocketMode=0660\nSocketGroup=www-data\n")
-	s.Must("install", "-D", "-m", "644", w.Path("wsgid.socket"), "/etc/systemd/system/wsgid.socket")
-	s.Must("systemctl", "daemon-reload")
-	s.Must("systemctl", "start", "wsgid.socket")
-	for range 2 {
-		if state := s.Property("wsgid", "ActiveState"); state != "inactive" {
-			t.Errorf("before a request it is %s", state)
-		}
-		wantStatus(t, "before wsgid is there", apache.Get("/"), 200)
-		s.Must("systemctl", "reload", "wsgid")
-		wantStatus(t, "after a reload", apache.Get("/"), 200)
-		s.Must("systemctl", "stop", "wsgid.service")
-	}
-	s.Must("systemctl", "stop", "wsgid.socket")
+// TestServiceCannotBeChosen: a dispatch script that names a service is wrong.
+func TestServiceCannotBeChosen(t *testing.T) {
+	w := serviceWorld(t)
+	w.Write("dispatch.py", "def process_group(environ):\n    return 'jobs'\n")
+	w.Write("wsgid.hcl", readFile(t, w.Path("wsgid.hcl"))+w.Expand("dispatch_script \"{{.Dir}}/dispatch.py\" {}\n"))
+	w.Start(harness.Options{})
+	apache := w.StartApache(harness.ApacheOptions{Config: harness.ProxyPass})
+	wantError(t, apache.Get("/"), 500, "WSGID-1006")
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -45,32 +44,41 @@ A unit that is there already is not touched: packages bring one of their own.`,
 		}})
 	}
 	cmd.AddCommand(newServiceInstall(&name))
-	verb("uninstall", "Take the unit away again; the service must be stopped", func(_ *cobra.Command, s service.Service) error {
-		switch state, err := s.Status(); {
-		case errors.Is(err, service.ErrNotInstalled):
-			return failf("there is no service %q", name)
-		case state == service.StatusRunning:
-			return failf("service %q runs; end it first: wsgid service stop --name %s", name, name)
+	verb("uninstall", "Take the unit away again; the service must be stopped", func(cmd *cobra.Command, s service.Service) error {
+		u, err := lookUpUnit(cmd.Context(), name)
+		if err != nil {
+			return err
 		}
-		return controlled("uninstall", name, s.Uninstall())
+		if err := u.removable(name); err != nil {
+			return err
+		}
+		if err := controlled("uninstall", name, s.Uninstall()); err != nil {
+			return err
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "removed %s\n", u.file)
+		return nil
 	})
 	verb("start", "Start it", func(_ *cobra.Command, s service.Service) error { return controlled("start", name, s.Start()) })
 	verb("stop", "Stop it, when what runs has ended", func(_ *cobra.Command, s service.Service) error { return controlled("stop", name, s.Stop()) })
 	verb("restart", "Stop it and start it; wsgid reload loses no request", func(_ *cobra.Command, s service.Service) error {
 		return controlled("restart", name, s.Restart())
 	})
-	verb("status", "Say whether it runs; exit status 3: it does not", func(cmd *cobra.Command, s service.Service) error {
-		state, err := s.Status()
-		switch {
-		case err == nil && state == service.StatusRunning:
-			fmt.Fprintln(cmd.OutOrStdout(), "running")
-			return nil
-		case err == nil:
-			return notRunningf("service %q is stopped", name)
-		case errors.Is(err, service.ErrNotInstalled):
-			return notRunningf("there is no service %q", name)
+	verb("status", "Say whether it runs, and how; exit status 3: it does not", func(cmd *cobra.Command, _ service.Service) error {
+		u, err := lookUpUnit(cmd.Context(), name)
+		if err != nil {
+			return err
 		}
-		return notRunningf("service %q: %s; see systemctl status %s", name, err, name)
+		if line, ok := u.runs(); ok {
+			fmt.Fprintln(cmd.OutOrStdout(), line)
+			return nil
+		}
+		switch {
+		case !u.installed():
+			return notRunningf("there is no service %q", name)
+		case u.active == "inactive":
+			return notRunningf("service %q is stopped", name)
+		}
+		return notRunningf("service %q does not run: %s (%s); see systemctl status %s", name, u.active, u.sub, name)
 	})
 	return cmd
 }
@@ -98,8 +106,12 @@ func newServiceInstall(name *string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if _, err := s.Status(); !errors.Is(err, service.ErrNotInstalled) {
-				return failf("there is a service %q already: wsgid service uninstall, or --name OTHER", *name)
+			u, err := lookUpUnit(cmd.Context(), *name)
+			if err != nil {
+				return err
+			}
+			if u.installed() {
+				return failf("there is a service %q already, %s: wsgid service uninstall, or --name OTHER", *name, u.file)
 			}
 			if err := controlled("install", *name, s.Install()); err != nil {
 				return err

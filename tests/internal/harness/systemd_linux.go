@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -13,11 +14,18 @@ import (
 
 // systemdScript makes a machine in the machine, in namespaces of its own: what systemd
 // mounts, writes and clears away is not the host's. Nothing of the host is started; the
-// directory of the world is the same. $1 is that.
+// directory of the world is the same. $1 is that, $2 names a cgroup of its own, which is
+// the root of all cgroups there.
 const systemdScript = `
 set -e
 mount --make-rprivate /
 mount -t proc proc /proc
+umount -R -l /sys/fs/cgroup
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+own=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)/$2
+mkdir "$own"
+echo $$ >"$own/cgroup.procs"
+umount /sys/fs/cgroup
 mount -t tmpfs tmpfs /run
 mkdir /run/world
 mount --bind "$1" /run/world
@@ -28,12 +36,20 @@ for wants in sysinit sockets timers multi-user local-fs; do
 done
 mkdir -p "$1"
 mount --move /run/world "$1"
-umount -R -l /sys/fs/cgroup
-mount -t cgroup2 cgroup2 /sys/fs/cgroup
 printf '[Unit]\nWants=systemd-journald.service\nAfter=systemd-journald.service\n' >/etc/systemd/system/world.target
 hostname world
 export container=wsgid-test
-exec /lib/systemd/systemd --system --unit=world.target --log-target=console --show-status=no
+exec unshare --cgroup /bin/sh -c 'mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec "$@"' sh \
+  /lib/systemd/systemd --system --unit=world.target --log-target=console --show-status=no
+`
+
+// cgroupsGone removes the cgroup $1 of systemdScript with all below it.
+const cgroupsGone = `
+mount --make-rprivate /
+umount -R -l /sys/fs/cgroup
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+own=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)/$1
+[ ! -d "$own" ] || find "$own" -depth -type d -exec rmdir {} +
 `
 
 // Systemd is a systemd that is process 1 of namespaces of its own.
@@ -47,7 +63,7 @@ func StartSystemd(w *World) *Systemd {
 	t := w.T
 	t.Helper()
 	NeedRoot(t)
-	unshare := exec.Command(Need(t, "unshare"), "--pid", "--mount", "--uts", "--ipc", "--cgroup", "--fork", "--kill-child", "/bin/sh", "-c", systemdScript, "sh", w.Dir)
+	unshare := exec.Command(Need(t, "unshare"), "--pid", "--mount", "--uts", "--ipc", "--fork", "--kill-child", "/bin/sh", "-c", systemdScript, "sh", w.Dir, filepath.Base(w.Dir))
 	unshare.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	// If the test dies, so does unshare, and its child with it, the first process there.
 	unshare.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -67,6 +83,14 @@ func StartSystemd(w *World) *Systemd {
 		if t.Failed() {
 			t.Logf("systemd:\n%s", out.String())
 		}
+		Eventually(t, "nothing of it is left", func() error {
+			gone := exec.Command("unshare", "--mount", "/bin/sh", "-c", cgroupsGone, "sh", filepath.Base(w.Dir))
+			gone.Env = unshare.Env
+			if out, err := gone.CombinedOutput(); err != nil {
+				return fmt.Errorf("%w: %s", err, out)
+			}
+			return nil
+		})
 	})
 	Eventually(t, "systemd is there", func() error {
 		children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", unshare.Process.Pid))
