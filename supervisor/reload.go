@@ -60,7 +60,7 @@ func (s *Supervisor) Reload(names []string) *status.Reload {
 	s.mu.Lock()
 	s.lastReload = outcome
 	s.mu.Unlock()
-	s.notified(systemd.Ready(fmt.Sprintf("generation %d, %d process groups", outcome.Generation, len(s.generation().groups))))
+	s.notified(systemd.Ready("")) // keepManager tells the rest, perhaps before
 	return outcome
 }
 

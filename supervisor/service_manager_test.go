@@ -63,9 +63,16 @@ func TestServiceManager(t *testing.T) {
 		t.Fatalf("%+v", outcome)
 	}
 	told(t, conn, "RELOADING=1")
-	told(t, conn, "READY=1")
-	for _, line := told(t, conn, "STATUS="); !strings.HasSuffix(line, ", generation 2"); {
-		_, line = told(t, conn, "STATUS=")
+	shown := "" // last
+	for ready := false; !ready || !strings.HasSuffix(shown, ", generation 2"); {
+		switch _, message := told(t, conn, ""); {
+		case message == "READY=1":
+			ready = true
+		case strings.HasPrefix(message, "STATUS="):
+			shown = message
+		case message != "WATCHDOG=1":
+			t.Errorf("%q", message)
+		}
 	}
 	told(t, conn, "WATCHDOG=1")
 }

@@ -15,8 +15,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Ready says that the start is complete, with a line for systemctl status.
+// Ready says that the start is complete, with a line for systemctl status, or that a
+// reload is; empty: the line stays.
 func Ready(status string) error {
+	if status == "" {
+		return notify(daemon.SdNotifyReady)
+	}
 	return notify(daemon.SdNotifyReady + "\nSTATUS=" + line(status))
 }
 

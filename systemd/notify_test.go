@@ -27,6 +27,7 @@ func TestNotify(t *testing.T) {
 		want string
 	}{
 		{func() error { return Ready("2 groups\nMAINPID=1") }, "READY=1\nSTATUS=2 groups MAINPID=1"},
+		{func() error { return Ready("") }, "READY=1"},
 		{Stopping, "STOPPING=1"},
 		{func() error { return Status("1 of 2\nREADY=1") }, "STATUS=1 of 2 READY=1"},
 		{Alive, "WATCHDOG=1"},
